@@ -1,0 +1,214 @@
+//! What is known of one connection, and its JSON, written once and pasted into the record of every request.
+
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+
+use crate::audit::{ConnectionId, json::Object};
+
+/// What is known of a connection when a record is made. What is not known yet stays `None` and is absent from the record.
+#[derive(Debug, Clone)]
+pub struct ConnectionFacts {
+    /// Its identifier.
+    pub connection: ConnectionId,
+    /// The device's address.
+    pub peer: SocketAddr,
+    /// Our address.
+    pub listener: SocketAddr,
+    /// The first name of the virtual host that was selected.
+    pub host: Option<Arc<str>>,
+    /// The TLS engine: `modern` or `legacy`.
+    pub engine: Option<&'static str>,
+    /// What the client hello offered.
+    pub hello: Option<HelloFacts>,
+    /// What was agreed.
+    pub tls: Option<TlsFacts>,
+    /// The device's certificate, also when it was refused.
+    pub certificate: Option<CertificateFacts>,
+    /// The exceptions that were needed to accept the chain, by name (`sha1`, `expired`, …).
+    pub exceptions: Vec<&'static str>,
+    /// Who the device is.
+    pub device: Option<DeviceFacts>,
+}
+
+/// What the client hello offered.
+#[derive(Debug, Clone, Default)]
+pub struct HelloFacts {
+    /// The protocol versions, by name.
+    pub versions: Vec<Cow<'static, str>>,
+    /// The cipher suites by IANA name, in the client's order.
+    pub suites: Vec<Cow<'static, str>>,
+    /// The server name as sent; it may be anything.
+    pub sni: Option<Vec<u8>>,
+    /// The JA4 fingerprint.
+    pub ja4: Option<String>,
+}
+
+/// What was agreed in the handshake.
+#[derive(Debug, Clone)]
+pub struct TlsFacts {
+    /// The protocol version, by name.
+    pub version: Cow<'static, str>,
+    /// The cipher suite, by IANA name.
+    pub suite: Cow<'static, str>,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+}
+
+/// The device's certificate, as presented.
+#[derive(Debug, Clone)]
+pub struct CertificateFacts {
+    /// Its subject, RFC 4514 text.
+    pub subject: String,
+    /// Its issuer, RFC 4514 text.
+    pub issuer: String,
+    /// Its serial number in upper-case hex.
+    pub serial: String,
+    /// SHA-256 of its DER in lower-case hex.
+    pub sha256: String,
+    /// The end of its validity, RFC 3339.
+    pub not_after: String,
+    /// How many certificates the device presented, its own among them.
+    pub depth: usize,
+}
+
+/// Who the device is, after admission.
+#[derive(Debug, Clone)]
+pub struct DeviceFacts {
+    /// `device`, `generic`, `operator` or `anonymous`.
+    pub kind: &'static str,
+    /// Its product name.
+    pub product: Option<Arc<str>>,
+    /// Its serial number.
+    pub serial: Option<Arc<str>>,
+    /// Its MAC address, 12 lower-case hex digits.
+    pub mac: Option<String>,
+    /// The identity profile that recognised it.
+    pub profile: Option<Arc<str>>,
+}
+
+impl ConnectionFacts {
+    /// The facts of a connection of which nothing but its addresses is known.
+    #[must_use]
+    pub const fn new(connection: ConnectionId, peer: SocketAddr, listener: SocketAddr) -> Self {
+        Self {
+            connection,
+            peer,
+            listener,
+            host: None,
+            engine: None,
+            hello: None,
+            tls: None,
+            certificate: None,
+            exceptions: Vec::new(),
+            device: None,
+        }
+    }
+
+    /// Writes the facts as JSON members, once, for all records of the connection.
+    #[must_use]
+    pub fn fragment(&self) -> ConnectionFragment {
+        let mut members = Vec::with_capacity(1024);
+        self.write(&mut Object::fragment(&mut members));
+        ConnectionFragment { connection: self.connection, members: members.into() }
+    }
+
+    fn write(&self, out: &mut Object<'_>) {
+        let Self { connection: _, peer, listener, host, engine, hello, tls, certificate, exceptions, device } =
+            self;
+        out.display("peer", peer);
+        out.display("listener", listener);
+        if let Some(host) = host {
+            out.text("host", host);
+        }
+        if let Some(engine) = engine {
+            out.text("engine", engine);
+        }
+        if let Some(hello) = hello {
+            out.object("hello", |out| hello.write(out));
+        }
+        if let Some(tls) = tls {
+            out.object("tls", |out| tls.write(out));
+        }
+        if let Some(certificate) = certificate {
+            out.object("certificate", |out| certificate.write(out));
+        }
+        if !exceptions.is_empty() {
+            out.texts("exceptions", exceptions);
+        }
+        if let Some(device) = device {
+            out.object("device", |out| device.write(out));
+        }
+    }
+}
+
+impl HelloFacts {
+    fn write(&self, out: &mut Object<'_>) {
+        let Self { versions, suites, sni, ja4 } = self;
+        out.texts("versions", versions);
+        out.texts("suites", suites);
+        if let Some(sni) = sni {
+            out.bytes("sni", sni);
+        }
+        if let Some(ja4) = ja4 {
+            out.text("ja4", ja4);
+        }
+    }
+}
+
+impl TlsFacts {
+    fn write(&self, out: &mut Object<'_>) {
+        let Self { version, suite, resumed } = self;
+        out.text("version", version);
+        out.text("suite", suite);
+        out.boolean("resumed", *resumed);
+    }
+}
+
+impl CertificateFacts {
+    fn write(&self, out: &mut Object<'_>) {
+        let Self { subject, issuer, serial, sha256, not_after, depth } = self;
+        out.text("subject", subject);
+        out.text("issuer", issuer);
+        out.text("serial", serial);
+        out.text("sha256", sha256);
+        out.text("not_after", not_after);
+        out.number("depth", u64::try_from(*depth).unwrap_or(u64::MAX));
+    }
+}
+
+impl DeviceFacts {
+    fn write(&self, out: &mut Object<'_>) {
+        let Self { kind, product, serial, mac, profile } = self;
+        out.text("kind", kind);
+        if let Some(product) = product {
+            out.text("product", product);
+        }
+        if let Some(serial) = serial {
+            out.text("serial", serial);
+        }
+        if let Some(mac) = mac {
+            out.text("mac", mac);
+        }
+        if let Some(profile) = profile {
+            out.text("profile", profile);
+        }
+    }
+}
+
+/// A connection's facts as JSON members. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ConnectionFragment {
+    connection: ConnectionId,
+    members: Arc<[u8]>,
+}
+
+impl ConnectionFragment {
+    /// The connection it describes.
+    #[must_use]
+    pub const fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    pub(super) fn members(&self) -> &[u8] {
+        &self.members
+    }
+}
