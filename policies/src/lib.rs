@@ -1,1 +1,20 @@
-//! Being laid out.
+//! What is acceptable, and to whom: the judgements of the provisioning gateway and the shapes its authority follows.
+//!
+//! Being laid out; the map of this crate follows with its last module.
+
+pub mod decision;
+pub mod document;
+pub mod mac;
+pub mod principal;
+pub mod reason;
+mod shipped;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod tls;
+
+pub use decision::{Denial, Permit};
+pub use document::{Diagnostic, Severity};
+pub use mac::{MacAddress, MacError};
+pub use principal::{Device, Generic, Operator, Principal, Role};
+pub use reason::{Fault, Reason, Stage};
+pub use tls::{CipherSuite, Group, SignatureScheme, TlsRules, TlsVersion, UnknownName};
