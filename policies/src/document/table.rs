@@ -255,6 +255,11 @@ impl<'d, 't> Table<'d, 't> {
         )
     }
 
+    /// A value whose kind the caller decides, as in `ca-names = "all"` or `ca-names = ["a.pem", "b.pem"]`.
+    pub fn optional_item(&self, key: &'static str) -> Option<Item<'d, 't>> {
+        self.find(key).map(|(value, place)| self.item(value, place))
+    }
+
     /// Every key of a free table with its value; all its keys are known from here on.
     pub fn entries(&self) -> Vec<(Located<String>, Item<'d, 't>)> {
         self.known.borrow_mut().push(ANY);

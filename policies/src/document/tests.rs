@@ -122,6 +122,16 @@ fn reads_lists_of_mixed_kinds() {
 }
 
 #[test]
+fn reads_a_value_that_may_be_a_word_or_a_list() {
+    let found = read("a = \"all\"\nb = [\"x.pem\"]\n", |root| {
+        assert!(matches!(root.optional_item("a"), Some(Item::String(text)) if text.value == "all"));
+        assert!(matches!(root.optional_item("b"), Some(Item::Other(kind)) if kind.value == "a list"));
+        assert!(root.optional_item("c").is_none());
+    });
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
 fn reads_dates_without_a_time_of_day() {
     let found = read("a = 2029-12-31\nb = 2029-12-31T00:00:00Z\nc = \"2029-12-31\"\n", |root| {
         assert_eq!(root.optional_date("a").unwrap().value.to_string(), "2029-12-31");
