@@ -5,16 +5,20 @@
 pub mod decision;
 pub mod document;
 pub mod mac;
+pub mod pattern;
 pub mod principal;
 pub mod reason;
+pub mod requests;
 mod shipped;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tls;
 
 pub use decision::{Denial, Permit};
 pub use document::{Diagnostic, Severity};
 pub use mac::{MacAddress, MacError};
+pub use pattern::TemplateError;
 pub use principal::{Device, Generic, Operator, Principal, Role};
 pub use reason::{Fault, Reason, Stage};
+pub use requests::{Mode, RequestFacts, RequestRules, UserAgentRule};
 pub use tls::{CipherSuite, Group, SignatureScheme, TlsRules, TlsVersion, UnknownName};

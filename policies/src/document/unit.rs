@@ -78,7 +78,8 @@ pub(super) fn duration_text(duration: Duration) -> String {
 
 /// A size the way it is written in a file, for messages.
 pub(super) fn size_text(bytes: u64) -> String {
-    let unit = SIZES.iter().rev().take(3).find(|(_, factor)| bytes.is_multiple_of(*factor) && bytes >= *factor);
+    let unit =
+        SIZES.iter().rev().take(3).find(|(_, factor)| bytes.is_multiple_of(*factor) && bytes >= *factor);
     unit.map_or_else(|| format!("{bytes}B"), |(name, factor)| format!("{}{name}", bytes / factor))
 }
 

@@ -1,0 +1,370 @@
+//! Path and query templates: `/cisco/{product}/{mac}.xml`, `/config?mac={mac}`.
+//!
+//! A template's named parts stand for values of the device that asks, which are known before the path is read. So
+//! matching only compares: there is no search, no regular expression (SEC-20) and no allocation, and it takes time in
+//! proportion to the path. The one choice, `{product}` with or without `-3PCC`, is followed both ways at once.
+//!
+//! | part | stands for |
+//! | --- | --- |
+//! | `{mac}` | the MAC address, in either case, with `:`, `-`, `.` or nothing between the digits |
+//! | `{serial}` | the serial number |
+//! | `{product}` | the product, with or without `-3PCC` |
+//! | `{psn}` | the product without `CP-`, with or without `-3PCC` |
+//! | `{*}` | any remainder, none too; only at the end of the path, of the whole query or of a parameter's value |
+//!
+//! A part the device does not have matches nothing; nor does a value that is not `[A-Za-z0-9._:-]+`, or is `.` or `..`.
+//!
+//! After `?` stands either one text for the whole query (`/config?cisco{mac}`), or parameters (`/config?mac={mac}&v=1`):
+//! then the request must have each of them exactly once, in any order, and no others. A template without `?` matches a
+//! request without a query; a lone `?` with nothing after it carries nothing and counts as none. The text is compared as
+//! it is forwarded: escapes (`%20`) are not decoded.
+
+mod error;
+
+use std::sync::Arc;
+
+pub use error::TemplateError;
+
+use crate::document::nearest;
+use crate::mac::MacAddress;
+use crate::principal::Principal;
+
+/// What old and new firmware differ in: the product's name with this at its end or without.
+const MULTIPLATFORM: &str = "-3PCC";
+
+/// `{product}` and `{psn}` may stand this often in a template, which bounds the ways to follow at once.
+const MOST_PRODUCTS: usize = 4;
+const MOST_POSITIONS: usize = 1 << MOST_PRODUCTS;
+
+/// A query template has at most this many parameters: they are ticked off in the bits of a number.
+const MOST_PARAMETERS: usize = 32;
+
+/// A template, checked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Template {
+    text: Arc<str>,
+    path: Vec<Part>,
+    query: Query,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Part {
+    Literal(Box<str>),
+    Mac,
+    Serial,
+    Product,
+    ShortProduct,
+    Rest,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Query {
+    None,
+    Whole(Vec<Part>),
+    Parameters(Vec<Parameter>),
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Parameter {
+    name: Box<str>,
+    value: Vec<Part>,
+}
+
+/// The named parts, as templates write them.
+const PARTS: &[(&str, Part)] = &[
+    ("mac", Part::Mac),
+    ("serial", Part::Serial),
+    ("product", Part::Product),
+    ("psn", Part::ShortProduct),
+    ("*", Part::Rest),
+];
+
+/// The values that the named parts stand for: those of the device that can stand in a path.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Values<'p> {
+    mac: Option<MacAddress>,
+    serial: Option<&'p str>,
+    /// Without `-3PCC`.
+    product: Option<&'p str>,
+    /// Without `CP-` and without `-3PCC`.
+    short_product: Option<&'p str>,
+}
+
+impl<'p> Values<'p> {
+    /// The values of a device; none for anybody else.
+    pub(crate) fn of(principal: &'p Principal) -> Self {
+        let Principal::Device(device) = principal else {
+            return Self::default();
+        };
+        let without_suffix =
+            |text: &'p str| Some(text.strip_suffix(MULTIPLATFORM).unwrap_or(text)).filter(|t| usable(t));
+        Self {
+            mac: device.mac(),
+            serial: device.serial().filter(|serial| usable(serial)),
+            product: device.product().filter(|product| usable(product)).and_then(without_suffix),
+            short_product: device.short_product().filter(|product| usable(product)).and_then(without_suffix),
+        }
+    }
+
+    /// Whether there is a value for the part.
+    fn has(&self, part: &Part) -> bool {
+        match part {
+            Part::Literal(_) | Part::Rest => true,
+            Part::Mac => self.mac.is_some(),
+            Part::Serial => self.serial.is_some(),
+            Part::Product => self.product.is_some(),
+            Part::ShortProduct => self.short_product.is_some(),
+        }
+    }
+}
+
+/// Whether a value may stand in a path: nothing that a file system or a server reads as more than a name.
+fn usable(value: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+    !matches!(value, "" | "." | "..") && value.bytes().all(plain)
+}
+
+impl Template {
+    /// Reads a template.
+    pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
+        let (path_text, query_text) = match text.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (text, None),
+        };
+        check_segments(path_text)?;
+        let path = parse_parts(path_text, is_path_byte)?;
+        let query = query_text.map_or(Ok(Query::None), parse_query)?;
+        let template = Self { text: Arc::from(text), path, query };
+        let products = template.parts().filter(|part| matches!(part, Part::Product | Part::ShortProduct));
+        if products.count() > MOST_PRODUCTS {
+            return Err(TemplateError::TooManyProducts { most: MOST_PRODUCTS });
+        }
+        Ok(template)
+    }
+
+    /// The template as written.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// Whether a request for this path and query matches. Allocates nothing.
+    pub(crate) fn matches(&self, values: &Values<'_>, path: &str, query: Option<&str>) -> bool {
+        matches_parts(&self.path, values, path.as_bytes()) && self.query_matches(values, query.unwrap_or(""))
+    }
+
+    /// Whether it names any value of a device.
+    pub(crate) fn needs_device(&self) -> bool {
+        self.parts().any(|part| !matches!(part, Part::Literal(_) | Part::Rest))
+    }
+
+    /// The first part, as written, that these values have nothing usable for.
+    pub(crate) fn missing_part(&self, values: &Values<'_>) -> Option<&'static str> {
+        let missing = self.parts().find(|part| !values.has(part))?;
+        PARTS.iter().find(|(_, part)| part == missing).map(|(name, _)| *name)
+    }
+
+    fn query_matches(&self, values: &Values<'_>, query: &str) -> bool {
+        match &self.query {
+            Query::None => query.is_empty(),
+            Query::Whole(parts) => matches_parts(parts, values, query.as_bytes()),
+            Query::Parameters(wanted) => matches_parameters(wanted, values, query),
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        let (whole, parameters): (&[Part], &[Parameter]) = match &self.query {
+            Query::None => (&[], &[]),
+            Query::Whole(parts) => (parts, &[]),
+            Query::Parameters(parameters) => (&[], parameters),
+        };
+        self.path.iter().chain(whole).chain(parameters.iter().flat_map(|parameter| &parameter.value))
+    }
+}
+
+/// The places in a text that the parts so far may have reached.
+struct Positions {
+    at: [usize; MOST_POSITIONS],
+    count: usize,
+}
+
+impl Positions {
+    const NONE: Self = Self { at: [0; MOST_POSITIONS], count: 0 };
+
+    fn add(&mut self, position: usize) {
+        if !self.as_slice().contains(&position)
+            && let Some(slot) = self.at.get_mut(self.count)
+        {
+            *slot = position;
+            self.count += 1;
+        }
+    }
+
+    fn as_slice(&self) -> &[usize] {
+        self.at.get(..self.count).unwrap_or(&[])
+    }
+}
+
+fn matches_parts(parts: &[Part], values: &Values<'_>, text: &[u8]) -> bool {
+    let mut reached = Positions::NONE;
+    reached.add(0);
+    for part in parts {
+        let mut next = Positions::NONE;
+        for &position in reached.as_slice() {
+            let rest = text.get(position..).unwrap_or(&[]);
+            match part {
+                Part::Rest => return true, // nothing follows it
+                Part::Literal(literal) => follow(&mut next, position, rest, Some(literal)),
+                Part::Serial => follow(&mut next, position, rest, values.serial),
+                Part::Product => follow_product(&mut next, position, rest, values.product),
+                Part::ShortProduct => follow_product(&mut next, position, rest, values.short_product),
+                Part::Mac => {
+                    if let Some(length) = values.mac.and_then(|mac| mac.prefix_length(rest)) {
+                        next.add(position + length);
+                    }
+                }
+            }
+        }
+        if next.count == 0 {
+            return false;
+        }
+        reached = next;
+    }
+    reached.as_slice().contains(&text.len())
+}
+
+fn follow(next: &mut Positions, position: usize, rest: &[u8], value: Option<&str>) {
+    if let Some(value) = value
+        && rest.starts_with(value.as_bytes())
+    {
+        next.add(position + value.len());
+    }
+}
+
+fn follow_product(next: &mut Positions, position: usize, rest: &[u8], product: Option<&str>) {
+    if let Some(product) = product
+        && let Some(after) = rest.strip_prefix(product.as_bytes())
+    {
+        let end = position + product.len();
+        next.add(end);
+        if after.starts_with(MULTIPLATFORM.as_bytes()) {
+            next.add(end + MULTIPLATFORM.len());
+        }
+    }
+}
+
+fn matches_parameters(wanted: &[Parameter], values: &Values<'_>, query: &str) -> bool {
+    let mut seen = 0_u32;
+    for pair in query.split('&') {
+        let Some((name, value)) = pair.split_once('=') else {
+            return false;
+        };
+        let Some((index, parameter)) = wanted.iter().enumerate().find(|(_, known)| *known.name == *name)
+        else {
+            return false;
+        };
+        let bit = 1_u32 << index; // there are at most MOST_PARAMETERS
+        if seen & bit != 0 || !matches_parts(&parameter.value, values, value.as_bytes()) {
+            return false;
+        }
+        seen |= bit;
+    }
+    usize::try_from(seen.count_ones()).is_ok_and(|count| count == wanted.len())
+}
+
+fn parse_query(text: &str) -> Result<Query, TemplateError> {
+    if text.is_empty() {
+        return Err(TemplateError::EmptyQuery);
+    }
+    if !text.contains('=') {
+        return parse_parts(text, is_query_byte).map(Query::Whole);
+    }
+    let mut parameters: Vec<Parameter> = Vec::new();
+    for pair in text.split('&') {
+        let (name, value) = pair.split_once('=').ok_or(TemplateError::MixedQuery)?;
+        if name.contains(['{', '}']) || name.is_empty() {
+            return Err(TemplateError::ParameterName);
+        }
+        check_literal(name, is_query_byte)?;
+        if parameters.iter().any(|known| *known.name == *name) {
+            return Err(TemplateError::RepeatedParameter { name: name.to_owned() });
+        }
+        parameters.push(Parameter { name: Box::from(name), value: parse_parts(value, is_query_byte)? });
+    }
+    if parameters.len() > MOST_PARAMETERS {
+        return Err(TemplateError::TooManyParameters { most: MOST_PARAMETERS });
+    }
+    Ok(Query::Parameters(parameters))
+}
+
+fn parse_parts(text: &str, allowed: fn(u8) -> bool) -> Result<Vec<Part>, TemplateError> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        if matches!(parts.last(), Some(Part::Rest)) {
+            return Err(TemplateError::RestNotLast);
+        }
+        let (literal, after) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
+        if !literal.is_empty() {
+            check_literal(literal, allowed)?;
+            parts.push(Part::Literal(Box::from(literal)));
+        }
+        let Some(named) = after.strip_prefix('{') else {
+            break;
+        };
+        let (name, after) = named.split_once('}').ok_or(TemplateError::Brace)?;
+        let part = PARTS.iter().find(|(known, _)| *known == name).map(|(_, part)| part.clone());
+        parts.push(part.ok_or_else(|| TemplateError::UnknownPart {
+            name: name.to_owned(),
+            nearest: nearest(name, PARTS.iter().map(|(known, _)| *known).filter(|known| *known != "*")),
+        })?);
+        rest = after;
+    }
+    Ok(parts)
+}
+
+fn check_segments(path: &str) -> Result<(), TemplateError> {
+    let inner = path.strip_prefix('/').ok_or(TemplateError::NotAbsolute)?;
+    let mut segments = inner.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        // A path may end in `/`.
+        if matches!(segment, "." | "..") || (segment.is_empty() && segments.peek().is_some()) {
+            return Err(TemplateError::Segment);
+        }
+    }
+    Ok(())
+}
+
+fn check_literal(literal: &str, allowed: fn(u8) -> bool) -> Result<(), TemplateError> {
+    let mut bytes = literal.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let upper_hex = |b: Option<u8>| b.is_some_and(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
+            if !(upper_hex(bytes.next()) && upper_hex(bytes.next())) {
+                return Err(TemplateError::Escape);
+            }
+        } else if byte == b'}' {
+            return Err(TemplateError::Brace);
+        } else if !allowed(byte) {
+            let character = literal.chars().find(|c| !c.is_ascii() || !allowed_character(*c, allowed));
+            return Err(TemplateError::Character { character: character.unwrap_or('\u{fffd}') });
+        }
+    }
+    Ok(())
+}
+
+fn allowed_character(character: char, allowed: fn(u8) -> bool) -> bool {
+    character == '%' || u8::try_from(character).is_ok_and(allowed)
+}
+
+/// RFC 3986 §3.3: what may stand in a path unescaped.
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
+}
+
+/// RFC 3986 §3.4: what may stand in a query unescaped.
+fn is_query_byte(byte: u8) -> bool {
+    is_path_byte(byte) || byte == b'?'
+}
+
+#[cfg(test)]
+mod tests;
