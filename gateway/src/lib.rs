@@ -2,5 +2,7 @@
 
 pub mod audit;
 pub mod backend;
+pub mod cli;
+pub mod printer;
 pub mod request;
 pub mod respond;
