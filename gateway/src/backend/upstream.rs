@@ -8,10 +8,11 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use policies::Reason;
 use tokio::time::{Instant, sleep_until, timeout};
 
 pub use self::answer::UpstreamBody;
@@ -32,10 +33,10 @@ const HEAD_BYTES: usize = 64 * 1024;
 pub(crate) struct Upstream {
     connector: Connector,
     limits: BackendLimits,
-    pool: Arc<Pool<Connection>>,
+    pool: Arc<Pool<Box<Connection>>>,
 }
 
-/// A connection and the state machine that moves it.
+/// A connection and the state machine that moves it; boxed, so that it stays where it is from request to request.
 #[derive(Debug)]
 struct Connection {
     sender: http1::SendRequest<RequestBody>,
@@ -61,7 +62,7 @@ impl Upstream {
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let progress = body.progress();
         let request = with_body(head(), body);
-        let repeatable = progress.is_none() && is_idempotent(request.method());
+        let repeatable = progress.is_none() && request.method().is_idempotent();
         let request = match self.kept() {
             None => request,
             Some(connection) => match self.exchange(connection, request, progress.as_deref()).await {
@@ -77,7 +78,7 @@ impl Upstream {
     }
 
     /// A kept connection that the backend has not closed, as far as is known.
-    fn kept(&self) -> Option<Connection> {
+    fn kept(&self) -> Option<Box<Connection>> {
         while let Some(mut connection) = self.pool.take() {
             let mut context = Context::from_waker(Waker::noop());
             if Pin::new(&mut connection.driver).poll(&mut context).is_pending()
@@ -89,7 +90,7 @@ impl Upstream {
         None
     }
 
-    async fn connect(&self) -> Result<Connection, UpstreamError> {
+    async fn connect(&self) -> Result<Box<Connection>, UpstreamError> {
         let stream = timeout(self.limits.connect, self.connector.connect())
             .await
             .map_err(|_| UpstreamError::Timeout)?
@@ -100,13 +101,13 @@ impl Upstream {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Closed)?;
-        Ok(Connection { sender, driver })
+        Ok(Box::new(Connection { sender, driver }))
     }
 
     /// Sends `request` over `connection` and waits for the answer's head. A request that was not sent comes back.
     async fn exchange(
         &self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         request: Request<RequestBody>,
         progress: Option<&Progress>,
     ) -> Result<Response<UpstreamBody>, (UpstreamError, Option<Request<RequestBody>>)> {
@@ -150,7 +151,7 @@ impl Upstream {
         }
     }
 
-    fn body(&self, incoming: Incoming, connection: Connection, closed: bool) -> UpstreamBody {
+    fn body(&self, incoming: Incoming, connection: Box<Connection>, closed: bool) -> UpstreamBody {
         let connection = (!closed).then_some(connection);
         UpstreamBody::new(incoming, connection, Arc::downgrade(&self.pool), self.limits.idle)
     }
@@ -158,11 +159,6 @@ impl Upstream {
 
 fn with_body(head: Request<()>, body: RequestBody) -> Request<RequestBody> {
     head.map(|()| body)
-}
-
-/// RFC 9110 §9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    method.is_idempotent()
 }
 
 /// Why a backend gave no answer.
@@ -199,9 +195,20 @@ impl UpstreamError {
         }
     }
 
-    /// What went wrong with the device's body, where that was the cause.
-    pub(crate) fn request_body(&self) -> Option<&RequestBodyError> {
-        let Self::Request(error) = self else { return None };
-        std::error::Error::source(error)?.downcast_ref()
+    /// The stable reason code.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Closed(_) => Reason::BackendClosed,
+            Self::Connect(ConnectError::Name | ConnectError::Tls(_)) => Reason::BackendTls,
+            Self::Connect(ConnectError::Unreachable(_)) => Reason::BackendUnreachable,
+            Self::Invalid(_) | Self::SwitchedProtocols => Reason::BackendInvalidResponse,
+            Self::Request(error) => std::error::Error::source(error)
+                .and_then(|cause| cause.downcast_ref::<RequestBodyError>())
+                .map_or(Reason::ClientGone, RequestBodyError::reason),
+            Self::Timeout => Reason::BackendTimeout,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;
