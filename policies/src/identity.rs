@@ -60,7 +60,7 @@ pub struct IdentityProfile {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Kind {
-    Device(Shape),
+    Device(Box<Shape>),
     Operator,
 }
 
@@ -141,8 +141,8 @@ impl IdentityProfile {
         }
     }
 
-    /// Who the subject is, under this profile. It says nothing about whether the certificate is genuine: see
-    /// [`Admission::admit`](crate::Admission::admit).
+    /// Who the subject claims to be, under this profile. It says nothing about whether the certificate is genuine: a
+    /// server takes its principals from [`Admission::admit`](crate::Admission::admit) alone.
     pub fn identify(&self, subject: &DistinguishedName) -> Result<Principal, Denial> {
         if !self.recognises(subject) {
             let detail = format!("the subject has not the shape of {}", self.name);
@@ -155,7 +155,46 @@ impl IdentityProfile {
     }
 }
 
+impl IdentityProfile {
+    /// What the profile looks at, in lines for a person.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Operator => vec!["  recognises every subject, as an operator's".to_owned()],
+            Kind::Device(shape) => shape.steps(),
+        }
+    }
+}
+
 impl Shape {
+    fn steps(&self) -> Vec<String> {
+        let names = |types: &[AttributeType], between: &str| {
+            types.iter().map(AttributeType::name).collect::<Vec<_>>().join(between)
+        };
+        let mut lines = vec![format!("  recognises a subject that has {}", names(&self.present, " and "))];
+        if !self.absent.is_empty() {
+            lines.push(format!("  and has no {}", names(&self.absent, " and no ")));
+        }
+        for (what, field) in
+            [("product", &self.product), ("serial number", &self.serial), ("MAC address", &self.mac)]
+        {
+            let Some(field) = field else {
+                lines.push(format!("  {what}: none"));
+                continue;
+            };
+            let cut = match &field.cut {
+                Cut::Whole => String::new(),
+                Cut::After(mark) => format!(", what follows \"{mark}\""),
+                Cut::Word(mark) => format!(", the word after \"{mark}\""),
+            };
+            let optional = if field.optional { ", if there is one" } else { "" };
+            lines.push(format!("  {what}: {}{cut}{optional}", names(&field.attributes, " or else ")));
+        }
+        if !self.generic.is_empty() {
+            lines.push(format!("  shared by many phones: {}", self.generic.join(", ")));
+        }
+        lines
+    }
+
     fn identify(&self, subject: &DistinguishedName, profile: &Arc<str>) -> Result<Principal, Denial> {
         let product = subject::find(subject, self.product.as_ref(), "product")?;
         let serial = subject::find(subject, self.serial.as_ref(), "serial number")?;

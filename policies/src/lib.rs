@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod decision;
 pub mod document;
+pub mod explain;
 pub mod identity;
 pub mod mac;
 pub mod pattern;

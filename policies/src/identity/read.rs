@@ -19,7 +19,7 @@ impl IdentityProfile {
         let words = [("device", For::Device), ("operator", For::Operator)];
         let kind = match root.optional_word("principal", &words).map_or(For::Device, |word| word.value) {
             For::Operator => Kind::Operator, // whatever else the file says is an unknown key
-            For::Device => Kind::Device(read_shape(root)?),
+            For::Device => Kind::Device(Box::new(read_shape(root)?)),
         };
         Some(Self {
             name: shipped::stem(file),
