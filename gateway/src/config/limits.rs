@@ -5,6 +5,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 use policies::document::Table;
 
 use crate::backend::BackendLimits;
+use crate::request::BodyLimits;
 
 /// The limits of the whole gateway. Each has a default and can be set in `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,12 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration:
 const COUNT: RangeInclusive<u64> = 1..=10_000_000;
 
 impl Limits {
+    /// What holds for a request's body. A device has the header's time again before the rate counts.
+    #[must_use]
+    pub const fn body_limits(&self) -> BodyLimits {
+        BodyLimits { bytes: self.body_size, rate: self.min_body_rate, grace: self.header_timeout }
+    }
+
     /// Reads `[limits]`, with the default for each key that is absent.
     pub(super) fn read(table: Option<Table<'_, '_>>) -> Self {
         let default = Self::default();
