@@ -66,3 +66,6 @@ impl From<io::Error> for ForwardError {
         Self { reason: Reason::BackendUnreachable, source: error.into() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,3 +222,6 @@ impl RequestError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,3 +68,6 @@ pub fn status(reason: Reason) -> StatusCode {
         _ => StatusCode::FORBIDDEN,
     }
 }
+
+#[cfg(test)]
+mod tests;

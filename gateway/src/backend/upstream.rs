@@ -4,6 +4,7 @@
 //! wake-up of another task, and a request that is dropped takes its connection with it.
 
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -182,6 +183,15 @@ pub(crate) enum UpstreamError {
     /// The backend took too long.
     #[error("the backend took too long")]
     Timeout,
+    /// TLS failed after the handshake: in TLS 1.3 this is how a backend refuses our certificate.
+    #[error("the backend ended the TLS connection")]
+    Tls(#[source] hyper::Error),
+}
+
+/// Whether rustls is behind an error.
+fn speaks_of_tls(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 impl UpstreamError {
@@ -190,6 +200,8 @@ impl UpstreamError {
             Self::Request(error)
         } else if error.is_parse() || error.is_parse_too_large() {
             Self::Invalid(error)
+        } else if speaks_of_tls(&error) {
+            Self::Tls(error)
         } else {
             Self::Closed(error)
         }
@@ -199,7 +211,7 @@ impl UpstreamError {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Closed(_) => Reason::BackendClosed,
-            Self::Connect(ConnectError::Name | ConnectError::Tls(_)) => Reason::BackendTls,
+            Self::Connect(ConnectError::Name | ConnectError::Tls(_)) | Self::Tls(_) => Reason::BackendTls,
             Self::Connect(ConnectError::Unreachable(_)) => Reason::BackendUnreachable,
             Self::Invalid(_) | Self::SwitchedProtocols => Reason::BackendInvalidResponse,
             Self::Request(error) => std::error::Error::source(error)
