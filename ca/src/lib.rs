@@ -1,1 +1,82 @@
-//! Being laid out.
+//! The certificate authority for provisioning phones: a library, and the program `provision-ca` on top of it.
+//!
+//! It makes the two authorities of the phones' guide — a *server root* that signs the provisioning servers'
+//! certificates and a *client root* that signs the devices' — keeps an inventory of all it issued, revokes, and
+//! publishes revocation lists. Everything lies in one folder, see [`Layout`].
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use ca::{Authority, DeviceIdentity, DeviceRequest, FoundOptions, KeyType, MacAttribute, OperatingSystem, SubjectKey, SystemClock};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let root = folder.path().join("provision-ca");
+//! let options = FoundOptions { name: "Example Telco".to_owned(), key: KeyType::P256, ..FoundOptions::default() };
+//! let mut authority = Authority::found(&root, &options, None, Arc::new(SystemClock))?;
+//!
+//! let issued = authority.issue_device(DeviceRequest {
+//!     identity: DeviceIdentity::parse("CP-8841-3PCC", "88012BA01234", "00:0E:08:AB:CD:EF")?,
+//!     mac_attribute: MacAttribute::Surname,
+//!     key: SubjectKey::generate(KeyType::P256, None, &OperatingSystem)?,
+//!     validity: None,
+//!     replace: false,
+//! })?;
+//! assert!(issued.folder.ends_with("devices/000e08abcdef"));
+//! assert!(issued.folder.join("chain.pem").is_file());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How a certificate comes to be
+//!
+//! The request is judged; a serial number is drawn and written down with the intent; the new key is kept; the
+//! certificate is built and checked under a placeholder for the signature; the real key signs; a second parser
+//! (`certs`) reads the result and every field is compared with the intent; certificate and audit record are stored in one
+//! transaction; then the files are moved into place. Killed between any two steps, the next command that writes ends or
+//! clears away what was begun.
+//!
+//! Certificates are built with the types of `der` and `x509-cert`, not with a certificate-making library: the bytes to be
+//! signed exist before any key is touched, the issuer's name and the public key stay byte for byte what they were, and
+//! the faults that `CA.md` lists for rcgen (R1–R17) have no place to occur.
+
+mod authority;
+mod clock;
+mod crl;
+mod device;
+mod error;
+mod key;
+mod key_policy;
+mod lint;
+mod passphrase;
+mod profile;
+mod random;
+mod request;
+mod serial;
+mod server_name;
+mod signer;
+mod store;
+mod subject;
+mod template;
+
+pub use authority::{
+    Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, FoundOptions, GenericRequest, Issued, Issuer, Published,
+    Revoked, SERVER_DAYS, ServerRequest, Shape, SubjectKey,
+};
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use crl::CrlError;
+pub use device::{DeviceIdentity, MacAttribute};
+pub use error::IssueError;
+pub use key::{KeyError, KeyType, PrivateKey};
+pub use key_policy::WeakKey;
+pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
+pub use profile::{Profile, validity_for};
+pub use random::{OperatingSystem, RandomError, RandomSource};
+pub use request::{NewRequest, RequestError, ServerRequestContent};
+pub use serial::SerialNumber;
+pub use server_name::ServerName;
+pub use store::{
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, FileError, Finished, Intent,
+    Kind, Layout, LockError, Query, RecordId, Revocation, RevocationReason, RevokedEntry, Side, SqliteStore,
+    State, Store, StoreError, Tier,
+};
+pub use subject::{AttributeType, NameError, SubjectName};

@@ -1,0 +1,246 @@
+//! The certificate authority: the store, the authorities' keys, and the verbs that use them.
+
+mod found;
+mod issue;
+mod place;
+mod revoke;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use certs::{Certificate, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::clock::Clock;
+use crate::error::IssueError;
+use crate::key::{self, PrivateKey};
+use crate::passphrase::Passphrase;
+use crate::random::{OperatingSystem, RandomSource};
+use crate::signer::Signer;
+use crate::store::{
+    AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side, SqliteStore,
+    Store, StoreLock, Tier,
+};
+
+pub use found::{FoundOptions, Shape};
+pub use issue::{DeviceRequest, GenericRequest, Issued, ServerRequest, SubjectKey};
+pub use revoke::{CRL_DAYS, Published, Revoked};
+
+/// Days a device's certificate lasts unless said otherwise: longer than any phone.
+pub const DEVICE_DAYS: u32 = 7300;
+
+/// Days a server's certificate lasts unless said otherwise, as the phones' maker gives them.
+pub const SERVER_DAYS: u32 = 365;
+
+/// No clock of a working machine shows an earlier time: 2025-01-01 (`CA.md` E4).
+const EARLIEST: Timestamp = Timestamp::from_unix(1_735_689_600);
+
+/// How far the clock may step back (NTP) without stopping the work, in seconds.
+const CLOCK_SLACK: i64 = 60;
+
+/// An opened store with its authorities.
+///
+/// Reading methods (`find`, `issuers`) need no passphrase; whatever signs asks for the keys, see
+/// [`unlock`](Self::unlock). Every method that writes takes the store's lock for as long as it writes, and first
+/// finishes or clears away what a killed process left behind.
+pub struct Authority {
+    layout: Layout,
+    store: Box<dyn Store>,
+    issuers: Vec<Issuer>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn RandomSource>,
+    passphrase: Option<Passphrase>,
+}
+
+/// One authority with its certificate read and its key, once it was needed.
+pub struct Issuer {
+    record: AuthorityRecord,
+    certificate: Certificate,
+    key: Option<Arc<dyn Signer>>,
+}
+
+impl Issuer {
+    /// `server-root`, `client-root`, `server-issuing` or `client-issuing`.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Which tree it belongs to.
+    pub fn side(&self) -> Side {
+        self.record.side
+    }
+
+    /// Root or issuing.
+    pub fn tier(&self) -> Tier {
+        self.record.tier
+    }
+
+    /// Whether it is this one of the inventory.
+    pub fn has_id(&self, id: AuthorityId) -> bool {
+        self.record.id == id
+    }
+
+    fn id(&self) -> AuthorityId {
+        self.record.id
+    }
+}
+
+impl Authority {
+    /// Opens the store in the folder `root`.
+    pub fn open(root: &Path, clock: Arc<dyn Clock>) -> Result<Self, IssueError> {
+        let layout = Layout::new(root);
+        if !layout.database().is_file() {
+            return Err(IssueError::NotInitialised { path: root.to_owned() });
+        }
+        let store: Box<dyn Store> = Box::new(SqliteStore::open(&layout.database())?);
+        let issuers = store
+            .authorities()?
+            .into_iter()
+            .map(|record| {
+                let certificate =
+                    Certificate::parse(&record.certificate).map_err(|error| IssueError::Authority {
+                        name: record.name.clone(),
+                        why: format!("its certificate is damaged: {error}"),
+                    })?;
+                Ok(Issuer { record, certificate, key: None })
+            })
+            .collect::<Result<Vec<_>, IssueError>>()?;
+        Ok(Self { layout, store, issuers, clock, random: Arc::new(OperatingSystem), passphrase: None })
+    }
+
+    /// Gives the passphrase of the authorities' keys; they are opened when they are first needed.
+    pub fn unlock(&mut self, passphrase: Passphrase) {
+        self.passphrase = Some(passphrase);
+    }
+
+    /// Whether the authorities' keys are encrypted.
+    pub fn needs_passphrase(&self) -> Result<bool, IssueError> {
+        for issuer in &self.issuers {
+            let path = self.key_path(issuer.name());
+            if key::is_encrypted_file(&path).map_err(|source| FileError::new("read", &path, source))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where everything lies.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The time, as this authority sees it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// All authorities, roots first.
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    /// The authority that signs certificates on this side.
+    pub fn issuer_for(&self, side: Side) -> Result<&Issuer, IssueError> {
+        self.issuers
+            .iter()
+            .filter(|issuer| issuer.side() == side)
+            .max_by_key(|issuer| issuer.tier() == Tier::Issuing)
+            .ok_or_else(|| IssueError::Authority {
+                name: side.as_str().to_owned(),
+                why: "there is none".to_owned(),
+            })
+    }
+
+    /// Certificates in the inventory.
+    pub fn find(&self, query: &Query) -> Result<Vec<CertificateRecord>, IssueError> {
+        Ok(self.store.find(query)?)
+    }
+
+    /// Certificates known by a MAC address, else a device serial number, else a host name, else a certificate serial number.
+    ///
+    /// The first kind that matches anything decides, and all of that kind are given.
+    pub fn select(&self, selector: &str) -> Result<Vec<CertificateRecord>, IssueError> {
+        let selector = selector.trim();
+        let mut queries = Vec::new();
+        if let Ok(mac) = policies::MacAddress::parse(selector) {
+            queries.push(Query::Name(Kind::Device, mac.to_string()));
+        }
+        queries.push(Query::DeviceSerial(selector.to_owned()));
+        queries.push(Query::Name(Kind::Server, selector.to_ascii_lowercase()));
+        queries.push(Query::Name(Kind::Generic, selector.to_owned()));
+        queries.push(Query::Name(Kind::Authority, selector.to_owned()));
+        if let Some(serial) = certs::Serial::parse_hex(selector) {
+            queries.push(Query::Serial(serial.as_bytes().to_vec()));
+        }
+        for query in queries {
+            let found = self.store.find(&query)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(IssueError::NotFound { selector: selector.to_owned() })
+    }
+
+    fn key_path(&self, name: &str) -> PathBuf {
+        self.layout.authority(name).join("key.pem")
+    }
+
+    /// Takes the store for writing, and brings to an end what a killed process left.
+    fn lock(&mut self) -> Result<StoreLock, IssueError> {
+        let lock = StoreLock::acquire(&self.layout.lock())?;
+        self.converge()?;
+        Ok(lock)
+    }
+
+    /// The time, when it can be true (`CA.md` E4).
+    fn plausible_now(&self) -> Result<Timestamp, IssueError> {
+        let now = self.clock.now();
+        let last = self.store.last_audit()?.unwrap_or(EARLIEST).max(EARLIEST);
+        if now.plus_seconds(CLOCK_SLACK) < last {
+            return Err(IssueError::ClockBehind { now, last });
+        }
+        Ok(now)
+    }
+
+    /// The key of an authority, opened once.
+    fn signer(&mut self, id: AuthorityId) -> Result<Arc<dyn Signer>, IssueError> {
+        let position = self.issuers.iter().position(|issuer| issuer.id() == id).ok_or_else(|| {
+            IssueError::Authority { name: format!("number {}", id.0), why: "there is none".to_owned() }
+        })?;
+        let issuer = &self.issuers[position];
+        if let Some(key) = &issuer.key {
+            return Ok(Arc::clone(key));
+        }
+        let path = self.key_path(issuer.name());
+        let text = std::fs::read_to_string(&path)
+            .map(Zeroizing::new)
+            .map_err(|source| FileError::new("read", &path, source))?;
+        let key = PrivateKey::from_pem(&text, self.passphrase.as_ref())?;
+        if key.public_key_der() != issuer.certificate.public_key().spki_der() {
+            return Err(IssueError::KeyMismatch { authority: issuer.name().to_owned(), path });
+        }
+        let key: Arc<dyn Signer> = Arc::new(key);
+        self.issuers[position].key = Some(Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// Checks that the keys can be opened, before any work is done with them.
+    pub fn check_keys(&mut self) -> Result<(), IssueError> {
+        for side in [Side::Server, Side::Client] {
+            let id = self.issuer_for(side)?.id();
+            self.signer(id)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("root", &self.layout.root()).finish_non_exhaustive()
+    }
+}

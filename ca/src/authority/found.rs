@@ -1,0 +1,284 @@
+//! Founding a certificate authority: the two trees, their keys, and a first revocation list of each.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use certs::{Certificate, Timestamp};
+use serde_json::json;
+
+use super::Authority;
+use super::revoke::CRL_DAYS;
+use crate::clock::Clock;
+use crate::crl::{self, CrlContent};
+use crate::error::IssueError;
+use crate::key::{KeyType, PrivateKey, armour};
+use crate::lint::prepare;
+use crate::passphrase::Passphrase;
+use crate::profile::{Profile, validity_for};
+use crate::random::{OperatingSystem, RandomSource};
+use crate::serial::SerialNumber;
+use crate::store::{
+    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, Side, SqliteStore,
+    StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
+};
+use crate::subject::{AttributeType, SubjectName};
+use crate::template::Template;
+
+/// How many authorities stand between a leaf and its anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Shape {
+    /// The root signs certificates itself, as the phones' maker does.
+    #[default]
+    Flat,
+    /// One issuing authority below each root signs them.
+    Issuing,
+}
+
+impl Shape {
+    /// The word the command line uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Flat => "flat",
+            Self::Issuing => "issuing",
+        }
+    }
+}
+
+/// How to found an authority.
+#[derive(Debug, Clone)]
+pub struct FoundOptions {
+    /// The operator's name, part of the authorities' names.
+    pub name: String,
+    /// How many tiers.
+    pub shape: Shape,
+    /// The kind of the authorities' keys.
+    pub key: KeyType,
+    /// Days the roots last; issuing authorities end with them.
+    pub days: u32,
+}
+
+impl Default for FoundOptions {
+    /// Thirty years, flat, RSA-2048: what phones of every age understand.
+    fn default() -> Self {
+        Self { name: "Provisioning".to_owned(), shape: Shape::Flat, key: KeyType::Rsa2048, days: 10_950 }
+    }
+}
+
+/// One authority, just made.
+struct Founded {
+    record: AuthorityRecord,
+    certificate: Certificate,
+    key: PrivateKey,
+    intent: Intent,
+}
+
+/// What a finished but not yet moved store is called below the folder; a killed `init` is picked up from it.
+const READY: &str = ".initialised";
+
+/// What a store in the making is called.
+const MAKING: &str = ".initialising";
+
+/// In this order: the database, which makes it a store, comes last.
+const PARTS: [&str; 3] = ["authorities", "trust", "ca.sqlite"];
+
+impl Authority {
+    /// Founds an authority in the folder `root`, which may exist but holds no store yet.
+    ///
+    /// Without a passphrase the authorities' keys are stored in the clear. Killed at any moment and called again, it
+    /// either begins anew or completes the store that was ready.
+    pub fn found(
+        root: &Path,
+        options: &FoundOptions,
+        passphrase: Option<&Passphrase>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, IssueError> {
+        let layout = Layout::new(root);
+        let fresh_folder = !root.exists();
+        make_folder(root, 0o755)?;
+        let made = {
+            let _lock = StoreLock::acquire(&layout.lock())?;
+            build(&layout, options, passphrase, clock.now())
+        };
+        if let Err(error) = made {
+            let _leftover = remove_tree(&root.join(MAKING));
+            let _lock_file = fs::remove_file(layout.lock());
+            if fresh_folder {
+                let _not_empty = fs::remove_dir(root);
+            }
+            return Err(error);
+        }
+        let mut authority = Self::open(root, clock)?;
+        authority.passphrase = passphrase.cloned();
+        Ok(authority)
+    }
+}
+
+fn build(
+    layout: &Layout,
+    options: &FoundOptions,
+    passphrase: Option<&Passphrase>,
+    now: Timestamp,
+) -> Result<(), IssueError> {
+    let root = layout.root();
+    if !root.join(READY).is_dir() {
+        for path in PARTS.iter().map(|part| root.join(part)) {
+            if path.exists() {
+                return Err(IssueError::Exists { path });
+            }
+        }
+        if now < super::EARLIEST {
+            return Err(IssueError::ClockBehind { now, last: super::EARLIEST });
+        }
+        let making = root.join(MAKING);
+        remove_tree(&making)?;
+        write_store(&Layout::new(&making), options, passphrase, now)?;
+        rename(&making, &root.join(READY))?;
+    }
+    for part in PARTS {
+        let from = root.join(READY).join(part);
+        if from.exists() {
+            rename(&from, &root.join(part))?;
+        }
+    }
+    sync_folder(root)?;
+    Ok(remove_tree(&root.join(READY))?)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), IssueError> {
+    Ok(fs::rename(from, to).map_err(|source| FileError::new("rename", from, source))?)
+}
+
+fn write_store(
+    layout: &Layout,
+    options: &FoundOptions,
+    passphrase: Option<&Passphrase>,
+    now: Timestamp,
+) -> Result<(), IssueError> {
+    let random = OperatingSystem;
+    let mut founded: Vec<Founded> = Vec::new();
+    for (number, side) in (1..).zip([Side::Server, Side::Client]) {
+        let root = authority(options, side, Tier::Root, AuthorityId(number), None, now, &random)?;
+        if options.shape == Shape::Issuing {
+            let id = AuthorityId(number + 2);
+            founded.push(authority(options, side, Tier::Issuing, id, Some(&root), now, &random)?);
+        }
+        founded.push(root);
+    }
+    founded.sort_by_key(|one| one.record.id);
+
+    make_folder(layout.root(), 0o755)?;
+    make_folder(&layout.crls(), 0o755)?;
+    make_folder(&layout.root().join("authorities"), 0o700)?;
+    let next_update = now.plus_seconds(i64::from(CRL_DAYS) * 86_400);
+    let mut crls = Vec::new();
+    for one in &founded {
+        let name = &one.record.name;
+        let folder = layout.authority(name);
+        make_folder(&folder, 0o700)?;
+        let key = match passphrase {
+            Some(passphrase) => zeroize::Zeroizing::new(one.key.to_encrypted_pem(passphrase, &random)?),
+            None => one.key.to_pem(),
+        };
+        write_new(&folder.join("key.pem"), key.as_bytes(), 0o600)?;
+        let pem = one.certificate.to_pem();
+        write_new(&folder.join("cert.pem"), pem.as_bytes(), 0o600)?;
+        if one.record.tier == Tier::Root {
+            write_new(&layout.trust().join(format!("{name}.pem")), pem.as_bytes(), 0o644)?;
+        }
+        let crl = CrlRecord { authority: one.record.id, number: now.unix(), this_update: now, next_update };
+        let content = CrlContent {
+            issuer: &one.certificate,
+            number: crl.number,
+            this_update: now,
+            next_update,
+            entries: &[],
+        };
+        write_new(&layout.crl(name), armour("X509 CRL", &crl::sign(&content, &one.key)?).as_bytes(), 0o644)?;
+        sync_folder(&folder)?;
+        crls.push(crl);
+    }
+    sync_folder(&layout.crls())?;
+    sync_folder(&layout.trust())?;
+
+    let database = layout.database();
+    write_new(&database, b"", 0o600)?;
+    let mut store = SqliteStore::open(&database)?;
+    let names: Vec<&str> = founded.iter().map(|one| one.record.name.as_str()).collect();
+    let audit = AuditEvent {
+        at: now,
+        event: "init",
+        detail: json!({ "name": options.name, "shape": options.shape.as_str(), "key": options.key.as_str(), "authorities": names }),
+    };
+    let settings = [("name", options.name.clone()), ("shape", options.shape.as_str().to_owned())];
+    let certificates: Vec<_> =
+        founded.iter().map(|one| (one.intent.clone(), one.certificate.der().to_vec())).collect();
+    let records: Vec<_> = founded.into_iter().map(|one| one.record).collect();
+    store.found(&settings, &records, &certificates, &crls, &audit)?;
+    store.settle()?;
+    set_mode(&database, 0o600)?;
+    Ok(sync_folder(layout.root())?)
+}
+
+fn authority(
+    options: &FoundOptions,
+    side: Side,
+    tier: Tier,
+    id: AuthorityId,
+    issuer: Option<&Founded>,
+    now: Timestamp,
+    random: &dyn RandomSource,
+) -> Result<Founded, IssueError> {
+    let title = match (side, tier) {
+        (Side::Server, Tier::Root) => "Server Root",
+        (Side::Server, Tier::Issuing) => "Server Issuing",
+        (Side::Client, Tier::Root) => "Client Root",
+        (Side::Client, Tier::Issuing) => "Client Issuing",
+    };
+    let subject = SubjectName::new(vec![
+        (AttributeType::Organization, options.name.clone()),
+        (AttributeType::CommonName, format!("{} {title} CA", options.name)),
+    ])?;
+    let path_length = u8::from(tier == Tier::Root && options.shape == Shape::Issuing);
+    let profile = Profile::Authority { path_length };
+    let key = PrivateKey::generate(options.key)?;
+    let public_key = key.public_key_der();
+    let serial = SerialNumber::generate(random)?;
+    let issuer_certificate = issuer.map(|issuer| &issuer.certificate);
+    let signer = issuer.map_or(&key, |issuer| &issuer.key);
+    let mut validity = validity_for(now, options.days);
+    if let Some(issuer) = issuer_certificate {
+        validity.not_after = validity.not_after.min(issuer.validity().not_after);
+    }
+    let subject_der = subject.to_der();
+    let template = Template {
+        serial: serial.as_bytes().to_vec(),
+        signature_algorithm: signer.signature_algorithm(),
+        issuer: issuer_certificate
+            .map_or_else(|| subject_der.clone(), |issuer| issuer.subject().der().to_vec()),
+        validity,
+        subject: subject_der,
+        public_key: public_key.clone(),
+        extensions: profile.extensions(
+            &public_key,
+            issuer_certificate.and_then(Certificate::subject_key_identifier),
+            &[],
+        )?,
+    };
+    let certificate = prepare(template, profile, issuer_certificate)?.issue(signer)?;
+    let name = format!("{}-{}", side.as_str(), tier.as_str());
+    let intent = Intent {
+        authority: issuer.map_or(id, |issuer| issuer.record.id),
+        serial: serial.as_bytes().to_vec(),
+        kind: Kind::Authority,
+        name: name.clone(),
+        product: None,
+        device_serial: None,
+        public_key: *certs::Fingerprint::of(&public_key).as_bytes(),
+        validity,
+        at: now,
+        folder: Path::new("authorities").join(&name),
+    };
+    let record = AuthorityRecord { id, name, side, tier, certificate: certificate.der().to_vec() };
+    Ok(Founded { record, certificate, key, intent })
+}

@@ -1,0 +1,140 @@
+//! Revoking certificates and publishing revocation lists (`CA.md` group G).
+
+use std::path::PathBuf;
+
+use certs::Timestamp;
+use serde_json::json;
+
+use super::Authority;
+use crate::crl::{self, CrlContent};
+use crate::error::IssueError;
+use crate::key::armour;
+use crate::serial::hex;
+use crate::store::{
+    AuditEvent, AuthorityId, CertificateRecord, CrlRecord, Kind, RecordId, Revocation, RevocationReason,
+    make_folder, write_replacing,
+};
+
+/// Days a revocation list counts unless said otherwise; publish the next one well before.
+pub const CRL_DAYS: u32 = 30;
+
+/// A certificate that is revoked now.
+#[derive(Debug, Clone)]
+pub struct Revoked {
+    /// The certificate.
+    pub record: CertificateRecord,
+    /// That, when and why; the first date stays when it was revoked before.
+    pub revocation: Revocation,
+    /// Whether it was revoked before.
+    pub already: bool,
+}
+
+/// A list that was published.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// Whose.
+    pub authority: String,
+    /// Where it lies, PEM.
+    pub path: PathBuf,
+    /// The list, DER.
+    pub der: Vec<u8>,
+    /// Its number.
+    pub number: i64,
+    /// How many entries it has.
+    pub entries: usize,
+    /// Until when it counts.
+    pub next_update: Timestamp,
+}
+
+impl Authority {
+    /// Revokes one certificate. Twice is once: the first date stays, the reason changes only to keyCompromise.
+    ///
+    /// Nobody learns of it before [`publish_crls`](Self::publish_crls). No key is needed.
+    pub fn revoke(&mut self, id: RecordId, reason: RevocationReason) -> Result<Revoked, IssueError> {
+        let _lock = self.lock()?;
+        let now = self.plausible_now()?;
+        let record = self
+            .store
+            .certificate(id)?
+            .filter(|record| record.certificate.is_some())
+            .ok_or_else(|| IssueError::NotFound { selector: format!("row {}", id.0) })?;
+        let is_root = record.intent.kind == Kind::Authority
+            && self
+                .issuers
+                .iter()
+                .any(|one| one.id() == record.intent.authority && one.name() == record.intent.name);
+        if is_root {
+            return Err(IssueError::RootRevocation { name: record.intent.name });
+        }
+        let audit = AuditEvent {
+            at: now,
+            event: "revoke",
+            detail: json!({
+                "kind": record.intent.kind.as_str(),
+                "name": record.intent.name,
+                "serial": hex(&record.intent.serial),
+                "reason": reason.as_str(),
+            }),
+        };
+        let already = record.revocation.is_some();
+        let revocation = self.store.revoke(id, Revocation { at: now, reason }, &audit)?;
+        Ok(Revoked { record, revocation, already })
+    }
+
+    /// Publishes the list of every authority, or of the one named, counting for `days`.
+    pub fn publish_crls(&mut self, only: Option<&str>, days: u32) -> Result<Vec<Published>, IssueError> {
+        let _lock = self.lock()?;
+        let now = self.plausible_now()?;
+        let ids: Vec<AuthorityId> = self
+            .issuers
+            .iter()
+            .filter(|one| only.is_none_or(|name| name == one.name()))
+            .map(|one| one.id())
+            .collect();
+        if let (Some(name), true) = (only, ids.is_empty()) {
+            return Err(IssueError::NotFound { selector: name.to_owned() });
+        }
+        for id in &ids {
+            self.signer(*id)?;
+        }
+        ids.into_iter().map(|id| self.publish(id, now, days)).collect()
+    }
+
+    fn publish(&mut self, id: AuthorityId, now: Timestamp, days: u32) -> Result<Published, IssueError> {
+        let signer = self.signer(id)?;
+        let last = self.store.last_crl(id)?;
+        // An expired certificate stays on one list that was made after its end (G3).
+        let since = last.as_ref().map_or(now, |last| last.this_update.min(now));
+        let entries = self.store.revoked(id, since)?;
+        // Seconds since 1970 keep the number rising even if an old copy of the store is restored (G2).
+        let number = last.as_ref().map_or(0, |last| last.number.saturating_add(1)).max(now.unix());
+        let next_update = now.plus_seconds(i64::from(days) * 86_400);
+        let crl = CrlRecord { authority: id, number, this_update: now, next_update };
+
+        let issuer = self
+            .issuers
+            .iter()
+            .find(|issuer| issuer.id() == id)
+            .ok_or_else(|| IssueError::NotFound { selector: format!("authority {}", id.0) })?;
+        let name = issuer.name().to_owned();
+        let audit = AuditEvent {
+            at: now,
+            event: "crl",
+            detail: json!({ "authority": name, "number": number, "entries": entries.len(), "next_update": next_update.to_string() }),
+        };
+        let content = CrlContent {
+            issuer: issuer.certificate(),
+            number,
+            this_update: now,
+            next_update,
+            entries: &entries,
+        };
+        let der = crl::sign(&content, &*signer)?;
+        let path = self.layout.crl(&name);
+        let pem = armour("X509 CRL", &der);
+        self.store.reserve_crl(&crl, &audit)?;
+        make_folder(&self.layout.crls(), 0o755)?;
+        write_replacing(&path, pem.as_bytes(), 0o644)?;
+        Ok(Published { authority: name, path, der, number, entries: entries.len(), next_update })
+    }
+}

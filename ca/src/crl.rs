@@ -1,0 +1,177 @@
+//! Certificate revocation lists: full lists, version 2, one per authority (RFC 5280 §5; `CA.md` G2).
+
+use std::collections::BTreeSet;
+
+use certs::{Certificate, RevocationList, Timestamp};
+use der::asn1::{Any, Uint};
+use der::{Decode, Encode, Enumerated, Sequence};
+use x509_cert::ext::Extension;
+use x509_cert::spki::AlgorithmIdentifierOwned;
+use x509_cert::time::Time;
+
+use crate::key::KeyError;
+use crate::profile::{authority_key_identifier, extension};
+use crate::signer::{Signer, verifies};
+use crate::store::{RevocationReason, RevokedEntry};
+use crate::template::{assemble, time};
+
+/// A list could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CrlError {
+    /// The bytes could not be written.
+    #[error("cannot encode the revocation list")]
+    Encoding(#[from] der::Error),
+    /// What was made is not what was meant.
+    #[error("the revocation list failed its checks: {0}")]
+    Lint(String),
+    /// The list would end before it begins, or after its authority.
+    #[error(
+        "a revocation list from {this_update} to {next_update} is not possible, its authority ends {not_after}"
+    )]
+    Period {
+        /// Its beginning.
+        this_update: Timestamp,
+        /// Its end.
+        next_update: Timestamp,
+        /// The authority's end.
+        not_after: Timestamp,
+    },
+    /// The key refused.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl CrlError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Period { .. } => Some("choose other `--days`".to_owned()),
+            Self::Encoding(_) | Self::Lint(_) | Self::Key(_) => None,
+        }
+    }
+}
+
+/// What goes into one list.
+#[derive(Debug)]
+pub(crate) struct CrlContent<'a> {
+    pub(crate) issuer: &'a Certificate,
+    pub(crate) number: i64,
+    pub(crate) this_update: Timestamp,
+    pub(crate) next_update: Timestamp,
+    pub(crate) entries: &'a [RevokedEntry],
+}
+
+#[derive(Sequence)]
+struct TbsCertList {
+    version: u8,
+    signature: AlgorithmIdentifierOwned,
+    issuer: Any,
+    this_update: Time,
+    next_update: Time,
+    #[asn1(optional = "true")]
+    revoked: Option<Vec<Entry>>,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
+    extensions: Vec<Extension>,
+}
+
+#[derive(Sequence)]
+struct Entry {
+    serial: Uint,
+    at: Time,
+    #[asn1(optional = "true")]
+    extensions: Option<Vec<Extension>>,
+}
+
+#[derive(Clone, Copy, Enumerated)]
+#[repr(u8)]
+enum Code {
+    KeyCompromise = 1,
+    CaCompromise = 2,
+    AffiliationChanged = 3,
+    Superseded = 4,
+    CessationOfOperation = 5,
+    CertificateHold = 6,
+    PrivilegeWithdrawn = 9,
+    AaCompromise = 10,
+}
+
+/// A version 2 list is written 1.
+const V2: u8 = 1;
+
+/// Signs a list and reads it back with the second parser.
+pub(crate) fn sign(content: &CrlContent<'_>, signer: &dyn Signer) -> Result<Vec<u8>, CrlError> {
+    let not_after = content.issuer.validity().not_after;
+    if content.this_update >= content.next_update || content.this_update > not_after {
+        let (this_update, next_update) = (content.this_update, content.next_update);
+        return Err(CrlError::Period { this_update, next_update, not_after });
+    }
+    let algorithm = signer.algorithm();
+    let tbs = to_tbs(content, &algorithm)?;
+    let signature = signer.sign(&tbs)?;
+    let der = assemble(&tbs, &algorithm, &signature)?;
+    check(&der, content)?;
+    if !verifies(content.issuer.public_key().spki_der(), &algorithm, &tbs, &signature) {
+        return Err(CrlError::Lint("the signature does not verify under the issuer's key".to_owned()));
+    }
+    Ok(der)
+}
+
+fn to_tbs(content: &CrlContent<'_>, algorithm: &AlgorithmIdentifierOwned) -> Result<Vec<u8>, CrlError> {
+    let identifier = content
+        .issuer
+        .subject_key_identifier()
+        .ok_or_else(|| CrlError::Lint("the issuer has no key identifier".to_owned()))?;
+    let number = Uint::new(&content.number.to_be_bytes())?;
+    let distinct: BTreeSet<_> = content.entries.iter().map(|entry| &entry.serial).collect();
+    if distinct.len() != content.entries.len() {
+        return Err(CrlError::Lint("a serial number occurs twice".to_owned())); // CA.md R15
+    }
+    let entries = content.entries.iter().map(entry).collect::<der::Result<Vec<_>>>()?;
+    let list = TbsCertList {
+        version: V2,
+        signature: algorithm.clone(),
+        issuer: Any::from_der(content.issuer.subject().der())?,
+        this_update: time(content.this_update)?,
+        next_update: time(content.next_update)?,
+        revoked: (!entries.is_empty()).then_some(entries), // absent, not empty: RFC 5280 §5.1.2.6
+        extensions: vec![authority_key_identifier(identifier)?, extension(CRL_NUMBER, false, &number)?],
+    };
+    Ok(list.to_der()?)
+}
+
+fn entry(entry: &RevokedEntry) -> der::Result<Entry> {
+    // `unspecified` is said by saying nothing (RFC 5280 §5.3.1); removeFromCRL has no place in a full list.
+    let code = match entry.revocation.reason {
+        RevocationReason::Unspecified => None,
+        RevocationReason::KeyCompromise => Some(Code::KeyCompromise),
+        RevocationReason::CaCompromise => Some(Code::CaCompromise),
+        RevocationReason::AffiliationChanged => Some(Code::AffiliationChanged),
+        RevocationReason::Superseded => Some(Code::Superseded),
+        RevocationReason::CessationOfOperation => Some(Code::CessationOfOperation),
+        RevocationReason::CertificateHold => Some(Code::CertificateHold),
+        RevocationReason::PrivilegeWithdrawn => Some(Code::PrivilegeWithdrawn),
+        RevocationReason::AaCompromise => Some(Code::AaCompromise),
+    };
+    let extensions =
+        code.map(|code| extension(REASON_CODE, false, &code).map(|one| vec![one])).transpose()?;
+    Ok(Entry { serial: Uint::new(&entry.serial)?, at: time(entry.revocation.at)?, extensions })
+}
+
+fn check(der: &[u8], content: &CrlContent<'_>) -> Result<(), CrlError> {
+    let list = RevocationList::parse(der).map_err(|error| CrlError::Lint(error.to_string()))?;
+    let complaint = |text: &str| Err(CrlError::Lint(text.to_owned()));
+    if list.issuer().der() != content.issuer.subject().der() {
+        return complaint("the issuer's name changed");
+    }
+    if list.len() != content.entries.len() {
+        return complaint("entries are missing");
+    }
+    for entry in content.entries {
+        if list.contains(&certs::Serial::from_bytes(&entry.serial)).is_none() {
+            return complaint("an entry is missing");
+        }
+    }
+    Ok(())
+}
+
+const CRL_NUMBER: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("2.5.29.20");
+const REASON_CODE: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("2.5.29.21");

@@ -1,0 +1,215 @@
+//! Why nothing was issued, revoked or published.
+
+use std::path::PathBuf;
+
+use certs::Timestamp;
+
+use crate::crl::CrlError;
+use crate::key::KeyError;
+use crate::passphrase::PassphraseError;
+use crate::random::RandomError;
+use crate::request::RequestError;
+use crate::store::{FileError, LockError, StoreError};
+use crate::subject::NameError;
+
+/// An authority did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The name has a certificate already that says something else.
+    #[error("{name} already has a valid certificate, {serial}, until {not_after}: {difference}")]
+    AlreadyIssued {
+        /// Host name or MAC address.
+        name: String,
+        /// The certificate's serial number.
+        serial: String,
+        /// Its end.
+        not_after: Timestamp,
+        /// What differs.
+        difference: String,
+    },
+    /// The authority may not sign this (`CA.md` C1, C2).
+    #[error("authority {name} cannot sign: {why}")]
+    Authority {
+        /// Which.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// The clock shows a time that cannot be (`CA.md` E4).
+    #[error("the system clock shows {now}, but the store was last written {last}")]
+    ClockBehind {
+        /// What it shows.
+        now: Timestamp,
+        /// A time that has been.
+        last: Timestamp,
+    },
+    /// A list could not be made.
+    #[error(transparent)]
+    Crl(#[from] CrlError),
+    /// Another device has this serial number.
+    #[error("device serial number {serial} belongs to {mac}, which has a valid certificate")]
+    DeviceSerialTaken {
+        /// The serial number.
+        serial: String,
+        /// Whose it is.
+        mac: String,
+    },
+    /// The bytes could not be written; a fault of this program.
+    #[error("cannot encode the certificate")]
+    Encoding(#[from] der::Error),
+    /// A folder or file is there that would be overwritten.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// The folder or file.
+        path: PathBuf,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A private key could not be made or used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A key file does not belong to its certificate.
+    #[error("the private key {} does not belong to the certificate of {authority}", path.display())]
+    KeyMismatch {
+        /// Whose certificate.
+        authority: String,
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The public key is in use elsewhere (`CA.md` B7).
+    #[error("the public key is that of {owner}; every device and server needs its own")]
+    KeyTaken {
+        /// Whose it is.
+        owner: String,
+    },
+    /// What was made is not what was meant; it was not handed out.
+    #[error("the certificate failed its checks: {}", complaints.join("; "))]
+    Lint {
+        /// Every complaint.
+        complaints: Vec<String>,
+    },
+    /// Another process holds the store.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A name cannot stand in a certificate.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Nothing in the store is known by this.
+    #[error("nothing in the store is known as {selector:?}")]
+    NotFound {
+        /// What was asked for.
+        selector: String,
+    },
+    /// No store here.
+    #[error("{} holds no certificate authority", path.display())]
+    NotInitialised {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The certificate would outlive its issuer (`CA.md` C4).
+    #[error("the certificate would end {not_after}, after its issuer, which ends {issuer}")]
+    OutlivesIssuer {
+        /// The certificate's end.
+        not_after: Timestamp,
+        /// The issuer's.
+        issuer: Timestamp,
+    },
+    /// No passphrase.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// The random generator failed.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A certification request cannot be used.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// A root cannot be put on its own list (`CA.md` C7).
+    #[error("{name} is a root: nobody can revoke it, take it out of the trust stores instead")]
+    RootRevocation {
+        /// Which.
+        name: String,
+    },
+    /// The inventory could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A period that cannot be (`CA.md` R7, E1).
+    #[error("a certificate from {not_before} to {not_after} is not possible")]
+    Validity {
+        /// Its beginning.
+        not_before: Timestamp,
+        /// Its end.
+        not_after: Timestamp,
+    },
+}
+
+impl IssueError {
+    /// What the operator can do about it, when we know.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::AlreadyIssued { .. } => {
+                Some("`--force` issues a new one and keeps the old files under `superseded`".to_owned())
+            }
+            Self::ClockBehind { .. } => {
+                Some("set the clock right (NTP); a certificate made now would have wrong dates".to_owned())
+            }
+            Self::Crl(error) => error.hint(),
+            Self::DeviceSerialTaken { mac, .. } => Some(format!(
+                "check the two numbers; if the device was replaced, `provision-ca revoke {mac}` first"
+            )),
+            Self::Exists { .. } => Some(
+                "`--force` moves what is there to `superseded` first; or choose another place".to_owned(),
+            ),
+            Self::Key(error) => match error {
+                KeyError::WantsPassphrase => {
+                    Some("`--passphrase-file FILE` or `--passphrase-env NAME`".to_owned())
+                }
+                KeyError::OldEncryption => {
+                    Some("convert it: openssl pkcs8 -topk8 -in OLD -out NEW".to_owned())
+                }
+                KeyError::EncryptionUnsupported(_)
+                | KeyError::Generation
+                | KeyError::PublicKeyOnly
+                | KeyError::Rejected
+                | KeyError::Random(_)
+                | KeyError::Signing
+                | KeyError::Unrecognised { .. }
+                | KeyError::WrongPassphrase => None,
+            },
+            Self::KeyTaken { .. } => {
+                Some("make a new key and a new request on the machine itself".to_owned())
+            }
+            Self::Lock(LockError::Held { .. }) => {
+                Some("wait for the other command to end, then run this one again".to_owned())
+            }
+            Self::Name(NameError::Wildcard { .. }) => Some(
+                "issue one certificate per host name; more names of one host go in with `--san`".to_owned(),
+            ),
+            Self::Name(NameError::Mac { .. }) => {
+                Some("the address is on the label of the phone, as 00:0E:08:AB:CD:EF".to_owned())
+            }
+            Self::NotFound { .. } => Some("`provision-ca list` shows everything issued".to_owned()),
+            Self::NotInitialised { .. } => {
+                Some("`provision-ca init` makes one; `--store DIR` names another folder".to_owned())
+            }
+            Self::OutlivesIssuer { .. } => Some("choose fewer days with `--days`".to_owned()),
+            Self::Passphrase(PassphraseError::NoTerminal) => Some(
+                "`--passphrase-file FILE`, `--passphrase-env NAME`, or `--no-passphrase` at `init`"
+                    .to_owned(),
+            ),
+            Self::Request(error) => error.hint(),
+            Self::Authority { .. }
+            | Self::Encoding(_)
+            | Self::File(_)
+            | Self::KeyMismatch { .. }
+            | Self::Lint { .. }
+            | Self::Lock(LockError::File(_))
+            | Self::Name(_)
+            | Self::Passphrase(_)
+            | Self::Random(_)
+            | Self::RootRevocation { .. }
+            | Self::Store(_)
+            | Self::Validity { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Which public keys a certificate may have (`CA.md` B6).
+
+use certs::{Curve, KeyAlgorithm, PublicKey};
+use der::asn1::UintRef;
+use der::{Decode, Sequence};
+use num_bigint::BigUint;
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+
+/// A key that must not be certified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WeakKey {
+    /// An elliptic curve we do not take.
+    #[error("its curve is {0}, P-256 and P-384 are accepted")]
+    Curve(String),
+    /// The exponent is small, even or enormous.
+    #[error("its RSA exponent is {0}, an odd number from 65537 is needed")]
+    Exponent(String),
+    /// The two primes are close together, so the modulus falls apart at once.
+    #[error("its RSA modulus falls apart at once: the two primes are almost the same (Fermat)")]
+    Fermat,
+    /// The key could not be read.
+    #[error("its public key cannot be read")]
+    Malformed,
+    /// The generator of certain chips, which is broken.
+    #[error("it was made by a broken generator (ROCA, CVE-2017-15361) and can be computed by others")]
+    Roca,
+    /// Neither 2048, 3072 nor 4096.
+    #[error("its RSA key has {bits} bits; 2048, 3072 and 4096 are accepted")]
+    RsaSize {
+        /// How many it has.
+        bits: u32,
+    },
+    /// A small prime divides the modulus.
+    #[error("its RSA modulus is divisible by {0}")]
+    SmallFactor(u32),
+    /// Neither RSA nor ECDSA.
+    #[error("it is neither RSA nor ECDSA")]
+    UnknownAlgorithm,
+}
+
+/// Refuses weak keys; the curve point itself was checked by the request's own signature.
+pub(crate) fn check_key(key: &PublicKey) -> Result<(), WeakKey> {
+    match key.algorithm() {
+        KeyAlgorithm::Rsa { bits } => {
+            if !is_plain_rsa(key) {
+                return Err(WeakKey::UnknownAlgorithm);
+            }
+            if !matches!(bits, 2048 | 3072 | 4096) {
+                return Err(WeakKey::RsaSize { bits });
+            }
+            let rsa = RsaPublicKey::from_der(key.key_bytes()).map_err(|_malformed| WeakKey::Malformed)?;
+            check_rsa(rsa.modulus.as_bytes(), rsa.exponent.as_bytes())
+        }
+        KeyAlgorithm::Ec { curve: Curve::P256 | Curve::P384 } => Ok(()),
+        KeyAlgorithm::Ec { curve } => Err(WeakKey::Curve(curve.to_string())),
+        KeyAlgorithm::Ed25519 | KeyAlgorithm::Other { .. } => Err(WeakKey::UnknownAlgorithm),
+    }
+}
+
+/// Keys marked for RSA-PSS alone cannot serve old phones.
+fn is_plain_rsa(key: &PublicKey) -> bool {
+    SubjectPublicKeyInfoRef::from_der(key.spki_der())
+        .is_ok_and(|spki| spki.algorithm.oid.to_string() == "1.2.840.113549.1.1.1")
+}
+
+#[derive(Sequence)]
+struct RsaPublicKey<'a> {
+    modulus: UintRef<'a>,
+    exponent: UintRef<'a>,
+}
+
+fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), WeakKey> {
+    let exponent = BigUint::from_bytes_be(exponent);
+    if exponent < BigUint::from(65_537_u32) || !exponent.bit(0) || exponent.bits() > 32 {
+        return Err(WeakKey::Exponent(exponent.to_string()));
+    }
+    for prime in primes_below(752) {
+        if residue(modulus, prime) == 0 {
+            return Err(WeakKey::SmallFactor(prime));
+        }
+    }
+    if is_roca(modulus) {
+        return Err(WeakKey::Roca);
+    }
+    if falls_to_fermat(&BigUint::from_bytes_be(modulus)) {
+        return Err(WeakKey::Fermat);
+    }
+    Ok(())
+}
+
+/// The modulus by a small prime, digit by digit.
+fn residue(modulus: &[u8], prime: u32) -> u32 {
+    modulus.iter().fold(0, |rest, octet| (rest * 256 + u32::from(*octet)) % prime)
+}
+
+fn primes_below(limit: u32) -> impl Iterator<Item = u32> {
+    (2..limit)
+        .filter(|candidate| (2..*candidate).take_while(|d| d * d <= *candidate).all(|d| candidate % d != 0))
+}
+
+/// Such moduli are powers of 65537 modulo every small prime at once; a random one is so once in 2^154.
+fn is_roca(modulus: &[u8]) -> bool {
+    primes_below(168).skip(1).all(|prime| {
+        let wanted = residue(modulus, prime);
+        let mut power = 1;
+        for _ in 0..prime {
+            if power == wanted {
+                return true;
+            }
+            power = power * (65_537 % prime) % prime;
+        }
+        false
+    })
+}
+
+/// A hundred rounds of Fermat's method: finds primes that share their upper half.
+fn falls_to_fermat(modulus: &BigUint) -> bool {
+    let mut a = modulus.sqrt();
+    if &a * &a < *modulus {
+        a += 1_u32;
+    }
+    for _ in 0..100 {
+        let rest = &a * &a - modulus;
+        let b = rest.sqrt();
+        if &b * &b == rest {
+            return true;
+        }
+        a += 1_u32;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{KeyType, PrivateKey};
+
+    /// 2^k + offset
+    fn number(bits: u32, offset: u32) -> BigUint {
+        (BigUint::from(1_u32) << bits) + offset
+    }
+
+    fn modulus() -> Vec<u8> {
+        let key = PrivateKey::generate(KeyType::Rsa2048).unwrap();
+        let spki = PublicKey::from_spki_der(&key.public_key_der()).unwrap();
+        RsaPublicKey::from_der(spki.key_bytes()).unwrap().modulus.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn b6_a_good_key_passes_and_r16_exponent_3_does_not() {
+        let modulus = modulus();
+        assert_eq!(check_rsa(&modulus, &[1, 0, 1]), Ok(()));
+        assert_eq!(check_rsa(&modulus, &[3]), Err(WeakKey::Exponent("3".to_owned())));
+        assert_eq!(check_rsa(&modulus, &[1, 0, 2]), Err(WeakKey::Exponent("65538".to_owned())));
+    }
+
+    #[test]
+    fn b6_a_small_factor_is_found() {
+        let odd = (number(2046, 1) * 751_u32).to_bytes_be();
+        assert!(matches!(check_rsa(&odd, &[1, 0, 1]), Err(WeakKey::SmallFactor(_))));
+    }
+
+    #[test]
+    fn b6_close_primes_are_found() {
+        // Fermat's method needs no primes, only two factors close together.
+        let product = number(1023, 1_155) * number(1023, 1_161);
+        assert!(falls_to_fermat(&product));
+        assert!(!falls_to_fermat(&BigUint::from_bytes_be(&modulus())));
+    }
+
+    #[test]
+    fn b6_a_power_of_65537_modulo_the_primorial_is_roca() {
+        let primorial = primes_below(168).fold(BigUint::from(1_u32), |product, prime| product * prime);
+        let power = BigUint::from(65_537_u32).modpow(&BigUint::from(123_457_u32), &primorial);
+        let fingerprint = (&primorial << 1800_u32) + power;
+        assert!(is_roca(&fingerprint.to_bytes_be()));
+        assert!(!is_roca(&modulus()));
+    }
+}

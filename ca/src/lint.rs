@@ -1,0 +1,229 @@
+//! Checks on a certificate before the real key signs it, and once more after (`CA.md` I1).
+//!
+//! Building is done with `der` and `x509-cert`; judging with `certs`, which has a parser of its own, so one mistake does
+//! not hide itself.
+
+use std::collections::BTreeSet;
+
+use certs::{Certificate, KeyAlgorithm, Version};
+use der::Encode;
+
+use crate::error::IssueError;
+use crate::profile::Profile;
+use crate::server_name::ServerName;
+use crate::signer::{Signer, verifies};
+use crate::template::{Template, assemble};
+
+/// A certificate that passed every check and waits for its signature. Only [`prepare`] makes one; issuing spends it.
+#[derive(Debug)]
+pub(crate) struct Linted<'a> {
+    template: Template,
+    profile: Profile,
+    issuer: Option<&'a Certificate>,
+    tbs: Vec<u8>,
+}
+
+/// Builds the to-be-signed bytes and checks them, under a placeholder no key made in the signature's place.
+pub(crate) fn prepare(
+    template: Template,
+    profile: Profile,
+    issuer: Option<&Certificate>,
+) -> Result<Linted<'_>, IssueError> {
+    let tbs = template.to_tbs()?;
+    let placeholder = assemble(&tbs, &template.signature_algorithm, &[0; 64])?;
+    judge(&placeholder, &tbs, &template, profile, issuer)?;
+    Ok(Linted { template, profile, issuer, tbs })
+}
+
+impl Linted<'_> {
+    /// Signs, reads the result back with the second parser, and compares it with what was meant.
+    pub(crate) fn issue(self, signer: &dyn Signer) -> Result<Certificate, IssueError> {
+        let algorithm = &self.template.signature_algorithm;
+        let signature = signer.sign(&self.tbs)?;
+        let der = assemble(&self.tbs, algorithm, &signature)?;
+        let certificate = judge(&der, &self.tbs, &self.template, self.profile, self.issuer)?;
+        let issuer_key =
+            self.issuer.map_or(self.template.public_key.as_slice(), |issuer| issuer.public_key().spki_der());
+        if !verifies(issuer_key, algorithm, certificate.tbs(), &signature) {
+            return Err(complaint("the signature does not verify under the issuer's key"));
+        }
+        Ok(certificate)
+    }
+}
+
+fn complaint(text: &str) -> IssueError {
+    IssueError::Lint { complaints: vec![text.to_owned()] }
+}
+
+fn judge(
+    der: &[u8],
+    tbs: &[u8],
+    template: &Template,
+    profile: Profile,
+    issuer: Option<&Certificate>,
+) -> Result<Certificate, IssueError> {
+    let certificate = Certificate::parse(der)
+        .map_err(|error| complaint(&format!("the second parser refuses it: {error}")))?;
+    let mut complaints = Vec::new();
+    compare(&certificate, tbs, template, &mut complaints)?;
+    let names = names(&certificate, &mut complaints);
+    check_extensions(&certificate, profile, &names, &mut complaints);
+    check_issuer(&certificate, issuer, &mut complaints);
+    if complaints.is_empty() { Ok(certificate) } else { Err(IssueError::Lint { complaints }) }
+}
+
+/// Byte for byte what was intended (`CA.md` I1, B5, C1, R1, R2, R10).
+fn compare(
+    certificate: &Certificate,
+    tbs: &[u8],
+    template: &Template,
+    complaints: &mut Vec<String>,
+) -> Result<(), IssueError> {
+    let extensions_match = certificate.extensions().len() == template.extensions.len()
+        && certificate.extensions().iter().zip(&template.extensions).all(|(found, meant)| {
+            found.oid.to_string() == meant.extn_id.to_string()
+                && found.critical == meant.critical
+                && *found.value == *meant.extn_value.as_bytes()
+        });
+    let distinct: BTreeSet<_> = template.extensions.iter().map(|extension| extension.extn_id).collect();
+    for (ok, what) in [
+        (certificate.tbs() == tbs, "the signed part changed"),
+        (certificate.version() == Version::V3, "the version is not 3"),
+        (certificate.serial().as_bytes() == template.serial, "the serial number changed"),
+        (is_good_serial(&template.serial), "the serial number is not 9 to 19 octets, positive"),
+        (certificate.issuer().der() == template.issuer, "the issuer's name changed"),
+        (certificate.subject().der() == template.subject, "the subject changed"),
+        (certificate.validity() == template.validity, "the dates changed"),
+        (certificate.public_key().spki_der() == template.public_key, "the public key changed"),
+        (extensions_match, "the extensions changed"),
+        (distinct.len() == template.extensions.len(), "an extension occurs twice"),
+        (template.signature_algorithm.to_der()?.len() < 32, "the signature algorithm is no simple one"),
+    ] {
+        if !ok {
+            complaints.push(what.to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn is_good_serial(octets: &[u8]) -> bool {
+    (9..=19).contains(&octets.len()) && octets.first().is_some_and(|first| (1..0x80).contains(first))
+}
+
+/// The name rules run on what the certificate says, wherever it came from (`CA.md` B4, D5).
+fn names(certificate: &Certificate, complaints: &mut Vec<String>) -> Vec<String> {
+    let mut names = Vec::new();
+    let Some(alternatives) = certificate.subject_alternative_names() else {
+        return names;
+    };
+    for name in alternatives.names() {
+        let text = match name {
+            certs::GeneralName::Dns(text) => match ServerName::host(text) {
+                Ok(_) => text.to_string(),
+                Err(error) => {
+                    complaints.push(error.to_string());
+                    continue;
+                }
+            },
+            certs::GeneralName::Ip(octets) => crate::serial::hex(octets),
+            other => {
+                complaints.push(format!("a subject alternative name is neither host nor address: {other:?}"));
+                continue;
+            }
+        };
+        if names.contains(&text) {
+            complaints.push(format!("the name {text} occurs twice"));
+        }
+        names.push(text);
+    }
+    names
+}
+
+/// Extensions agree with the profile, the key and each other (`CA.md` C3, D7, F1, F2).
+fn check_extensions(
+    certificate: &Certificate,
+    profile: Profile,
+    names: &[String],
+    complaints: &mut Vec<String>,
+) {
+    let constraints = certificate.basic_constraints();
+    let purposes: Vec<String> = certificate
+        .extended_key_usage()
+        .map(|usage| usage.purposes().iter().map(ToString::to_string).collect())
+        .unwrap_or_default();
+    let usage: Vec<&str> = certificate.key_usage().map(|usage| usage.names().collect()).unwrap_or_default();
+    let is_authority = constraints.is_some_and(|constraints| constraints.ca);
+    let mut require = |ok: bool, what: &str| {
+        if !ok {
+            complaints.push(what.to_owned());
+        }
+    };
+    require(certificate.subject_key_identifier().is_some(), "there is no subject key identifier");
+    require(!certificate.subject().is_empty(), "the subject is empty");
+    match profile {
+        Profile::Authority { path_length } => {
+            let stated = constraints.and_then(|constraints| constraints.path_length);
+            require(is_authority, "basicConstraints does not say CA");
+            require(stated == Some(u32::from(path_length)), "the path length is not the profile's");
+            require(usage == ["keyCertSign", "cRLSign"], "the key usage is not an authority's");
+            require(purposes.is_empty() && names.is_empty(), "an authority has purposes or host names");
+        }
+        Profile::Device => {
+            require(!is_authority, "a device would be an authority");
+            require(usage == ["digitalSignature"], "the key usage is not a device's");
+            require(purposes == ["1.3.6.1.5.5.7.3.2"], "the purpose is not client authentication alone");
+            require(names.is_empty(), "a device has no host names");
+        }
+        Profile::Server => {
+            let rsa = matches!(certificate.public_key().algorithm(), KeyAlgorithm::Rsa { .. });
+            let expected: &[&str] =
+                if rsa { &["digitalSignature", "keyEncipherment"] } else { &["digitalSignature"] };
+            let common_name = certificate
+                .subject()
+                .values_of(&certs::oid::COMMON_NAME)
+                .next()
+                .and_then(|attribute| attribute.text().ok().map(|text| text.into_owned()));
+            require(!is_authority, "a server would be an authority");
+            require(usage == expected, "the key usage does not fit the server's key");
+            require(purposes == ["1.3.6.1.5.5.7.3.1"], "the purpose is not server authentication alone");
+            require(
+                common_name.is_some_and(|name| names.contains(&name)),
+                "the common name is not among the subject alternative names",
+            );
+        }
+    }
+}
+
+/// The certificate fits under its issuer (`CA.md` C1, C4).
+fn check_issuer(certificate: &Certificate, issuer: Option<&Certificate>, complaints: &mut Vec<String>) {
+    let mut require = |ok: bool, what: &str| {
+        if !ok {
+            complaints.push(what.to_owned());
+        }
+    };
+    let validity = certificate.validity();
+    require(validity.not_before < validity.not_after, "it ends before it begins");
+    match issuer {
+        None => {
+            require(
+                certificate.subject().der() == certificate.issuer().der(),
+                "a root is not its own issuer",
+            );
+            require(certificate.authority_key_identifier().is_none(), "a root names another key");
+        }
+        Some(issuer) => {
+            let names_key = certificate
+                .authority_key_identifier()
+                .and_then(|identifier| identifier.key_identifier.as_deref());
+            require(
+                certificate.issuer().der() == issuer.subject().der(),
+                "the issuer's name is not the issuer's subject",
+            );
+            require(
+                names_key.is_some() && names_key == issuer.subject_key_identifier(),
+                "the authority key identifier is not the issuer's",
+            );
+            require(validity.not_after <= issuer.validity().not_after, "it outlives its issuer");
+        }
+    }
+}

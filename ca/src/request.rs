@@ -1,0 +1,192 @@
+//! Certification requests (RFC 2986): judging those that come in, making those that go to an outside authority.
+
+use std::io::{Cursor, Write};
+
+use certs::{CertificationRequest, GeneralName, ParseError};
+use der::asn1::{Any, ObjectIdentifier, SetOfVec};
+use der::{Decode, Encode, Sequence};
+use x509_cert::attr::Attribute;
+use x509_cert::ext::Extension;
+use x509_cert::spki::AlgorithmIdentifierOwned;
+
+use crate::error::IssueError;
+use crate::key::{PrivateKey, armour};
+use crate::key_policy::{WeakKey, check_key};
+use crate::profile::subject_alt_name;
+use crate::server_name::ServerName;
+use crate::subject::{NameError, SubjectName};
+use crate::template::assemble;
+
+/// A request that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// Neither common name nor subject alternative name says which host it is for.
+    #[error("the request names no host")]
+    NoName,
+    /// A name in it is not acceptable.
+    #[error("the request asks for a name that cannot be given")]
+    Name(#[from] NameError),
+    /// It is damaged, or not signed with its own key.
+    #[error("the request is refused")]
+    Refused(#[source] ParseError),
+    /// The key is too weak.
+    #[error("the request's key is refused")]
+    WeakKey(#[from] WeakKey),
+    /// The request's own signature is too weak.
+    #[error("the request is signed with {0}, which anyone can forge")]
+    WeakSignature(String),
+}
+
+impl RequestError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoName => Some("make the request with `-subj /CN=FQDN`".to_owned()),
+            Self::WeakKey(WeakKey::RsaSize { .. }) => Some(
+                "old guides show 1024-bit keys; phones take 2048: openssl req -new -newkey rsa:2048 -nodes -keyout privkey.pem -out provserver.csr"
+                    .to_owned(),
+            ),
+            Self::WeakKey(_) => Some("make a new key: openssl genrsa -out privkey.pem 2048".to_owned()),
+            Self::WeakSignature(_) => Some("make the request again with `-sha256`".to_owned()),
+            Self::Refused(ParseError::ProofOfPossession) => {
+                Some("the request was changed after it was signed, or signed with another key".to_owned())
+            }
+            Self::Name(_) | Self::Refused(_) => None,
+        }
+    }
+}
+
+/// What we take from a server's request: the key and the host names. Everything else in it is left out.
+#[derive(Debug, Clone)]
+pub struct ServerRequestContent {
+    /// The `SubjectPublicKeyInfo`, DER, byte for byte.
+    pub(crate) public_key: Vec<u8>,
+    /// The host names, the common name first.
+    pub(crate) names: Vec<ServerName>,
+    /// What the request asked for and does not get, for the operator to read (`CA.md` B3).
+    pub ignored: Vec<String>,
+}
+
+impl ServerRequestContent {
+    /// Reads a request, PEM or DER, and checks proof of possession, key and names (`CA.md` B1–B6).
+    pub fn read(contents: &[u8]) -> Result<Self, RequestError> {
+        let request = CertificationRequest::parse_file(contents).map_err(RequestError::Refused)?;
+        let algorithm = request.signature_algorithm().to_string();
+        if algorithm.contains("SHA-1")
+            || algorithm.contains("SHA1")
+            || algorithm.contains("MD5")
+            || algorithm.contains("MD2")
+        {
+            return Err(RequestError::WeakSignature(algorithm));
+        }
+        check_key(request.public_key())?;
+        let mut ignored = Vec::new();
+        let names = names(&request, &mut ignored)?;
+        for extension in request.requested_extensions() {
+            if extension.oid.to_string() != "2.5.29.17" {
+                ignored.push(describe(extension));
+            }
+        }
+        Ok(Self { public_key: request.public_key().spki_der().to_vec(), names, ignored })
+    }
+
+    /// The host the request is for.
+    pub fn host(&self) -> &ServerName {
+        &self.names[0]
+    }
+}
+
+fn names(request: &CertificationRequest, ignored: &mut Vec<String>) -> Result<Vec<ServerName>, RequestError> {
+    let mut names = Vec::new();
+    let mut add = |name: ServerName| {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    };
+    for attribute in request.subject().attributes() {
+        if *attribute.oid() == certs::oid::COMMON_NAME {
+            let refused =
+                |_not_text| NameError::HostName { value: "common name".to_owned(), why: "it is no text" };
+            add(ServerName::from_common_name(&attribute.text().map_err(refused)?)?);
+        } else {
+            ignored.push(format!("{} in the subject", attribute.oid()));
+        }
+    }
+    for name in request.requested_names().map(certs::SubjectAltNames::names).into_iter().flatten() {
+        match name {
+            GeneralName::Dns(host) => add(ServerName::host(host)?),
+            other => ignored.push(format!("the name {other}")),
+        }
+    }
+    if names.is_empty() { Err(RequestError::NoName) } else { Ok(names) }
+}
+
+/// Says plainly what was asked for and is not given.
+fn describe(extension: &certs::Extension) -> String {
+    let name = match extension.oid.to_string().as_str() {
+        "2.5.29.14" => "a subject key identifier",
+        "2.5.29.15" => "key usage",
+        "2.5.29.19" => "basic constraints (to be an authority, perhaps)",
+        "2.5.29.30" => "name constraints",
+        "2.5.29.31" => "CRL distribution points",
+        "2.5.29.32" => "certificate policies",
+        "2.5.29.35" => "an authority key identifier",
+        "2.5.29.37" => "extended key usage",
+        "1.3.6.1.5.5.7.1.1" => "authority information access",
+        _ => return format!("the extension {}", extension.oid),
+    };
+    name.to_owned()
+}
+
+#[derive(Sequence)]
+struct RequestInfo {
+    version: u8,
+    subject: Any,
+    public_key: Any,
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
+    attributes: SetOfVec<Attribute>,
+}
+
+/// A request for an outside authority.
+#[derive(Debug)]
+pub struct NewRequest {
+    /// PEM, label `CERTIFICATE REQUEST`.
+    pub pem: String,
+    der: Vec<u8>,
+}
+
+impl NewRequest {
+    /// Signs a request for `subject` and the host names with the server's own key.
+    pub fn sign(subject: &SubjectName, names: &[ServerName], key: &PrivateKey) -> Result<Self, IssueError> {
+        let wanted: Vec<Extension> = vec![subject_alt_name(names)?];
+        let mut values = SetOfVec::new();
+        values.insert(Any::from_der(&wanted.to_der()?)?)?;
+        let mut attributes = SetOfVec::new();
+        attributes.insert(Attribute { oid: EXTENSION_REQUEST, values })?;
+        let info = RequestInfo {
+            version: 0,
+            subject: Any::from_der(&subject.to_der())?,
+            public_key: Any::from_der(&key.public_key_der())?,
+            attributes,
+        }
+        .to_der()?;
+        let algorithm: AlgorithmIdentifierOwned = key.signature_algorithm();
+        let der = assemble(&info, &algorithm, &key.sign(&info)?)?;
+        CertificationRequest::parse(&der).map_err(RequestError::Refused)?;
+        Ok(Self { pem: armour("CERTIFICATE REQUEST", &der), der })
+    }
+
+    /// The request, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The PEM text as the one file of a ZIP archive, as the phones' maker wants it sent.
+    pub fn zipped(&self, file_name: &str) -> std::io::Result<Vec<u8>> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        archive.start_file(file_name, zip::write::SimpleFileOptions::default())?;
+        archive.write_all(self.pem.as_bytes())?;
+        Ok(archive.finish()?.into_inner())
+    }
+}
+
+const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");

@@ -1,0 +1,338 @@
+//! What was issued, to whom, and what became of it: the inventory behind one trait.
+
+mod files;
+mod layout;
+mod lock;
+mod schema;
+mod sqlite;
+
+use std::path::PathBuf;
+
+use certs::{Timestamp, Validity};
+
+pub use files::FileError;
+pub(crate) use files::{remove_tree, set_mode, sync_folder, write_new, write_replacing};
+pub use layout::Layout;
+pub(crate) use layout::make_folder;
+pub use lock::LockError;
+pub(crate) use lock::StoreLock;
+pub use sqlite::SqliteStore;
+
+/// The number of a certificate's row; it means nothing outside its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordId(pub(crate) i64);
+
+/// The number of an authority's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AuthorityId(pub(crate) i64);
+
+/// Which of the guide's two trees an authority belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Signs the devices' client certificates.
+    Client,
+    /// Signs the provisioning servers' certificates.
+    Server,
+}
+
+/// Where in its tree an authority stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Below a root; signs certificates.
+    Issuing,
+    /// The trust anchor.
+    Root,
+}
+
+/// One authority of the store.
+#[derive(Debug, Clone)]
+pub struct AuthorityRecord {
+    /// Its row.
+    pub id: AuthorityId,
+    /// Its name: `server-root`, `client-root`, `server-issuing`, `client-issuing`.
+    pub name: String,
+    /// The tree.
+    pub side: Side,
+    /// Its place.
+    pub tier: Tier,
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
+}
+
+/// What a certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// An authority's own.
+    Authority,
+    /// One device's client certificate.
+    Device,
+    /// The client certificate that units without their own share.
+    Generic,
+    /// A provisioning server's.
+    Server,
+}
+
+/// How far a certificate got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Begun and never finished; its serial number is never used again.
+    Abandoned,
+    /// The serial number is taken, nothing is signed yet.
+    Intent,
+    /// Signed and stored.
+    Issued,
+}
+
+/// Why a certificate was revoked (RFC 5280 §5.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[value(rename_all = "camelCase")]
+pub enum RevocationReason {
+    /// Nothing is said.
+    Unspecified,
+    /// The private key may be in other hands.
+    KeyCompromise,
+    /// The authority's private key may be in other hands.
+    #[value(name = "cACompromise")]
+    CaCompromise,
+    /// The name changed, the device went to another owner.
+    AffiliationChanged,
+    /// Another certificate took its place.
+    Superseded,
+    /// The device is out of service.
+    CessationOfOperation,
+    /// Suspended for the time being.
+    CertificateHold,
+    /// A right was taken away.
+    PrivilegeWithdrawn,
+    /// The attribute authority's key may be in other hands.
+    #[value(name = "aACompromise")]
+    AaCompromise,
+}
+
+/// That and when a certificate was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    /// The first time it was.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
+/// What a new certificate is known by, before it exists.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// Who signs.
+    pub authority: AuthorityId,
+    /// Content octets of the serial number.
+    pub serial: Vec<u8>,
+    /// What it is for.
+    pub kind: Kind,
+    /// Host name, MAC address, `ciscogeneric` or the authority's name.
+    pub name: String,
+    /// The device's product.
+    pub product: Option<String>,
+    /// The device's serial number.
+    pub device_serial: Option<String>,
+    /// SHA-256 of the `SubjectPublicKeyInfo`.
+    pub public_key: [u8; 32],
+    /// From when until when.
+    pub validity: Validity,
+    /// When the number was taken.
+    pub at: Timestamp,
+    /// Where its files go, below the store's folder.
+    pub folder: PathBuf,
+}
+
+/// One row of the inventory.
+#[derive(Debug, Clone)]
+pub struct CertificateRecord {
+    /// Its row.
+    pub id: RecordId,
+    /// How far it got.
+    pub state: State,
+    /// What it was to be.
+    pub intent: Intent,
+    /// The certificate, DER, when issued.
+    pub certificate: Option<Vec<u8>>,
+    /// Whether it was revoked.
+    pub revocation: Option<Revocation>,
+}
+
+impl CertificateRecord {
+    /// Issued, not revoked, and not past its end.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.state == State::Issued && self.revocation.is_none() && now <= self.intent.validity.not_after
+    }
+
+    /// One word for what it is now: `valid`, `expired`, `revoked` or `abandoned`.
+    pub fn status(&self, now: Timestamp) -> &'static str {
+        match self.state {
+            State::Abandoned | State::Intent => "abandoned",
+            State::Issued if self.revocation.is_some() => "revoked",
+            State::Issued if now > self.intent.validity.not_after => "expired",
+            State::Issued => "valid",
+        }
+    }
+}
+
+/// A certificate that is in the store for good.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Its intent's row.
+    pub id: RecordId,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// What is written into the audit log with it.
+    pub audit: AuditEvent,
+}
+
+/// One entry of a revocation list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedEntry {
+    /// Content octets of the serial number.
+    pub serial: Vec<u8>,
+    /// That and when.
+    pub revocation: Revocation,
+}
+
+/// A published revocation list.
+#[derive(Debug, Clone)]
+pub struct CrlRecord {
+    /// Whose.
+    pub authority: AuthorityId,
+    /// Its number.
+    pub number: i64,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// Until when it counts.
+    pub next_update: Timestamp,
+}
+
+/// One line of the audit log.
+#[derive(Debug, Clone)]
+pub struct AuditEvent {
+    /// When.
+    pub at: Timestamp,
+    /// What: `init`, `issue`, `revoke`, `crl`.
+    pub event: &'static str,
+    /// The facts.
+    pub detail: serde_json::Value,
+}
+
+/// The store could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A value in the store makes no sense.
+    #[error("the store is damaged: {what}")]
+    Damaged {
+        /// What is wrong.
+        what: String,
+    },
+    /// The database refused.
+    #[error("the store's database failed")]
+    Database(#[from] rusqlite::Error),
+    /// A serial number is taken already (`CA.md` A2).
+    #[error("the serial number is taken")]
+    SerialTaken,
+    /// A newer program wrote it.
+    #[error("the store has format {found}, this program knows {known}")]
+    TooNew {
+        /// Its format.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+}
+
+/// Which certificates are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// All of them, oldest first.
+    All,
+    /// Those of this device serial number.
+    DeviceSerial(String),
+    /// Those of this kind and name.
+    Name(Kind, String),
+    /// The one with this public key (SHA-256 of its `SubjectPublicKeyInfo`).
+    PublicKey([u8; 32]),
+    /// Those with this serial number, from any authority.
+    Serial(Vec<u8>),
+    /// Those begun and not finished.
+    Unfinished,
+}
+
+/// The inventory. Every method that writes is one durable transaction.
+pub trait Store: Send {
+    /// The authorities, roots first.
+    fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError>;
+
+    /// A value kept beside the inventory.
+    fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Takes the serial numbers before anything is signed (`CA.md` A2, I1).
+    fn reserve(&mut self, intents: &[Intent]) -> Result<Vec<RecordId>, StoreError>;
+
+    /// Keeps finished certificates together with their audit events (`CA.md` I3).
+    fn finish(&mut self, finished: &[Finished]) -> Result<(), StoreError>;
+
+    /// Marks intents that will never be finished.
+    fn abandon(&mut self, ids: &[RecordId]) -> Result<(), StoreError>;
+
+    /// One certificate by its row.
+    fn certificate(&self, id: RecordId) -> Result<Option<CertificateRecord>, StoreError>;
+
+    /// The certificates that match, oldest first.
+    fn find(&self, query: &Query) -> Result<Vec<CertificateRecord>, StoreError>;
+
+    /// Records a revocation. A second one keeps the first date, and changes the reason only to keyCompromise (`CA.md` G5).
+    fn revoke(
+        &mut self,
+        id: RecordId,
+        revocation: Revocation,
+        audit: &AuditEvent,
+    ) -> Result<Revocation, StoreError>;
+
+    /// The entries an authority's next list must have: those not expired at `since` (`CA.md` G3).
+    fn revoked(&self, authority: AuthorityId, since: Timestamp) -> Result<Vec<RevokedEntry>, StoreError>;
+
+    /// The authority's newest list.
+    fn last_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError>;
+
+    /// Takes the number of a list before it is signed; numbers only rise (`CA.md` G2).
+    fn reserve_crl(&mut self, crl: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError>;
+
+    /// The time of the newest audit event (`CA.md` E4).
+    fn last_audit(&self) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// Words for the columns that hold an enum.
+macro_rules! words {
+    ($type:ty { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// The word the store, the output and the command line use.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            pub(crate) fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+words!(Side { Client => "client", Server => "server" });
+words!(Tier { Issuing => "issuing", Root => "root" });
+words!(Kind { Authority => "authority", Device => "device", Generic => "generic", Server => "server" });
+words!(State { Abandoned => "abandoned", Intent => "intent", Issued => "issued" });
+words!(RevocationReason {
+    Unspecified => "unspecified",
+    KeyCompromise => "keyCompromise",
+    CaCompromise => "cACompromise",
+    AffiliationChanged => "affiliationChanged",
+    Superseded => "superseded",
+    CessationOfOperation => "cessationOfOperation",
+    CertificateHold => "certificateHold",
+    PrivilegeWithdrawn => "privilegeWithdrawn",
+    AaCompromise => "aACompromise",
+});

@@ -1,0 +1,109 @@
+//! Where everything lies below the store's folder.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::files::{FileError, set_mode};
+
+/// The paths of one store.
+///
+/// ```text
+/// ca.sqlite                      the inventory                                   0600
+/// authorities/NAME/{cert,key}.pem                                                0700, 0600
+/// trust/{server,client}-root.pem what others need to check certificates          0755, 0644
+/// trust/crls/NAME.crl            revocation lists, PEM
+/// server/FQDN/{cert,chain,key}.pem                                               0700, 0600
+/// devices/MAC/{cert,chain,key}.pem; devices/ciscogeneric/
+/// requests/FQDN/                 certification requests for an outside authority
+/// superseded/                    what `--force` replaced
+/// pending/                       what is being made just now
+/// ```
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The store's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The inventory.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("ca.sqlite")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// What an authority keeps.
+    pub fn authority(&self, name: &str) -> PathBuf {
+        self.root.join("authorities").join(name)
+    }
+
+    /// What others need to check our certificates.
+    pub fn trust(&self) -> PathBuf {
+        self.root.join("trust")
+    }
+
+    /// An authority's revocation list.
+    pub fn crl(&self, authority: &str) -> PathBuf {
+        self.crls().join(format!("{authority}.crl"))
+    }
+
+    /// All revocation lists.
+    pub fn crls(&self) -> PathBuf {
+        self.trust().join("crls")
+    }
+
+    /// A server's certificate, chain and key.
+    pub fn server(&self, fqdn: &str) -> PathBuf {
+        self.root.join("server").join(fqdn)
+    }
+
+    /// A device's certificate, chain and key; `name` is its MAC address or `ciscogeneric`.
+    pub fn device(&self, name: &str) -> PathBuf {
+        self.root.join("devices").join(name)
+    }
+
+    /// Requests for an outside authority.
+    pub fn request(&self, fqdn: &str) -> PathBuf {
+        self.root.join("requests").join(fqdn)
+    }
+
+    pub(crate) fn pending(&self) -> PathBuf {
+        self.root.join("pending")
+    }
+
+    pub(crate) fn superseded(&self) -> PathBuf {
+        self.root.join("superseded")
+    }
+
+    /// A path below the root, as the inventory keeps it.
+    pub(crate) fn relative(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).map_or_else(|_elsewhere| path.to_owned(), Path::to_owned)
+    }
+}
+
+/// Makes a folder and those above it, when they are missing, with these permission bits.
+pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), FileError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_folder(parent, mode)?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => set_mode(path, mode),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(FileError::new("make the folder", path, source)),
+    }
+}

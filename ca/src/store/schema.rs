@@ -1,0 +1,69 @@
+//! The database's tables. A new format is a new step at the end of [`STEPS`]; steps that were released never change.
+
+/// What brings a database from format `n` to `n + 1`.
+pub(super) const STEPS: [&str; 1] = ["
+CREATE TABLE setting (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE authority (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL UNIQUE,
+    side        TEXT NOT NULL,
+    tier        TEXT NOT NULL,
+    certificate BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE certificate (
+    id            INTEGER PRIMARY KEY,
+    authority     INTEGER NOT NULL REFERENCES authority (id),
+    serial        BLOB NOT NULL,
+    state         TEXT NOT NULL,
+    kind          TEXT NOT NULL,
+    name          TEXT NOT NULL,
+    product       TEXT,
+    device_serial TEXT,
+    public_key    BLOB NOT NULL,
+    not_before    INTEGER NOT NULL,
+    not_after     INTEGER NOT NULL,
+    reserved_at   INTEGER NOT NULL,
+    folder        TEXT NOT NULL,
+    certificate   BLOB,
+    UNIQUE (authority, serial)
+) STRICT;
+
+CREATE INDEX certificate_name          ON certificate (name);
+CREATE INDEX certificate_device_serial ON certificate (device_serial) WHERE device_serial IS NOT NULL;
+CREATE INDEX certificate_serial        ON certificate (serial);
+CREATE INDEX certificate_public_key    ON certificate (public_key);
+CREATE INDEX certificate_unfinished    ON certificate (id) WHERE state = 'intent';
+
+CREATE TABLE revocation (
+    certificate INTEGER PRIMARY KEY REFERENCES certificate (id),
+    authority   INTEGER NOT NULL REFERENCES authority (id),
+    serial      BLOB NOT NULL,
+    not_after   INTEGER NOT NULL,
+    revoked_at  INTEGER NOT NULL,
+    reason      TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX revocation_authority ON revocation (authority, not_after);
+
+CREATE TABLE crl (
+    authority   INTEGER NOT NULL REFERENCES authority (id),
+    number      INTEGER NOT NULL,
+    this_update INTEGER NOT NULL,
+    next_update INTEGER NOT NULL,
+    PRIMARY KEY (authority, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY,
+    at       INTEGER NOT NULL,
+    event    TEXT NOT NULL,
+    detail   TEXT NOT NULL,
+    previous BLOB NOT NULL,
+    hash     BLOB NOT NULL
+) STRICT;
+"];
