@@ -40,7 +40,9 @@
 //! the faults that `CA.md` lists for rcgen (R1–R17) have no place to occur.
 
 mod authority;
+pub mod cli;
 mod clock;
+pub mod commands;
 mod crl;
 mod device;
 mod error;
@@ -48,6 +50,7 @@ mod key;
 mod key_policy;
 mod lint;
 mod passphrase;
+mod printer;
 mod profile;
 mod random;
 mod request;

@@ -1,0 +1,159 @@
+//! The command line: definitions only.
+
+mod certificates;
+mod inventory;
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use crate::authority::{CRL_DAYS, Shape};
+use crate::key::KeyType;
+
+pub use certificates::{
+    CsrArgs, DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs, ServerCommand, ServerIssueArgs,
+};
+pub use inventory::{InspectArgs, ListArgs, RevokeArgs, ShowArgs, VerifyArgs};
+
+/// The certificate authority for provisioning phones.
+///
+/// It issues the certificates with which provisioning servers and phones recognise one another, keeps a list of them, and
+/// takes them back. Everything it makes lies in one folder, `./provision-ca` unless `--store` says otherwise.
+#[derive(Debug, Parser)]
+#[command(name = "provision-ca", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The folder that holds the authorities, the list of certificates, and every file made
+    #[arg(long, global = true, value_name = "DIR", default_value = "provision-ca")]
+    pub store: PathBuf,
+
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// The passphrase.
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Begin here:
+  provision-ca init --name \"Example Telco\"
+  provision-ca server issue prov.example.com
+  provision-ca device issue --model CP-8841-3PCC --serial 88012BA01234 --mac 00:0E:08:AB:CD:EF
+  provision-ca list
+
+Then give the phones provision-ca/trust/server-root.pem, and the web server
+provision-ca/server/prov.example.com/chain.pem, key.pem, and provision-ca/trust/client-root.pem.";
+
+/// Where the passphrase of the authorities' keys comes from.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("passphrase-source").multiple(false))]
+pub struct PassphraseArgs {
+    /// Read the passphrase of the authorities' keys from the first line of this file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        group = "passphrase-source",
+        help_heading = "Passphrase"
+    )]
+    pub passphrase_file: Option<PathBuf>,
+
+    /// Read the passphrase of the authorities' keys from the environment variable of this name
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        group = "passphrase-source",
+        help_heading = "Passphrase"
+    )]
+    pub passphrase_env: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the two authorities: one for servers, one for phones
+    Init(InitArgs),
+    /// Certificates of provisioning servers
+    #[command(subcommand)]
+    Server(ServerCommand),
+    /// Certificates of phones
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Take a certificate back
+    Revoke(RevokeArgs),
+    /// Revocation lists
+    #[command(subcommand)]
+    Crl(CrlCommand),
+    /// List the certificates issued
+    List(ListArgs),
+    /// Show one certificate and what became of it
+    Show(ShowArgs),
+}
+
+/// `init`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provision-ca init --name \"Example Telco\"
+  provision-ca init --shape issuing --key p256 --passphrase-file secret.txt")]
+pub struct InitArgs {
+    /// Your name, as it stands in the authorities' certificates
+    #[arg(long, default_value = "Provisioning")]
+    pub name: String,
+
+    /// `flat`: the roots sign certificates, as the phones' maker does; `issuing`: one authority below each root does
+    #[arg(long, value_enum, default_value_t = Shape::Flat)]
+    pub shape: Shape,
+
+    /// The kind of the authorities' keys; old phones understand RSA only
+    #[arg(long, value_enum, default_value_t = KeyType::Rsa2048)]
+    pub key: KeyType,
+
+    /// Days the authorities last; a phone's trust in a root cannot be renewed easily
+    #[arg(long, default_value_t = 10_950, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
+
+    /// Keep the authorities' keys in the clear: for laboratories only
+    #[arg(long, conflicts_with = "passphrase-source")]
+    pub no_passphrase: bool,
+}
+
+/// `crl …`
+#[derive(Debug, Subcommand)]
+pub enum CrlCommand {
+    /// Publish the revocation lists, below `trust/crls`
+    Publish(CrlPublishArgs),
+}
+
+/// `crl publish`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provision-ca crl publish
+  provision-ca crl publish --authority client-root --out /var/www/crl/client.crl --der
+
+A gateway or web server refuses phones when the list it has is too old: publish again
+before the date shown, from cron for example.")]
+pub struct CrlPublishArgs {
+    /// Only this authority's list: `client-root`, `server-root`, `client-issuing` or `server-issuing`
+    #[arg(long, value_name = "NAME")]
+    pub authority: Option<String>,
+
+    /// Also write the list to this file; without `--authority`, the list of the authority that signs phones
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Write `--out` as DER, as it is served over HTTP; the files below `trust/crls` are PEM
+    #[arg(long, requires = "out")]
+    pub der: bool,
+
+    /// Days until the next list is due at the latest
+    #[arg(long, default_value_t = CRL_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub days: u32,
+}

@@ -1,0 +1,186 @@
+//! `server …` and `device …`
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+
+use crate::authority::{DEVICE_DAYS, SERVER_DAYS};
+use crate::device::MacAttribute;
+use crate::key::KeyType;
+
+/// `server …`
+#[derive(Debug, Subcommand)]
+pub enum ServerCommand {
+    /// Make a key and a request (CSR) to send to an outside authority, such as the phones' maker
+    Csr(CsrArgs),
+    /// Issue a server certificate
+    Issue(ServerIssueArgs),
+}
+
+/// `server csr`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provision-ca server csr prov.example.com
+  provision-ca server csr prov.example.com --out provserver.csr --key-out privkey.pem --zip
+
+Keep the key; send only the request. Phones compare the certificate's name with the
+host they ask for, so FQDN must be what stands in their Profile_Rule.")]
+pub struct CsrArgs {
+    /// The host name of the provisioning server
+    #[arg(value_name = "FQDN")]
+    pub fqdn: String,
+
+    /// More names of the same host
+    #[arg(long = "san", value_name = "NAME")]
+    pub san: Vec<String>,
+
+    /// Your organisation, when the outside authority wants one
+    #[arg(long)]
+    pub organization: Option<String>,
+
+    /// Your country, two capital letters, when the outside authority wants one
+    #[arg(long)]
+    pub country: Option<String>,
+
+    /// Where the request goes [default: requests/FQDN/provserver.csr in the store]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Where the private key goes [default: requests/FQDN/privkey.pem in the store]
+    #[arg(long, value_name = "FILE")]
+    pub key_out: Option<PathBuf>,
+
+    /// Also write the request as a ZIP file beside it, as the phones' maker asks for
+    #[arg(long)]
+    pub zip: bool,
+
+    /// The kind of key
+    #[arg(long, value_enum, default_value_t = KeyType::Rsa2048)]
+    pub key: KeyType,
+
+    /// Encrypt the private key with the passphrase
+    #[arg(long)]
+    pub encrypt_keys: bool,
+}
+
+/// `server issue`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").args(["fqdn", "csr"]).required(true).multiple(false), after_help = "\
+Examples:
+  provision-ca server issue prov.example.com
+  provision-ca server issue prov.example.com --san prov2.example.com --days 730
+  provision-ca server issue --csr provserver.csr")]
+pub struct ServerIssueArgs {
+    /// The host name of the provisioning server
+    #[arg(value_name = "FQDN")]
+    pub fqdn: Option<String>,
+
+    /// Certify the key and the names of this request (PEM or DER); nothing else in it is used
+    #[arg(long, value_name = "FILE")]
+    pub csr: Option<PathBuf>,
+
+    /// More names of the same host, or addresses
+    #[arg(long = "san", value_name = "NAME")]
+    pub san: Vec<String>,
+
+    /// Days the certificate lasts
+    #[arg(long, default_value_t = SERVER_DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
+
+    /// The kind of key; old phones understand RSA only
+    #[arg(long, value_enum, default_value_t = KeyType::Rsa2048, conflicts_with = "csr")]
+    pub key: KeyType,
+
+    /// Encrypt the server's private key with the passphrase
+    #[arg(long, conflicts_with = "csr")]
+    pub encrypt_keys: bool,
+
+    /// Renew: issue although there is a valid certificate; its files move to `superseded`
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `device …`
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Issue a phone's client certificate, or those of a whole list
+    Issue(DeviceIssueArgs),
+    /// Issue the generic certificate that units without their own share
+    Generic(GenericArgs),
+}
+
+/// `device issue`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").args(["csv", "model"]).required(true).multiple(false), after_help = "\
+Examples:
+  provision-ca device issue --model CP-8841-3PCC --serial 88012BA01234 --mac 00:0E:08:AB:CD:EF
+  provision-ca device issue --csv devices.csv
+
+The list has one phone per line, model,serial,mac, with `,` or `;` between; a first line
+with the names of the columns may give another order. It is checked whole before anything is
+made. Run again, it makes what is missing and nothing twice.")]
+pub struct DeviceIssueArgs {
+    /// The model, as CP-8841-3PCC
+    #[arg(long, requires_all = ["serial", "mac"])]
+    pub model: Option<String>,
+
+    /// The serial number
+    #[arg(long, requires = "model")]
+    pub serial: Option<String>,
+
+    /// The MAC address, in any spelling
+    #[arg(long, requires = "model")]
+    pub mac: Option<String>,
+
+    /// A list of phones
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// How many keys are made at once [default: one per processor core]
+    #[arg(long, value_name = "N", requires = "csv", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+
+    /// Where the report goes, one line per line of the list [default: the list's name with `.report.csv`]
+    #[arg(long, value_name = "FILE", requires = "csv")]
+    pub report: Option<PathBuf>,
+
+    /// What all client certificates have in common.
+    #[command(flatten)]
+    pub options: DeviceOptions,
+}
+
+/// `device generic`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It says OU=cisco.com, L=ciscogeneric, S=ciscogeneric, as in units made before firmware 2.0.x.
+The gateway never takes it for an identity.")]
+pub struct GenericArgs {
+    /// What all client certificates have in common.
+    #[command(flatten)]
+    pub options: DeviceOptions,
+}
+
+/// What all client certificates have in common.
+#[derive(Debug, Args)]
+pub struct DeviceOptions {
+    /// Which attribute carries the MAC address: Apache's `S` is surname
+    #[arg(long, value_enum, default_value_t = MacAttribute::Surname)]
+    pub mac_attribute: MacAttribute,
+
+    /// Days the certificate lasts
+    #[arg(long, default_value_t = DEVICE_DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
+
+    /// The kind of key; old phones understand RSA only
+    #[arg(long, value_enum, default_value_t = KeyType::Rsa2048)]
+    pub key: KeyType,
+
+    /// Encrypt the private keys with the passphrase
+    #[arg(long)]
+    pub encrypt_keys: bool,
+
+    /// Renew: issue although there is a valid certificate; its files move to `superseded`
+    #[arg(long)]
+    pub force: bool,
+}

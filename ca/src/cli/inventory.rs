@@ -1,0 +1,94 @@
+//! `revoke`, `list`, `show`, `inspect`, `verify`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::store::RevocationReason;
+
+/// `revoke`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provision-ca revoke 000e08abcdef --reason keyCompromise
+  provision-ca revoke 88012BA01234 --publish
+
+The gateway learns of it from the next revocation list: `provision-ca crl publish`.")]
+pub struct RevokeArgs {
+    /// A MAC address, a device serial number, a host name, or a certificate serial number
+    #[arg(value_name = "SERIAL-OR-MAC")]
+    pub selector: String,
+
+    /// Why (RFC 5280)
+    #[arg(long, value_enum, default_value_t = RevocationReason::Unspecified, ignore_case = true)]
+    pub reason: RevocationReason,
+
+    /// Publish the revocation lists at once
+    #[arg(long)]
+    pub publish: bool,
+}
+
+/// `list`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only these: `valid`, `expired`, `revoked` or `abandoned`
+    #[arg(long, value_name = "STATUS", value_parser = ["valid", "expired", "revoked", "abandoned"])]
+    pub status: Option<String>,
+
+    /// Only this kind: `device`, `generic`, `server` or `authority`
+    #[arg(long, value_name = "KIND", value_parser = ["device", "generic", "server", "authority"])]
+    pub kind: Option<String>,
+}
+
+/// `show`
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A MAC address, a device serial number, a host name, or a certificate serial number
+    #[arg(value_name = "SERIAL-OR-MAC")]
+    pub selector: String,
+}
+
+/// `inspect`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provision-ca inspect phone.pem
+  provision-ca inspect chain.pem key.pem         does this key belong to that certificate?
+  provision-ca inspect spacroot.crt provserver.csr client-root.crl")]
+pub struct InspectArgs {
+    /// Certificates, requests, revocation lists or keys, PEM or DER
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provision-ca verify chain.pem --trust provision-ca/trust/client-root.pem
+  provision-ca verify phone.pem --trust spacroot.crt --crl client-root.crl --purpose client")]
+pub struct VerifyArgs {
+    /// The certificate, followed by the intermediates it comes with, PEM or DER
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// A file of trust anchors, PEM or DER; may be given several times
+    #[arg(long, value_name = "FILE", required = true)]
+    pub trust: Vec<PathBuf>,
+
+    /// More certificates that may stand between
+    #[arg(long, value_name = "FILE")]
+    pub intermediate: Vec<PathBuf>,
+
+    /// Revocation lists, PEM or DER; with any, every certificate below the anchor must be covered by one
+    #[arg(long, value_name = "FILE")]
+    pub crl: Vec<PathBuf>,
+
+    /// What the certificate must be good for
+    #[arg(long, value_name = "PURPOSE", default_value = "any", value_parser = ["client", "server", "any"])]
+    pub purpose: String,
+
+    /// Judge as of this time instead of now, as 2030-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+}

@@ -1,0 +1,177 @@
+//! What each command does; one file each.
+
+mod crl;
+mod device;
+mod init;
+mod list;
+mod revoke;
+mod server;
+mod show;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use certs::Certificate;
+use serde_json::json;
+
+use crate::authority::{Authority, Issued};
+use crate::cli::{Cli, Command, PassphraseArgs};
+use crate::clock::Clock;
+use crate::error::IssueError;
+use crate::passphrase::{Passphrase, PassphraseSource};
+use crate::printer::Printer;
+use crate::serial::hex;
+
+/// A command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The authority refused or failed.
+    #[error(transparent)]
+    Issue(IssueError),
+    /// The command line asks for something impossible.
+    #[error("{message}")]
+    Misuse { message: String, hint: Option<String> },
+    /// Something else failed.
+    #[error("{message}")]
+    Failed { message: String, hint: Option<String> },
+}
+
+impl<E: Into<IssueError>> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self::Issue(error.into())
+    }
+}
+
+impl CommandError {
+    fn failed(message: impl Into<String>, hint: Option<&str>) -> Self {
+        Self::Failed { message: message.into(), hint: hint.map(str::to_owned) }
+    }
+
+    fn misuse(message: impl Into<String>, hint: Option<&str>) -> Self {
+        Self::Misuse { message: message.into(), hint: hint.map(str::to_owned) }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Issue(error) => error.hint(),
+            Self::Misuse { hint, .. } | Self::Failed { hint, .. } => hint.clone(),
+        }
+    }
+
+    /// 1 refused or failed, 2 misuse.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Issue(_) | Self::Failed { .. } => ExitCode::from(1),
+            Self::Misuse { .. } => ExitCode::from(2),
+        }
+    }
+}
+
+/// What every command is given.
+struct Context<'a> {
+    cli: &'a Cli,
+    clock: Arc<dyn Clock>,
+    printer: Printer,
+}
+
+/// Runs the command and says what came of it.
+pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
+    let printer = Printer::new(cli.json);
+    let context = Context { cli, clock, printer };
+    let outcome = match &cli.command {
+        Command::Init(arguments) => init::run(&context, arguments),
+        Command::Server(command) => server::run(&context, command),
+        Command::Device(command) => device::run(&context, command),
+        Command::Revoke(arguments) => revoke::run(&context, arguments),
+        Command::Crl(command) => crl::run(&context, command),
+        Command::List(arguments) => list::run(&context, arguments),
+        Command::Show(arguments) => show::run(&context, arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.error(&error);
+            if let Some(hint) = error.hint() {
+                printer.hint(hint);
+            }
+            error.exit_code()
+        }
+    }
+}
+
+impl Context<'_> {
+    /// The store, for reading.
+    fn open(&self) -> Result<Authority, CommandError> {
+        Ok(Authority::open(&self.cli.store, Arc::clone(&self.clock))?)
+    }
+
+    /// The store, with the authorities' keys at hand.
+    fn open_to_sign(&self) -> Result<Authority, CommandError> {
+        let mut authority = self.open()?;
+        if authority.needs_passphrase()? {
+            authority.unlock(self.passphrase_source().existing()?);
+        }
+        authority.check_keys()?;
+        Ok(authority)
+    }
+
+    fn passphrase_source(&self) -> PassphraseSource {
+        let PassphraseArgs { passphrase_file, passphrase_env } = &self.cli.passphrase;
+        match (passphrase_file, passphrase_env) {
+            (Some(path), _) => PassphraseSource::File(path.clone()),
+            (None, Some(name)) => PassphraseSource::Environment(name.clone()),
+            (None, None) => PassphraseSource::Prompt,
+        }
+    }
+
+    /// The passphrase for new leaf keys, when they are to be encrypted: the one of the authorities' keys.
+    fn leaf_passphrase(&self, encrypt: bool) -> Result<Option<Passphrase>, CommandError> {
+        if encrypt { Ok(Some(self.passphrase_source().fresh()?)) } else { Ok(None) }
+    }
+}
+
+/// What a certificate is, in a word or two of JSON each.
+fn facts(certificate: &Certificate) -> serde_json::Value {
+    json!({
+        "subject": certificate.subject().to_rfc4514(),
+        "serial": hex(certificate.serial().as_bytes()),
+        "not_before": certificate.validity().not_before.to_string(),
+        "not_after": certificate.validity().not_after.to_string(),
+        "sha256": certificate.fingerprint().to_string(),
+    })
+}
+
+/// Tells of a certificate that was issued, or was there.
+fn report_issued(context: &Context<'_>, what: &str, issued: &Issued) {
+    let printer = context.printer;
+    if !issued.is_new {
+        printer.note(format!("{what} has this certificate already; nothing was made (`--force` renews it)"));
+    }
+    if let Some(superseded) = &issued.superseded {
+        printer.note(format!("the files it had before are now in {}", superseded.display()));
+        printer.hint("the certificate before this one stays valid until it is revoked");
+    }
+    let mut value = facts(&issued.certificate);
+    let files: Vec<String> = ["cert.pem", "chain.pem", "key.pem"]
+        .iter()
+        .map(|name| issued.folder.join(name))
+        .filter(|path| path.exists())
+        .map(|path| path.display().to_string())
+        .collect();
+    value["new"] = json!(issued.is_new);
+    value["files"] = json!(files);
+    if let Some(superseded) = &issued.superseded {
+        value["superseded"] = json!(superseded.display().to_string());
+    }
+    printer.result(&value, || {
+        let mut text = format!(
+            "{what}\n  serial  {}\n  until   {}\n",
+            hex(issued.certificate.serial().as_bytes()),
+            issued.certificate.validity().not_after
+        );
+        for file in &files {
+            text.push_str(&format!("  file    {file}\n"));
+        }
+        text
+    });
+}

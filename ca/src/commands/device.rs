@@ -1,0 +1,57 @@
+//! `device issue` and `device generic`
+
+use super::{CommandError, Context, report_issued};
+use crate::authority::{DeviceRequest, GenericRequest, SubjectKey};
+use crate::cli::{DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs};
+use crate::device::DeviceIdentity;
+use crate::profile::validity_for;
+use crate::random::OperatingSystem;
+
+pub(super) fn run(context: &Context<'_>, command: &DeviceCommand) -> Result<(), CommandError> {
+    match command {
+        DeviceCommand::Issue(arguments) => issue(context, arguments),
+        DeviceCommand::Generic(arguments) => generic(context, arguments),
+    }
+}
+
+fn issue(context: &Context<'_>, arguments: &DeviceIssueArgs) -> Result<(), CommandError> {
+    let DeviceIssueArgs { model, serial, mac, csv: _, jobs: _, report: _, options } = arguments;
+    let (Some(model), Some(serial), Some(mac)) = (model, serial, mac) else {
+        return Err(CommandError::misuse("--model, --serial and --mac are needed", None));
+    };
+    let identity = DeviceIdentity::parse(model, serial, mac)?;
+    for warning in identity.warnings() {
+        context.printer.warning(warning);
+    }
+    let mut authority = context.open_to_sign()?;
+    let what = identity.subject(options.mac_attribute)?.to_string();
+    let request = DeviceRequest {
+        identity,
+        mac_attribute: options.mac_attribute,
+        key: key(context, options)?,
+        validity: Some(validity_for(authority.now(), options.days)),
+        replace: options.force,
+    };
+    let issued = authority.issue_device(request)?;
+    report_issued(context, &what, &issued);
+    Ok(())
+}
+
+fn generic(context: &Context<'_>, arguments: &GenericArgs) -> Result<(), CommandError> {
+    let options = &arguments.options;
+    let mut authority = context.open_to_sign()?;
+    let request = GenericRequest {
+        mac_attribute: options.mac_attribute,
+        key: key(context, options)?,
+        validity: Some(validity_for(authority.now(), options.days)),
+        replace: options.force,
+    };
+    let issued = authority.issue_generic(request)?;
+    report_issued(context, "OU=cisco.com, L=ciscogeneric, S=ciscogeneric", &issued);
+    Ok(())
+}
+
+fn key(context: &Context<'_>, options: &DeviceOptions) -> Result<SubjectKey, CommandError> {
+    let passphrase = context.leaf_passphrase(options.encrypt_keys)?;
+    Ok(SubjectKey::generate(options.key, passphrase.as_ref(), &OperatingSystem)?)
+}
