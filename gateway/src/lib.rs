@@ -1,6 +1,77 @@
-//! Being laid out.
+//! The mutual-TLS gateway for provisioning phones: terminates TLS, learns from the client certificate which
+//! device is asking, decides whether that device may have that path, and forwards to the profile store.
+//!
+//! # The way of a connection
+//!
+//! One file per step; each consumes what the one before it made, so a skipped check does not compile.
+//!
+//! | file | takes | gives | on refusal |
+//! | --- | --- | --- | --- |
+//! | [`accept`] | a listener | [`accept::Accepted`] | a record, the socket closed |
+//! | [`client_hello`] | the socket | [`client_hello::Greeting`]: what the client offered | an alert |
+//! | [`tls::offer`] | the greeting, the host's policy | [`tls::Engine`] | an alert that names the cause |
+//! | [`handshake`] | the greeting, the engine | [`handshake::Secured`] | the engine's alert, then the drain |
+//! | [`peer`] | the presented chain, the time | [`peer::Peer`]: verified chain and principal | the alert that fits |
+//! | [`request`] | an HTTP request | [`request::Inbound`]: one normalised target | 400, 421 |
+//! | [`authorize`] | `Inbound` | `Permitted<Inbound>` | 403 |
+//! | [`rewrite`] | `Permitted<Inbound>` | `Outbound`: foreign identity fields gone, ours set | 500 |
+//! | [`forward`] | `Outbound` | the answer | 502, 504 |
+//! | [`audit`] | every outcome above | one line | as `when-full` says |
+//!
+//! Verification and admission run inside the handshake, through rustls's hook, so that a refused device gets an
+//! alert ([`tls::client_verifier`]). They run again after it: a resumed session never calls that hook, and
+//! would keep a revoked device connected. A connection that was open when the configuration was read again is
+//! judged anew at its next request ([`server::Gateway::is_in_force`]).
+//!
+//! # Where the second engine goes
+//!
+//! [`tls::offer::choose`] answers with a [`tls::Engine`]. An engine for older phones is another value of that
+//! enum and another function like [`tls::modern::handshake`]; everything behind it is the same.
 
+use std::io;
+use std::process::ExitCode;
+
+use cli::{Cli, Command};
+use commands::{Outcome, Streams};
+
+pub mod accept;
 pub mod audit;
+pub mod authorize;
 pub mod backend;
+pub mod cli;
+pub mod client_hello;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod connection;
+pub mod forward;
+pub mod handshake;
+pub mod peer;
+pub mod printer;
+pub mod reload;
 pub mod request;
 pub mod respond;
+pub mod rewrite;
+pub mod run;
+pub mod server;
+pub mod site;
+pub mod telemetry;
+pub mod tls;
+
+/// Runs one command and says how it ended: 0 done, 1 refused or failed. (2, misuse, is clap's.)
+pub fn run_cli(cli: Cli) -> ExitCode {
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let mut streams = Streams { out: &mut out, err: &mut err };
+    let outcome = match cli.command {
+        Command::Run(arguments) => run::command(&arguments, &mut streams),
+        Command::Explain(_) => Ok(Outcome::Refused),
+        #[cfg(feature = "quickstart")]
+        Command::Quickstart(_) => Ok(Outcome::Refused),
+        Command::Check(arguments) => commands::check::check(&arguments, clock::now(), &mut streams),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        // A closed pipe (`… | head`) is the reader's choice, not an error worth a message nobody reads.
+        Ok(Outcome::Refused) | Err(_) => ExitCode::FAILURE,
+    }
+}

@@ -5,12 +5,12 @@
 //! HTTP/1.0); where both `Transfer-Encoding` and `Content-Length` came it drops the length and closes after the answer
 //! (RFC 9112 §6.3). [`Inbound::new`] checks the same again on what is left, so that nothing rests on one parser.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Incoming;
-use policies::Reason;
+use policies::{Reason, RequestFacts};
 
 pub use self::body::{BodyLimits, RequestBody, RequestBodyError};
 pub use self::host::HostError;
@@ -50,6 +50,7 @@ impl<B> Inbound<B> {
             return Err(RequestError::Method(parts.method));
         }
         check_framing(&parts, limits)?;
+        check_expectation(&parts)?;
         check_host(&parts, is_served)?;
         normalise_target(&mut parts.uri)?;
         Ok(Self { parts, body })
@@ -73,8 +74,33 @@ impl<B> Inbound<B> {
         &self.parts.headers
     }
 
+    /// What the request rules look at.
+    #[must_use]
+    pub fn facts(&self) -> RequestFacts<'_> {
+        RequestFacts {
+            method: self.parts.method.as_str(),
+            path: self.parts.uri.path(),
+            query: self.parts.uri.query(),
+            user_agent: self
+                .parts
+                .headers
+                .get(http::header::USER_AGENT)
+                .and_then(|value| value.to_str().ok()),
+        }
+    }
+
     pub(crate) fn into_parts(self) -> (Parts, B) {
         (self.parts, self.body)
+    }
+}
+
+/// The one expectation there is (RFC 9110 §10.1.1); HTTP/1.0 has none, and the field is ignored there.
+fn check_expectation(parts: &Parts) -> Result<(), RequestError> {
+    let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if parts.version == Version::HTTP_10 || parts.headers.get_all(EXPECT).iter().all(known) {
+        Ok(())
+    } else {
+        Err(RequestError::Expectation)
     }
 }
 
@@ -156,6 +182,9 @@ pub enum RequestError {
         /// The largest body accepted, in bytes.
         limit: u64,
     },
+    /// An `Expect` other than `100-continue`.
+    #[error("the request expects what no server does")]
+    Expectation,
     /// `Content-Length` and `Transfer-Encoding` leave more than one reading.
     #[error("the length of the request can be read in more than one way")]
     Framing,
@@ -185,6 +214,7 @@ impl RequestError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::BodyTooLarge { .. } => Reason::BodyTooLarge,
+            Self::Expectation => Reason::ExpectationFailed,
             Self::Framing | Self::Method(_) | Self::Version => Reason::BadRequest,
             Self::Host(_) => Reason::BadHost,
             Self::Misdirected { .. } => Reason::Misdirected,
@@ -192,3 +222,6 @@ impl RequestError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

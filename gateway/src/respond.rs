@@ -49,9 +49,11 @@ pub fn answer(status: StatusCode, request_id: &str, afterwards: Afterwards) -> R
 
 /// The status a device sees. Never a redirect: a phone would follow it, and takes any other 3xx for a failure.
 #[must_use]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a new reason refuses until it is given a status here")]
 pub fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::BadRequest | Reason::BadTarget | Reason::BadHost => StatusCode::BAD_REQUEST,
+        Reason::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
         Reason::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Reason::HeaderTimeout | Reason::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
         Reason::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -66,3 +68,6 @@ pub fn status(reason: Reason) -> StatusCode {
         _ => StatusCode::FORBIDDEN,
     }
 }
+
+#[cfg(test)]
+mod tests;

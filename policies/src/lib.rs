@@ -2,8 +2,11 @@
 //!
 //! Being laid out; the map of this crate follows with its last module.
 
+pub mod admission;
 pub mod decision;
 pub mod document;
+pub mod explain;
+pub mod identity;
 pub mod mac;
 pub mod pattern;
 pub mod principal;
@@ -14,8 +17,10 @@ mod shipped;
 pub mod testing;
 pub mod tls;
 
+pub use admission::{Admission, AdmissionEntry, DenyList, ProfileSet, ProfileSetError};
 pub use decision::{Denial, Permit};
 pub use document::{Diagnostic, Severity};
+pub use identity::{AttributeType, IdentityProfile};
 pub use mac::{MacAddress, MacError};
 pub use pattern::TemplateError;
 pub use principal::{Device, Generic, Operator, Principal, Role};

@@ -149,7 +149,12 @@ impl Template {
 
     /// Whether a request for this path and query matches. Allocates nothing.
     pub(crate) fn matches(&self, values: &Values<'_>, path: &str, query: Option<&str>) -> bool {
-        matches_parts(&self.path, values, path.as_bytes()) && self.query_matches(values, query.unwrap_or(""))
+        self.matches_path(values, path) && self.query_matches(values, query.unwrap_or(""))
+    }
+
+    /// Whether the path alone matches.
+    pub(crate) fn matches_path(&self, values: &Values<'_>, path: &str) -> bool {
+        matches_parts(&self.path, values, path.as_bytes())
     }
 
     /// Whether it names any value of a device.

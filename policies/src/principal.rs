@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::mac::MacAddress;
 
-/// Who a verified certificate speaks for. Only [`Admission::admit`](crate::Admission::admit) makes one that names
-/// somebody; [`Principal::Anonymous`] anyone may make.
+/// Who a certificate speaks for. [`Admission::admit`](crate::Admission::admit) makes it from a verified chain; what
+/// [`IdentityProfile::identify`](crate::IdentityProfile::identify) makes of a bare subject is only what that claims. Nothing
+/// else makes one that names somebody; [`Principal::Anonymous`] anyone may make.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Principal {
     /// No certificate was presented, where none is required.

@@ -1,5 +1,7 @@
 //! Why a connection or a request ended as it did: one closed list for audit records, metrics, messages and tests.
 
+mod certificate;
+
 use std::fmt;
 
 /// What was being judged when it ended.

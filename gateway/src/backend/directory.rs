@@ -45,13 +45,9 @@ impl Directory {
             return Ok(Served::Status(StatusCode::NOT_FOUND));
         };
         let folder = self.folder.clone();
-        let found =
-            tokio::task::spawn_blocking(move || find(&folder, &path)).await.map_err(io::Error::other)?;
-        match found {
-            Ok(Some(file)) => Ok(Served::File(ServeFile::new(file).try_call(request).await?)),
-            Ok(None) => Ok(Served::Status(StatusCode::NOT_FOUND)),
-            Err(error) if is_absence(&error) => Ok(Served::Status(StatusCode::NOT_FOUND)),
-            Err(error) => Err(error),
+        match tokio::task::spawn_blocking(move || find(&folder, &path)).await.map_err(io::Error::other)?? {
+            Some(file) => Ok(Served::File(ServeFile::new(file).try_call(request).await?)),
+            None => Ok(Served::Status(StatusCode::NOT_FOUND)),
         }
     }
 }
@@ -80,15 +76,147 @@ fn decoded(segment: &str) -> Option<OsString> {
     Some(OsString::from_vec(name))
 }
 
-/// The regular file at `path` below `folder`, links resolved, unless they lead out.
+/// The regular file at `path` below `folder`, links resolved; none where there is no such file or a link leads out.
+///
+/// Whoever can write into the folder can change a link between this look and the reading: the folder's owner is trusted.
 fn find(folder: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let folder = folder.canonicalize()?;
-    let file = folder.join(path).canonicalize()?;
-    Ok((file.starts_with(&folder) && file.metadata()?.is_file()).then_some(file))
+    let look = || {
+        let file = folder.join(path).canonicalize()?;
+        Ok((file.starts_with(&folder) && file.metadata()?.is_file()).then_some(file))
+    };
+    look().or_else(|error| if is_absence(&error) { Ok(None) } else { Err(error) })
 }
 
 /// Whether there is no such file, rather than one that cannot be read.
 fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory | InvalidFilename | InvalidInput)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    /// A folder `profiles` with some files, beside a file that is not to be served.
+    fn folder() -> (tempfile::TempDir, Directory) {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            #[expect(clippy::disallowed_methods, reason = "nobody reads the file meanwhile")]
+            std::fs::write(path, text).unwrap();
+        };
+        write("profiles/000e08abcdef.cfg", "0123456789");
+        write("profiles/cisco/a b.xml", "spaced");
+        write("profiles/.htaccess", "hidden");
+        write("profiles/.git/config", "hidden");
+        write("profiles/index.html", "index");
+        write("outside/secret", "secret");
+        symlink("../outside/secret", root.path().join("profiles/link-out")).unwrap();
+        symlink("../outside", root.path().join("profiles/folder-out")).unwrap();
+        symlink("000e08abcdef.cfg", root.path().join("profiles/link-in")).unwrap();
+        let directory = Directory::new(root.path().join("profiles"));
+        (root, directory)
+    }
+
+    async fn ask(directory: &Directory, method: &str, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        match directory.serve(request.body(()).unwrap()).await.unwrap() {
+            Served::Status(status) => (status.as_u16(), String::new()),
+            Served::File(response) => {
+                let status = response.status().as_u16();
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                (status, String::from_utf8(body.to_vec()).unwrap())
+            }
+        }
+    }
+
+    fn answer(status: u16, body: &str) -> (u16, String) {
+        (status, body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn serves_files_below_the_folder() {
+        let (_root, directory) = folder();
+        for (path, body) in [
+            ("/000e08abcdef.cfg", "0123456789"),
+            ("/cisco/a%20b.xml", "spaced"),
+            ("/link-in", "0123456789"),
+            ("/000e08abcdef.cfg?query", "0123456789"),
+        ] {
+            assert_eq!(ask(&directory, "GET", path, &[]).await, answer(200, body), "{path}");
+            assert_eq!(ask(&directory, "HEAD", path, &[]).await, answer(200, ""), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn lets_nobody_out_of_the_folder() {
+        let (root, directory) = folder();
+        let absolute = format!("/{}", root.path().join("outside/secret").display());
+        let paths = [
+            "/link-out",
+            "/folder-out/secret",
+            "/../outside/secret",
+            "/%2e%2e/outside/secret",
+            "/cisco/../../outside/secret",
+            absolute.as_str(),
+        ];
+        for path in paths {
+            assert_eq!(ask(&directory, "GET", path, &[]).await, answer(404, ""), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn has_no_listing_no_index_and_no_hidden_files() {
+        let (_root, directory) = folder();
+        for path in [
+            "/",
+            "/cisco",
+            "/cisco/",
+            "/.htaccess",
+            "/.git/config",
+            "/none",
+            "/000e08abcdef.cfg/",
+            "/000e08abcdef.cfg/x",
+        ] {
+            assert_eq!(ask(&directory, "GET", path, &[]).await, answer(404, ""), "{path}");
+        }
+        let long = format!("/{}", "x".repeat(5000));
+        assert_eq!(ask(&directory, "GET", &long, &[]).await, answer(404, ""));
+    }
+
+    #[tokio::test]
+    async fn answers_ranges_and_conditions() {
+        let (_root, directory) = folder();
+        let path = "/000e08abcdef.cfg";
+        assert_eq!(ask(&directory, "GET", path, &[("Range", "bytes=2-4")]).await, answer(206, "234"));
+        assert_eq!(ask(&directory, "GET", path, &[("Range", "bytes=50-")]).await.0, 416);
+        let later = [("If-Modified-Since", "Fri, 31 Dec 2100 23:59:59 GMT")];
+        assert_eq!(ask(&directory, "GET", path, &later).await, answer(304, ""));
+        let earlier = [("If-Modified-Since", "Thu, 01 Jan 1970 00:00:01 GMT")];
+        assert_eq!(ask(&directory, "GET", path, &earlier).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn takes_no_uploads() {
+        let (_root, directory) = folder();
+        for method in ["POST", "PUT", "DELETE"] {
+            assert_eq!(ask(&directory, method, "/000e08abcdef.cfg", &[]).await, answer(405, ""));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_gone_is_not_a_missing_file() {
+        let directory = Directory::new("/nonexistent/folder".into());
+        let request = Request::builder().uri("/a").body(()).unwrap();
+        assert!(directory.serve(request).await.is_err());
+    }
 }

@@ -4,14 +4,16 @@
 //! wake-up of another task, and a request that is dropped takes its connection with it.
 
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use policies::Reason;
 use tokio::time::{Instant, sleep_until, timeout};
 
 pub use self::answer::UpstreamBody;
@@ -32,10 +34,10 @@ const HEAD_BYTES: usize = 64 * 1024;
 pub(crate) struct Upstream {
     connector: Connector,
     limits: BackendLimits,
-    pool: Arc<Pool<Connection>>,
+    pool: Arc<Pool<Box<Connection>>>,
 }
 
-/// A connection and the state machine that moves it.
+/// A connection and the state machine that moves it; boxed, so that it stays where it is from request to request.
 #[derive(Debug)]
 struct Connection {
     sender: http1::SendRequest<RequestBody>,
@@ -61,7 +63,7 @@ impl Upstream {
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let progress = body.progress();
         let request = with_body(head(), body);
-        let repeatable = progress.is_none() && is_idempotent(request.method());
+        let repeatable = progress.is_none() && request.method().is_idempotent();
         let request = match self.kept() {
             None => request,
             Some(connection) => match self.exchange(connection, request, progress.as_deref()).await {
@@ -77,7 +79,7 @@ impl Upstream {
     }
 
     /// A kept connection that the backend has not closed, as far as is known.
-    fn kept(&self) -> Option<Connection> {
+    fn kept(&self) -> Option<Box<Connection>> {
         while let Some(mut connection) = self.pool.take() {
             let mut context = Context::from_waker(Waker::noop());
             if Pin::new(&mut connection.driver).poll(&mut context).is_pending()
@@ -89,7 +91,7 @@ impl Upstream {
         None
     }
 
-    async fn connect(&self) -> Result<Connection, UpstreamError> {
+    async fn connect(&self) -> Result<Box<Connection>, UpstreamError> {
         let stream = timeout(self.limits.connect, self.connector.connect())
             .await
             .map_err(|_| UpstreamError::Timeout)?
@@ -100,13 +102,13 @@ impl Upstream {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Closed)?;
-        Ok(Connection { sender, driver })
+        Ok(Box::new(Connection { sender, driver }))
     }
 
     /// Sends `request` over `connection` and waits for the answer's head. A request that was not sent comes back.
     async fn exchange(
         &self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         request: Request<RequestBody>,
         progress: Option<&Progress>,
     ) -> Result<Response<UpstreamBody>, (UpstreamError, Option<Request<RequestBody>>)> {
@@ -150,7 +152,7 @@ impl Upstream {
         }
     }
 
-    fn body(&self, incoming: Incoming, connection: Connection, closed: bool) -> UpstreamBody {
+    fn body(&self, incoming: Incoming, connection: Box<Connection>, closed: bool) -> UpstreamBody {
         let connection = (!closed).then_some(connection);
         UpstreamBody::new(incoming, connection, Arc::downgrade(&self.pool), self.limits.idle)
     }
@@ -158,11 +160,6 @@ impl Upstream {
 
 fn with_body(head: Request<()>, body: RequestBody) -> Request<RequestBody> {
     head.map(|()| body)
-}
-
-/// RFC 9110 §9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    method.is_idempotent()
 }
 
 /// Why a backend gave no answer.
@@ -186,6 +183,15 @@ pub(crate) enum UpstreamError {
     /// The backend took too long.
     #[error("the backend took too long")]
     Timeout,
+    /// TLS failed after the handshake: in TLS 1.3 this is how a backend refuses our certificate.
+    #[error("the backend ended the TLS connection")]
+    Tls(#[source] hyper::Error),
+}
+
+/// Whether rustls is behind an error.
+fn speaks_of_tls(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 impl UpstreamError {
@@ -194,14 +200,27 @@ impl UpstreamError {
             Self::Request(error)
         } else if error.is_parse() || error.is_parse_too_large() {
             Self::Invalid(error)
+        } else if speaks_of_tls(&error) {
+            Self::Tls(error)
         } else {
             Self::Closed(error)
         }
     }
 
-    /// What went wrong with the device's body, where that was the cause.
-    pub(crate) fn request_body(&self) -> Option<&RequestBodyError> {
-        let Self::Request(error) = self else { return None };
-        std::error::Error::source(error)?.downcast_ref()
+    /// The stable reason code.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Closed(_) => Reason::BackendClosed,
+            Self::Connect(ConnectError::Name | ConnectError::Tls(_)) | Self::Tls(_) => Reason::BackendTls,
+            Self::Connect(ConnectError::Unreachable(_)) => Reason::BackendUnreachable,
+            Self::Invalid(_) | Self::SwitchedProtocols => Reason::BackendInvalidResponse,
+            Self::Request(error) => std::error::Error::source(error)
+                .and_then(|cause| cause.downcast_ref::<RequestBodyError>())
+                .map_or(Reason::ClientGone, RequestBodyError::reason),
+            Self::Timeout => Reason::BackendTimeout,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

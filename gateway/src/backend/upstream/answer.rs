@@ -19,8 +19,8 @@ use crate::respond::BodyError;
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
-    connection: Option<Connection>,
-    pool: Weak<Pool<Connection>>,
+    connection: Option<Box<Connection>>,
+    pool: Weak<Pool<Box<Connection>>>,
     idle: Duration,
     alarm: Option<Pin<Box<Sleep>>>,
     /// Whether something came since `alarm` was set.
@@ -30,8 +30,8 @@ pub struct UpstreamBody {
 impl UpstreamBody {
     pub(super) fn new(
         incoming: Incoming,
-        connection: Option<Connection>,
-        pool: Weak<Pool<Connection>>,
+        connection: Option<Box<Connection>>,
+        pool: Weak<Pool<Box<Connection>>>,
         idle: Duration,
     ) -> Self {
         let mut body = Self { incoming, connection, pool, idle, alarm: None, moved: false };

@@ -1,0 +1,128 @@
+//! The command line: definitions only.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The HTTPS gateway for provisioning phones.
+///
+/// It takes the place of Apache with `SSLVerifyClient require`: it asks each phone for its certificate, tells from it which
+/// phone it is, lets it fetch its own profile and nothing else, and hands permitted requests to the profile store behind it.
+#[derive(Debug, Parser)]
+#[command(name = "provision-gateway", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve phones until told to stop.
+    ///
+    /// SIGHUP reads the configuration again; if it has a mistake the old one stays. SIGTERM stops accepting, lets running
+    /// requests finish, and exits.
+    Run(Run),
+    /// Check a configuration: every mistake with its line, or what each host will do.
+    Check(Check),
+    /// Explain what would happen to one request of one phone, step by step.
+    ///
+    /// Exit status: 0 when it would be permitted, 1 when it would be refused.
+    Explain(Explain),
+    /// Set up a demonstration with its own authorities, phones and profiles, and serve it.
+    #[cfg(feature = "quickstart")]
+    Quickstart(Quickstart),
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// What the phone presents: its certificate, then any intermediates (PEM). Without it, a client that presents none.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// The address the phone asks for, as in its Profile_Rule with the macros filled in.
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// The request method.
+    #[arg(long, default_value = "GET")]
+    pub method: String,
+    /// The User-Agent the phone sends.
+    #[arg(long, value_name = "TEXT")]
+    pub user_agent: Option<String>,
+    /// Judge by this time instead of now, as 2026-11-23T02:25:11Z.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `quickstart`
+#[cfg(feature = "quickstart")]
+#[derive(Debug, Args)]
+pub struct Quickstart {
+    /// The folder for everything it makes. What is there already is used again.
+    #[arg(long, default_value = "provision-quickstart", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The address to serve on.
+    #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDR")]
+    pub listen: std::net::SocketAddr,
+    /// Play the phones, print what each got, and exit: 0 only when every answer is as it should be.
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn explain_takes_what_the_help_says() {
+        let cli = Cli::parse_from([
+            "provision-gateway",
+            "explain",
+            "--config",
+            "gateway.toml",
+            "--url",
+            "https://prov.example.com/000e08abcdef.cfg",
+        ]);
+        let Command::Explain(explain) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((explain.method.as_str(), explain.certificate, explain.json), ("GET", None, false));
+    }
+
+    #[test]
+    fn a_command_without_its_configuration_is_misuse() {
+        let error = Cli::try_parse_from(["provision-gateway", "run"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+}

@@ -1,0 +1,23 @@
+//! The commands that look and do not serve.
+
+use std::io;
+
+pub mod check;
+// pub mod explain;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what was asked: exit status 0.
+    Done,
+    /// It found a mistake, or the answer is no: exit status 1.
+    Refused,
+}
+
+/// Where a command writes.
+pub struct Streams<'a> {
+    /// Data.
+    pub out: &'a mut dyn io::Write,
+    /// Everything else.
+    pub err: &'a mut dyn io::Write,
+}

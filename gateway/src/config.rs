@@ -1,0 +1,211 @@
+//! The configuration file, read and checked.
+//!
+//! [`Config::load`] gives a whole configuration or every mistake in it, each with file and line. All files that it names are read
+//! then, once; nothing past this module opens one of them again. There is no default permit: a listener without hosts, a host
+//! without trust or rules, an unknown key or a file that cannot be read is a mistake.
+
+mod audit;
+mod backend;
+mod certificates;
+mod credentials;
+mod files;
+mod host;
+mod limits;
+mod listener;
+mod name;
+mod revocation;
+mod trust;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use certs::Timestamp;
+use policies::document::{Diagnostic, Document, Table};
+
+use self::files::Files;
+pub use self::{
+    audit::{AuditConfig, WhenFull},
+    credentials::{PrivateKey, ServerCredentials},
+    host::{ClientAuth, HostConfig},
+    limits::Limits,
+    listener::ListenerConfig,
+    name::{HostName, HostNameError, HostNames},
+    revocation::LoadedList,
+    trust::TrustConfig,
+};
+
+/// A checked configuration. Pure data: making one opens no socket.
+#[derive(Debug)]
+pub struct Config {
+    /// Where phones connect; never empty.
+    pub listeners: Vec<ListenerConfig>,
+    /// Whom they find there; never empty. Every host is served on every listener.
+    pub hosts: Vec<Arc<HostConfig>>,
+    /// Which host a server name selects, by its place in `hosts`.
+    pub names: HostNames,
+    /// What anything may cost.
+    pub limits: Limits,
+    /// Where records go; `None` when nothing is recorded.
+    pub audit: Option<AuditConfig>,
+    /// The configuration file.
+    pub source: PathBuf,
+    /// The files and folders whose change asks for a reload: certificates, keys, CRLs, deny lists.
+    pub watched: Vec<PathBuf>,
+    /// What works and deserves a look.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Config {
+    /// Reads and checks a configuration with all its files, as of `now`.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the file.
+    pub fn load(source: &Path, now: Timestamp) -> Result<Self, Vec<Diagnostic>> {
+        let file = source.display().to_string();
+        let whole = |message: String| vec![Diagnostic::of_file(file.clone(), message)];
+        let (bytes, _) = files::read(source)
+            .map_err(|error| whole(format!("cannot be read: {}", files::plain(&error))))?;
+        let text = String::from_utf8(bytes).map_err(|_| whole("is not UTF-8 text".to_owned()))?;
+        Self::parse(source, &text, now)
+    }
+
+    /// Checks the text of a configuration that stands at `source`.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the file.
+    pub fn parse(source: &Path, text: &str, now: Timestamp) -> Result<Self, Vec<Diagnostic>> {
+        let document = Document::parse(&source.display().to_string(), text)?;
+        let files = Files::beside(source, &document);
+        let root = document.root();
+        let limits = Limits::read(root.optional_table("limits"));
+        let listeners = read_listeners(&root, &files);
+        let (hosts, names) = read_hosts(&root, &files, &limits, now);
+        let audit = read_audit(&root, &files);
+        root.finish();
+        let watched = files.into_watched();
+        let warnings = document.finish()?;
+        Ok(Self {
+            listeners,
+            hosts: hosts.into_iter().map(Arc::new).collect(),
+            names,
+            limits,
+            audit,
+            source: source.to_owned(),
+            watched,
+            warnings,
+        })
+    }
+
+    /// The deny lists and CRLs that hold fewer entries than they did in `old`: right after a device was let off, and a sign of a
+    /// list that was cut short otherwise.
+    pub fn shrunk_since<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = Shrunk<'a>> {
+        let before: HashMap<ListName<'_>, usize> = old.list_sizes().collect();
+        self.list_sizes().filter_map(move |(list, now)| {
+            let before = before.get(&list).copied().filter(|before| now < *before)?;
+            Some(Shrunk { list, before, now })
+        })
+    }
+
+    fn list_sizes(&self) -> impl Iterator<Item = (ListName<'_>, usize)> {
+        self.hosts.iter().flat_map(|host| &host.trust).flat_map(|trust| {
+            let deny = trust.deny.iter().map(|(file, count)| (ListName::Deny(file), *count));
+            // A CRL is known by its issuer and file: a file may hold several.
+            let crls = trust.lists.iter().flatten();
+            let crls = crls
+                .map(|loaded| (ListName::Crl(&loaded.file, loaded.list.issuer().der()), loaded.list.len()));
+            deny.chain(crls)
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum ListName<'a> {
+    Crl(&'a Path, &'a [u8]),
+    Deny(&'a Path),
+}
+
+/// A list that holds fewer entries than before.
+#[derive(Debug, Clone)]
+pub struct Shrunk<'a> {
+    list: ListName<'a>,
+    before: usize,
+    now: usize,
+}
+
+impl fmt::Display for Shrunk<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { list, before, now } = self;
+        let (kind, file) = match list {
+            ListName::Crl(file, _) => ("CRL", file),
+            ListName::Deny(file) => ("deny list", file),
+        };
+        write!(formatter, "{kind} {} shrank from {before} to {now} entries", file.display())
+    }
+}
+
+fn read_listeners(root: &Table<'_, '_>, files: &Files<'_, '_>) -> Vec<ListenerConfig> {
+    let tables = root.tables("listener");
+    if tables.is_empty() && !root.has("listener") {
+        let hint = "[[listener]] with `address` and `tls` says where phones connect";
+        root.document().error_with_hint(root.place(), "there is no listener", hint);
+    }
+    let mut listeners: Vec<ListenerConfig> = Vec::new();
+    for table in tables {
+        let Some(listener) = ListenerConfig::read(&table, files) else { continue };
+        let port = listener.address.port();
+        if port != 0 && listeners.iter().any(|other| other.address == listener.address) {
+            let message = format!("another listener has the address {} too", listener.address);
+            root.document().error(&table.place_of("address"), message);
+        }
+        listeners.push(listener);
+    }
+    listeners
+}
+
+fn read_hosts(
+    root: &Table<'_, '_>,
+    files: &Files<'_, '_>,
+    limits: &Limits,
+    now: Timestamp,
+) -> (Vec<HostConfig>, HostNames) {
+    let tables = root.tables("host");
+    if tables.is_empty() && !root.has("host") {
+        let hint =
+            "[[host]] with `names`, `certificate`, `backend`, `rules` and [[host.trust]] says what is served";
+        root.document().error_with_hint(root.place(), "the listeners have no host to serve", hint);
+    }
+    let mut hosts = Vec::new();
+    let mut index = HostNames::default();
+    let mut lines = Vec::new();
+    for table in tables {
+        let Some((host, names)) = HostConfig::read(&table, files, limits, now) else { continue };
+        for name in names {
+            if let Some(other) = index.insert(&name.value, hosts.len()) {
+                let line = lines.get(other).copied().unwrap_or(table.place().line);
+                let message = format!("the name {} is taken by the host of line {line}", name.value);
+                root.document().error(&name.place, message);
+            }
+        }
+        lines.push(table.place().line);
+        hosts.push(host);
+    }
+    (hosts, index)
+}
+
+fn read_audit(root: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<AuditConfig> {
+    let Some(table) = root.optional_table("audit") else {
+        if !root.has("audit") {
+            let hint = "[audit] with `file` keeps a record of every refused connection and every request";
+            root.document().warning(root.place(), "nothing is recorded", Some(hint.to_owned()));
+        }
+        return None;
+    };
+    AuditConfig::read(&table, files)
+}
+
+#[cfg(test)]
+mod tests;

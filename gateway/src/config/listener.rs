@@ -1,0 +1,46 @@
+//! `[[listener]]`: where phones connect, and which TLS they may speak.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use policies::{
+    TlsRules,
+    document::{Located, Table},
+};
+
+use super::files::Files;
+
+/// One address that phones connect to. Every host is served on every listener.
+#[derive(Debug, Clone)]
+pub struct ListenerConfig {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// What may be agreed in the handshake.
+    pub tls: Arc<TlsRules>,
+}
+
+impl ListenerConfig {
+    /// Reads one `[[listener]]`.
+    pub(super) fn read(table: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<Self> {
+        let address = table.string("address").and_then(|text| address(&text, files));
+        let tls = table.string("tls").and_then(|text| tls(&text, files));
+        Some(Self { address: address?, tls: tls? })
+    }
+}
+
+fn address(text: &Located<String>, files: &Files<'_, '_>) -> Option<SocketAddr> {
+    let read = text.value.parse();
+    if read.is_err() {
+        files.document().error_with_hint(
+            &text.place,
+            format!("\"{}\" is no address with a port", text.value.escape_debug()),
+            "such as \"0.0.0.0:8443\", \"192.0.2.7:443\" or \"[::]:443\"",
+        );
+    }
+    read.ok()
+}
+
+fn tls(text: &Located<String>, files: &Files<'_, '_>) -> Option<Arc<TlsRules>> {
+    files
+        .shipped_or_file(text, "TLS policy", TlsRules::shipped_names(), TlsRules::shipped, TlsRules::parse)
+        .map(Arc::new)
+}

@@ -1,0 +1,271 @@
+//! One connection, from its first byte to its last request: the steps of the crate's table in their order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use policies::{Principal, Reason};
+use rustls::AlertDescription;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::accept::Accepted;
+use crate::audit::{
+    AuditRecord, CertificateFacts, ConnectionFacts, ConnectionId, Decision, DeviceFacts, Event, HelloFacts,
+};
+use crate::client_hello::message::is_grease;
+use crate::client_hello::{self, ClientHello, Greeting, HelloError, fingerprint};
+use crate::handshake::{self, HandshakeRefused, Replayed, Stream, TlsFacts};
+use crate::peer::{Peer, Refusal};
+use crate::server::Gateway;
+use crate::site::{ListenerKey, Site, VirtualHost};
+use crate::tls::offer;
+
+mod deadlines;
+mod http;
+
+/// Serves one connection to its end; whatever the end is, it is on record.
+pub(crate) async fn serve(
+    gateway: Arc<Gateway>,
+    accepted: Accepted,
+    key: ListenerKey,
+    stopping: watch::Receiver<bool>,
+) {
+    let Accepted { stream, peer, listener, id, at, place } = accepted;
+    let mut facts = ConnectionFacts::new(id, peer, listener);
+    match establish(&gateway, stream, key, at, &mut facts).await {
+        Ok(established) => {
+            http::serve(gateway, established, key, facts, at, stopping).await;
+        }
+        Err(refused) => {
+            let fragment = facts.fragment();
+            gateway.auditor().record(&AuditRecord {
+                alert: refused.alert.as_deref(),
+                decision: Some(Decision::Deny),
+                reason: Some(refused.reason.as_str()),
+                detail: Some(&refused.detail),
+                ..AuditRecord::new(&fragment, Event::Connection, at.elapsed())
+            });
+            tracing::debug!(
+                client.addr = %peer,
+                reason = refused.reason.as_str(),
+                detail = refused.detail,
+                "connection refused"
+            );
+            refused.close.close().await;
+        }
+    }
+    drop(place);
+}
+
+/// Records a connection that found no place; its socket is already closed.
+pub(crate) fn turn_away(
+    gateway: &Gateway,
+    id: ConnectionId,
+    peer: SocketAddr,
+    listener: SocketAddr,
+    reason: Reason,
+) {
+    let fragment = ConnectionFacts::new(id, peer, listener).fragment();
+    gateway.auditor().record(&AuditRecord {
+        decision: Some(Decision::Deny),
+        reason: Some(reason.as_str()),
+        ..AuditRecord::new(&fragment, Event::Connection, std::time::Duration::ZERO)
+    });
+}
+
+/// A connection whose client is known.
+struct Established {
+    stream: Stream,
+    tls: TlsFacts,
+    peer: Peer,
+    host: Arc<VirtualHost>,
+    site: Arc<Site>,
+}
+
+/// A connection that ends here.
+struct Refused {
+    reason: Reason,
+    detail: String,
+    alert: Option<String>,
+    close: Closing,
+}
+
+/// What is still to be said to a refused client. The record is written first: the drain may take seconds.
+enum Closing {
+    Nothing,
+    Alert(TcpStream, AlertDescription),
+    PlainHttp(TcpStream),
+    Tls(Box<Stream>),
+}
+
+impl Closing {
+    async fn close(self) {
+        match self {
+            Self::Nothing => {}
+            Self::Alert(stream, alert) => handshake::refuse_with_alert(stream, alert).await,
+            Self::PlainHttp(stream) => handshake::refuse_plain_http(stream).await,
+            Self::Tls(mut stream) => {
+                // The close_notify goes out with it.
+                let _ = stream.shutdown().await;
+                let (stream, _) = stream.into_inner();
+                handshake::drain(stream).await;
+            }
+        }
+    }
+}
+
+async fn establish(
+    gateway: &Gateway,
+    mut stream: TcpStream,
+    key: ListenerKey,
+    at: Instant,
+    facts: &mut ConnectionFacts,
+) -> Result<Established, Refused> {
+    let site = gateway.site_now();
+    // One deadline for both halves: a client cannot gain time by being slow twice.
+    let deadline = at + site.limits().handshake_timeout;
+
+    let Greeting { hello, bytes } = match client_hello::read(&mut stream, deadline).await {
+        Ok(greeting) => greeting,
+        Err(error) => return Err(no_hello(&error, stream)),
+    };
+    facts.hello = Some(hello_facts(&hello));
+
+    let Some(listener) = site.listener(key) else {
+        return Err(with_alert(
+            stream,
+            Reason::ShuttingDown,
+            "this listener was taken out of the configuration".to_owned(),
+            AlertDescription::InternalError,
+        ));
+    };
+    let server_name = hello.server_name.clone();
+    let Some(host) = listener.host(server_name.as_deref()) else {
+        let detail = match &server_name {
+            Some(name) => format!("no host serves the name {name}"),
+            None => "the client sends no server name, and no host has the name \"*\"".to_owned(),
+        };
+        return Err(with_alert(
+            stream,
+            Reason::UnknownServerName,
+            detail,
+            AlertDescription::UnrecognisedName,
+        ));
+    };
+    facts.host = Some(host.config().first_name().clone());
+    let engine = match offer::choose(&hello, listener.rules(), host.credentials()) {
+        Ok(engine) => engine,
+        Err(refused) => return Err(with_alert(stream, refused.reason, refused.detail, refused.alert)),
+    };
+    facts.engine = Some(engine.as_str());
+
+    let stream = Replayed::new(bytes, stream);
+    let secured = match handshake::secure(stream, server_name, host, site.places(), deadline).await {
+        Ok(secured) => secured,
+        Err(HandshakeRefused { reason, detail, alert, refusal }) => {
+            if let Some(refusal) = &refusal {
+                facts.certificate = certificate_facts(refusal);
+            }
+            return Err(Refused { reason, detail, alert, close: Closing::Nothing });
+        }
+    };
+    facts.tls = Some(crate::audit::TlsFacts {
+        version: secured.facts().version.name(),
+        suite: secured.facts().suite.name(),
+        resumed: secured.facts().resumed,
+    });
+    match secured.identify(host.judge()) {
+        Ok((stream, tls, peer)) => {
+            add_peer(facts, &peer);
+            Ok(Established { stream, tls, peer, host: Arc::clone(host), site: Arc::clone(&site) })
+        }
+        Err((stream, _, refusal)) => {
+            facts.certificate = certificate_facts(&refusal);
+            Err(Refused {
+                reason: refusal.reason,
+                detail: refusal.detail,
+                alert: None,
+                close: Closing::Tls(Box::new(stream)),
+            })
+        }
+    }
+}
+
+fn with_alert(stream: TcpStream, reason: Reason, detail: String, alert: AlertDescription) -> Refused {
+    Refused { reason, detail, alert: Some(handshake::sent(alert)), close: Closing::Alert(stream, alert) }
+}
+
+fn no_hello(error: &HelloError, stream: TcpStream) -> Refused {
+    let detail = match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    match error {
+        HelloError::ClientGone { .. } | HelloError::Io(_) => {
+            Refused { reason: Reason::ClientGone, detail, alert: None, close: Closing::Nothing }
+        }
+        HelloError::Malformed(_) => {
+            with_alert(stream, Reason::HelloMalformed, detail, AlertDescription::DecodeError)
+        }
+        HelloError::NotTls { http: true } => {
+            Refused { reason: Reason::NotTls, detail, alert: None, close: Closing::PlainHttp(stream) }
+        }
+        HelloError::NotTls { http: false } => {
+            Refused { reason: Reason::NotTls, detail, alert: None, close: Closing::Nothing }
+        }
+        HelloError::Timeout { .. } => {
+            Refused { reason: Reason::HelloTimeout, detail, alert: None, close: Closing::Nothing }
+        }
+        HelloError::TooLarge => {
+            with_alert(stream, Reason::HelloTooLarge, detail, AlertDescription::RecordOverflow)
+        }
+    }
+}
+
+fn hello_facts(hello: &ClientHello) -> HelloFacts {
+    HelloFacts {
+        versions: hello.versions().iter().map(|version| version.name()).collect(),
+        suites: hello.suites.iter().filter(|suite| !is_grease(suite.0)).map(|suite| suite.name()).collect(),
+        sni: hello.server_name.as_ref().map(|name| name.as_bytes().to_vec()),
+        ja4: Some(fingerprint::ja4(hello)),
+    }
+}
+
+fn certificate_facts(refusal: &Refusal) -> Option<CertificateFacts> {
+    refusal.presented.as_ref().map(|presented| chain_facts(presented.certificates())).flatten()
+}
+
+fn chain_facts(presented: &[certs::Certificate]) -> Option<CertificateFacts> {
+    let leaf = presented.first()?;
+    Some(CertificateFacts {
+        subject: leaf.subject().to_rfc2253_utf8(),
+        issuer: leaf.issuer().to_rfc2253_utf8(),
+        serial: leaf.serial().to_string(),
+        sha256: leaf.fingerprint().to_string(),
+        not_after: leaf.validity().not_after.to_string(),
+        depth: presented.len(),
+    })
+}
+
+/// Writes who the client is into the facts; also after it was judged again.
+fn add_peer(facts: &mut ConnectionFacts, peer: &Peer) {
+    facts.certificate = peer.chain().and_then(|chain| chain_facts(chain.presented().certificates()));
+    facts.exceptions = peer
+        .chain()
+        .map(|chain| chain.exceptions().iter().map(|one| one.as_str()).collect())
+        .unwrap_or_default();
+    let (product, serial, mac, profile) = match peer.principal() {
+        Principal::Anonymous => (None, None, None, None),
+        Principal::Device(device) => (
+            device.product().map(Into::into),
+            device.serial().map(Into::into),
+            device.mac().map(|mac| mac.to_string()),
+            Some(device.profile().clone()),
+        ),
+        Principal::Generic(generic) => (None, None, None, Some(generic.profile().clone())),
+        Principal::Operator(operator) => (None, None, None, Some(operator.profile().clone())),
+    };
+    facts.device = Some(DeviceFacts { kind: peer.principal().kind(), product, serial, mac, profile });
+}

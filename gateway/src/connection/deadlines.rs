@@ -1,0 +1,232 @@
+//! The clocks of one HTTP connection: how long it may idle, how long a head may take to arrive, and how long a
+//! client may leave our answer unread. They run beneath hyper, on the plaintext stream, so that each expiry can
+//! be told apart in the record.
+//!
+//! No timer is touched per request: the stream notes times in a few atomics of its own, and one sleeping timer
+//! looks at them when it wakes.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use policies::Reason;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// The limits that apply between and around requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How long a connection may wait for its next request.
+    pub idle: Duration,
+    /// How long a request's head may take from its first byte.
+    pub header: Duration,
+}
+
+/// What the connection is doing, and since when. Shared by the stream, the service and the timer of one
+/// connection; nothing else sees it.
+#[derive(Debug)]
+pub struct Activity {
+    began: Instant,
+    phase: AtomicU8,
+    /// Milliseconds after `began` when the phase was entered.
+    since: AtomicU64,
+    /// Milliseconds after `began` when a write first found the client not reading; zero when it reads.
+    stalled: AtomicU64,
+    patience: Patience,
+}
+
+const IDLE: u8 = 0;
+const HEAD: u8 = 1;
+const BUSY: u8 = 2;
+
+/// What the timer finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing is overdue; look again then.
+    Again(Instant),
+    /// The connection idled to its end: no fault of anybody.
+    Idle,
+    /// Something took too long.
+    Overdue(Reason),
+}
+
+impl Activity {
+    /// A connection that waits for its first request from `began` on, no longer than for a request's head:
+    /// whoever just finished a handshake has something to ask.
+    pub fn new(began: Instant, patience: Patience) -> Self {
+        Self {
+            began,
+            phase: AtomicU8::new(HEAD),
+            since: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
+            patience,
+        }
+    }
+
+    /// A request's head is whole: from here the request's own limits hold.
+    pub fn request_began(&self) {
+        self.phase.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// The answer is out: the connection waits again.
+    pub fn request_ended(&self) {
+        self.enter(IDLE);
+    }
+
+    /// Whether anything is overdue at `now`.
+    pub fn look(&self, now: Instant) -> Look {
+        let stalled = self.stalled.load(Ordering::Relaxed);
+        if stalled > 0 {
+            let end = self.began + Duration::from_millis(stalled) + self.patience.idle;
+            return if now >= end { Look::Overdue(Reason::ClientGone) } else { Look::Again(end) };
+        }
+        let since = self.began + Duration::from_millis(self.since.load(Ordering::Relaxed));
+        let (end, overdue) = match self.phase.load(Ordering::Relaxed) {
+            IDLE => (since + self.patience.idle, Look::Idle),
+            HEAD => (since + self.patience.header, Look::Overdue(Reason::HeaderTimeout)),
+            _ => return Look::Again(now + self.patience.header.min(self.patience.idle)),
+        };
+        if now >= end {
+            return overdue;
+        }
+        // A head may begin while we sleep and be due before an idle connection would be.
+        Look::Again(end.min(now + self.patience.header))
+    }
+
+    fn enter(&self, phase: u8) {
+        self.since.store(self.elapsed(), Ordering::Relaxed);
+        self.phase.store(phase, Ordering::Relaxed);
+    }
+
+    fn bytes_came(&self) {
+        if self.phase.load(Ordering::Relaxed) == IDLE {
+            self.enter(HEAD);
+        }
+    }
+
+    fn writing(&self, ready: bool) {
+        let stalled = self.stalled.load(Ordering::Relaxed);
+        if ready && stalled > 0 {
+            self.stalled.store(0, Ordering::Relaxed);
+        } else if !ready && stalled == 0 {
+            self.stalled.store(self.elapsed().max(1), Ordering::Relaxed);
+        }
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A stream that notes what passes through it.
+#[derive(Debug)]
+pub struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Watched<S> {
+    /// Watches a stream.
+    pub fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+
+    /// The stream itself again.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, into);
+        if into.filled().len() > before {
+            self.activity.bytes_came();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.activity.writing(polled.is_ready());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.activity.writing(polled.is_ready());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.activity.writing(polled.is_ready());
+        polled
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { idle: Duration::from_secs(75), header: Duration::from_secs(10) };
+
+    fn after(activity: &Activity, milliseconds: u64) -> Look {
+        activity.look(activity.began + Duration::from_millis(milliseconds))
+    }
+
+    #[test]
+    fn an_idle_connection_ends_without_a_reason_and_a_slow_head_with_one() {
+        let activity = Activity::new(Instant::now(), PATIENCE);
+        assert!(matches!(after(&activity, 9_999), Look::Again(_)));
+        assert_eq!(after(&activity, 10_000), Look::Overdue(Reason::HeaderTimeout));
+        activity.request_began();
+        activity.request_ended();
+        assert!(matches!(after(&activity, 74_999), Look::Again(_)));
+        assert_eq!(after(&activity, 75_100), Look::Idle);
+        activity.bytes_came();
+        assert!(matches!(after(&activity, 9_000), Look::Again(_)));
+        assert_eq!(after(&activity, 10_100), Look::Overdue(Reason::HeaderTimeout));
+        activity.request_began();
+        assert!(matches!(after(&activity, 500_000), Look::Again(_)), "a request has limits of its own");
+        activity.request_ended();
+        assert!(matches!(after(&activity, 70_000), Look::Again(_)));
+    }
+
+    #[test]
+    fn a_client_that_stops_reading_is_given_up_after_the_idle_timeout() {
+        let activity = Activity::new(Instant::now(), PATIENCE);
+        activity.request_began();
+        activity.writing(false);
+        assert!(matches!(after(&activity, 70_000), Look::Again(_)));
+        assert_eq!(after(&activity, 76_000), Look::Overdue(Reason::ClientGone));
+        activity.writing(true);
+        assert!(matches!(after(&activity, 76_000), Look::Again(_)));
+    }
+}

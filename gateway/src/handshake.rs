@@ -1,0 +1,364 @@
+//! The handshake step: from a read hello to an encrypted stream and the chain the client presented.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use policies::{CipherSuite, Reason, TlsVersion};
+use rustls::{AlertDescription, Error as TlsError, HandshakeKind, PeerIncompatible};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::server::TlsStream;
+
+use crate::clock;
+use crate::peer::{Judge, Peer, Refusal};
+use crate::site::VirtualHost;
+use crate::tls::client_verifier::alert_for;
+use crate::tls::{Engine, modern};
+
+/// The encrypted stream of a client.
+pub type Stream = TlsStream<Replayed<TcpStream>>;
+
+/// What was agreed in the handshake.
+#[derive(Debug, Clone)]
+pub struct TlsFacts {
+    /// The engine that served it.
+    pub engine: Engine,
+    /// The protocol version.
+    pub version: TlsVersion,
+    /// The cipher suite.
+    pub suite: CipherSuite,
+    /// Whether the session was resumed.
+    pub resumed: bool,
+    /// The server name the client asked for, lower-cased.
+    pub server_name: Option<Arc<str>>,
+}
+
+/// An encrypted stream whose client is not yet known.
+#[derive(Debug)]
+pub struct Secured {
+    stream: Stream,
+    facts: TlsFacts,
+    verdict: Option<Peer>,
+}
+
+/// Why a handshake ended without a [`Secured`] stream.
+#[derive(Debug)]
+pub struct HandshakeRefused {
+    /// The stable code.
+    pub reason: Reason,
+    /// One sentence for the operator.
+    pub detail: String,
+    /// The alert as records name it: `sent certificate_expired` or `received unknown_ca`.
+    pub alert: Option<String>,
+    /// The refusal of the client's chain, where that was the cause.
+    pub refusal: Option<Refusal>,
+}
+
+/// How long a handshake that waits for its client keeps its place among the handshakes at once. The costly
+/// part, the signature, is done by then; a client that stalls holds nobody up for longer.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Runs the handshake of a virtual host under the deadline.
+///
+/// `places` bounds how many handshakes are worked on at once; a client waits for its turn in order, under the
+/// same deadline.
+///
+/// # Errors
+/// [`HandshakeRefused`]; the alert has been sent and what the client still had to say has been drained.
+pub async fn secure(
+    stream: Replayed<TcpStream>,
+    server_name: Option<Arc<str>>,
+    host: &VirtualHost,
+    places: &Semaphore,
+    deadline: Instant,
+) -> Result<Secured, HandshakeRefused> {
+    let mut place = match timeout_at(deadline, places.acquire()).await {
+        Ok(place) => place.ok(),
+        Err(_) => {
+            return Err(HandshakeRefused {
+                reason: Reason::TooManyHandshakes,
+                detail: "the client waited for its turn among the handshakes until its deadline".to_owned(),
+                alert: None,
+                refusal: None,
+            });
+        }
+    };
+    let handshake = modern::handshake(Arc::clone(host.tls()), stream);
+    tokio::pin!(handshake);
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
+    let handshaken = loop {
+        tokio::select! {
+            biased;
+            done = &mut handshake => break done,
+            () = &mut patience, if place.is_some() => place = None,
+            () = tokio::time::sleep_until(deadline) => {
+                return Err(HandshakeRefused {
+                    reason: Reason::HandshakeTimeout,
+                    detail: "the handshake was not complete by its deadline".to_owned(),
+                    alert: None,
+                    refusal: None,
+                });
+            }
+        }
+    };
+    drop(place);
+    match handshaken.outcome {
+        Ok(stream) => {
+            let facts = facts(&stream, server_name);
+            Ok(Secured { stream, facts, verdict: handshaken.verdict.and_then(Result::ok) })
+        }
+        Err((error, stream)) => {
+            drain(stream).await;
+            Err(refused(&error, handshaken.verdict.and_then(Result::err)))
+        }
+    }
+}
+
+impl Secured {
+    /// What was agreed.
+    pub fn facts(&self) -> &TlsFacts {
+        &self.facts
+    }
+
+    /// Establishes who the client is: the peer judged inside this very handshake, looked at again, or for a
+    /// resumed session the chain in its ticket, verified and admitted as if it had just been presented (SEC-41).
+    ///
+    /// # Errors
+    /// The refusal, with the stream to close.
+    pub fn identify(self, judge: &Judge) -> Result<(Stream, TlsFacts, Peer), (Stream, TlsFacts, Refusal)> {
+        let Self { stream, facts, verdict } = self;
+        let now = clock::now();
+        let judged = match verdict {
+            Some(peer) => judge.recheck(&peer, now).map(|()| peer),
+            None => match stream.get_ref().1.peer_certificates() {
+                Some(chain) => judge.judge_der(chain.iter().map(AsRef::as_ref), now),
+                None => Ok(Peer::anonymous()),
+            },
+        };
+        match judged {
+            Ok(peer) => Ok((stream, facts, peer)),
+            Err(refusal) => Err((stream, facts, refusal)),
+        }
+    }
+}
+
+fn facts(stream: &Stream, server_name: Option<Arc<str>>) -> TlsFacts {
+    let (_, connection) = stream.get_ref();
+    TlsFacts {
+        engine: Engine::Modern,
+        version: TlsVersion(connection.protocol_version().map_or(0, u16::from)),
+        suite: CipherSuite(connection.negotiated_cipher_suite().map_or(0, |suite| u16::from(suite.suite()))),
+        resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        server_name,
+    }
+}
+
+/// Maps the engine's errors to our reasons (SEC-62); the raw text stays in the detail.
+fn refused(error: &io::Error, refusal: Option<Refusal>) -> HandshakeRefused {
+    if let Some(refusal) = refusal {
+        return HandshakeRefused {
+            reason: refusal.reason,
+            detail: refusal.detail.clone(),
+            alert: Some(sent(alert_for(refusal.reason))),
+            refusal: Some(refusal),
+        };
+    }
+    let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) else {
+        let gone = matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        );
+        return HandshakeRefused {
+            reason: if gone { Reason::ClientGone } else { Reason::HandshakeFailed },
+            detail: if gone {
+                "the client closed the connection during the handshake".to_owned()
+            } else {
+                error.to_string()
+            },
+            alert: None,
+            refusal: None,
+        };
+    };
+    let (reason, alert) = classify(cause);
+    HandshakeRefused { reason, detail: cause.to_string(), alert, refusal: None }
+}
+
+fn classify(error: &TlsError) -> (Reason, Option<String>) {
+    match error {
+        TlsError::AlertReceived(alert) => {
+            (Reason::ClientAlert, Some(format!("received {}", alert_name(*alert))))
+        }
+        TlsError::NoCertificatesPresented => {
+            (Reason::NoCertificate, Some(sent(AlertDescription::CertificateRequired)))
+        }
+        TlsError::InvalidCertificate(inner) => {
+            (Reason::HandshakeFailed, Some(sent(AlertDescription::from(inner.clone()))))
+        }
+        TlsError::PeerIncompatible(inner) => {
+            let reason = match inner {
+                PeerIncompatible::NoCipherSuitesInCommon => Reason::NoSharedSuite,
+                PeerIncompatible::NoKxGroupsInCommon | PeerIncompatible::NamedGroupsExtensionRequired => {
+                    Reason::NoSharedGroup
+                }
+                PeerIncompatible::NoSignatureSchemesInCommon
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired => {
+                    Reason::NoSharedSignatureAlgorithm
+                }
+                _ => Reason::HandshakeFailed,
+            };
+            (reason, Some(sent(AlertDescription::HandshakeFailure)))
+        }
+        TlsError::NoApplicationProtocol => {
+            (Reason::HandshakeFailed, Some(sent(AlertDescription::NoApplicationProtocol)))
+        }
+        TlsError::PeerMisbehaved(_) => {
+            (Reason::HandshakeFailed, Some(sent(AlertDescription::IllegalParameter)))
+        }
+        TlsError::InappropriateMessage { .. } | TlsError::InappropriateHandshakeMessage { .. } => {
+            (Reason::HandshakeFailed, Some(sent(AlertDescription::UnexpectedMessage)))
+        }
+        TlsError::DecryptError => (Reason::HandshakeFailed, Some(sent(AlertDescription::BadRecordMac))),
+        TlsError::InvalidMessage(_) => (Reason::HandshakeFailed, Some(sent(AlertDescription::DecodeError))),
+        _ => (Reason::HandshakeFailed, None),
+    }
+}
+
+pub(crate) fn sent(alert: AlertDescription) -> String {
+    format!("sent {}", alert_name(alert))
+}
+
+/// The alert's name as RFC 8446 §6 writes it.
+fn alert_name(alert: AlertDescription) -> String {
+    let mut name = String::new();
+    let debug = format!("{alert:?}");
+    // rustls writes `UnknownCA` and `BadRecordMac`; the RFC `unknown_ca` and `bad_record_mac`.
+    let mut previous_lower = false;
+    for character in debug.chars() {
+        if character.is_ascii_uppercase() && previous_lower {
+            name.push('_');
+        }
+        previous_lower = character.is_ascii_lowercase() || character.is_ascii_digit();
+        name.push(character.to_ascii_lowercase());
+    }
+    name
+}
+
+/// Refuses a client before any engine was started: one plaintext alert record (RFC 8446 §6), then the drain.
+pub async fn refuse_with_alert(mut stream: TcpStream, alert: AlertDescription) {
+    const FATAL: u8 = 2;
+    let record = [21, 3, 1, 0, 2, FATAL, u8::from(alert)];
+    if stream.write_all(&record).await.is_ok() {
+        drain(stream).await;
+    }
+}
+
+/// Tells a client that sent plain HTTP what this port is, as Apache does.
+pub async fn refuse_plain_http(mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 50\r\n\
+        Connection: close\r\n\r\nThis port speaks HTTPS. Use https:// in the URL.\r\n";
+    if stream.write_all(ANSWER).await.is_ok() {
+        drain(stream).await;
+    }
+}
+
+/// Closes our half and reads away what the client already sent, so that the alert or answer before it arrives:
+/// closing a socket with unread bytes resets the connection, and a reset overtakes what we wrote.
+pub async fn drain<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    const LONGEST: Duration = Duration::from_secs(2);
+    const MOST: usize = 256 * 1024;
+    let deadline = Instant::now() + LONGEST;
+    if !matches!(timeout_at(deadline, stream.shutdown()).await, Ok(Ok(()))) {
+        return;
+    }
+    let mut sink = [0; 4096];
+    let mut drained = 0;
+    while drained < MOST {
+        match timeout_at(deadline, stream.read(&mut sink)).await {
+            Ok(Ok(read)) if read > 0 => drained += read,
+            _ => return,
+        }
+    }
+}
+
+/// A stream that first gives back the bytes that were read ahead.
+#[derive(Debug)]
+pub struct Replayed<S> {
+    ahead: Vec<u8>,
+    at: usize,
+    stream: S,
+}
+
+impl<S> Replayed<S> {
+    /// Puts `ahead` in front of what `stream` gives.
+    pub fn new(ahead: Vec<u8>, stream: S) -> Self {
+        Self { ahead, at: 0, stream }
+    }
+
+    /// The stream below.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        match this.ahead.get(this.at..) {
+            Some(rest) if !rest.is_empty() => {
+                let (now, later) = rest.split_at(rest.len().min(into.remaining()));
+                into.put_slice(now);
+                this.at += now.len();
+                if later.is_empty() {
+                    // Given back at once: a connection lives for hours, its hello for a millisecond.
+                    this.ahead = Vec::new();
+                    this.at = 0;
+                }
+                Poll::Ready(Ok(()))
+            }
+            _ => Pin::new(&mut this.stream).poll_read(context, into),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

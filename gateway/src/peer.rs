@@ -1,0 +1,102 @@
+//! From a presented chain to a principal: verification and admission, the same for every engine, for a full
+//! and a resumed handshake, and again for a kept connection after a reload.
+
+use std::sync::Arc;
+
+use certs::{Certificate, ChainError, ChainVerifier, PresentedChain, Timestamp, VerifiedChain};
+use policies::{Admission, Principal, Reason};
+
+/// Who is at the other end of a connection, and the proof of it.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    chain: Option<VerifiedChain>,
+    principal: Principal,
+}
+
+impl Peer {
+    /// A client that presented no certificate on a host where that is optional.
+    pub fn anonymous() -> Self {
+        Self { chain: None, principal: Principal::Anonymous }
+    }
+
+    /// The verified chain; `None` for an anonymous client.
+    pub fn chain(&self) -> Option<&VerifiedChain> {
+        self.chain.as_ref()
+    }
+
+    /// Who the client is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+/// Why a presented chain was refused, with the chain so that the record can show it.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The stable code.
+    pub reason: Reason,
+    /// One sentence for the operator.
+    pub detail: String,
+    /// What the client presented, as far as it could be parsed.
+    pub presented: Option<PresentedChain>,
+}
+
+/// Judges the chains of one virtual host.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    verifier: Arc<ChainVerifier>,
+    admission: Arc<Admission>,
+}
+
+impl Judge {
+    /// Puts a host's verifier and its admission rules together.
+    pub fn new(verifier: Arc<ChainVerifier>, admission: Arc<Admission>) -> Self {
+        Self { verifier, admission }
+    }
+
+    /// Parses, verifies and admits what a client presented, leaf first.
+    ///
+    /// # Errors
+    /// The [`Refusal`] with its reason.
+    pub fn judge_der<'a>(
+        &self,
+        certificates: impl Iterator<Item = &'a [u8]>,
+        now: Timestamp,
+    ) -> Result<Peer, Refusal> {
+        let presented = PresentedChain::parse(certificates).map_err(|error| refused(&error, None))?;
+        self.judge(&presented, now)
+    }
+
+    /// Verifies and admits a chain.
+    ///
+    /// # Errors
+    /// The [`Refusal`] with its reason.
+    pub fn judge(&self, presented: &PresentedChain, now: Timestamp) -> Result<Peer, Refusal> {
+        let chain = self.verifier.verify(presented, now).map_err(|error| refused(&error, Some(presented)))?;
+        let principal = self.admission.admit(&chain).map_err(|denial| Refusal {
+            reason: denial.reason,
+            detail: denial.detail.to_string(),
+            presented: Some(presented.clone()),
+        })?;
+        Ok(Peer { chain: Some(chain), principal })
+    }
+
+    /// Judges again, moments later, a peer that this same judge let in: dates and revocation lists, but not
+    /// the signatures, whose bytes and keys are the same.
+    ///
+    /// # Errors
+    /// The [`Refusal`] with its reason.
+    pub fn recheck(&self, peer: &Peer, now: Timestamp) -> Result<(), Refusal> {
+        let Some(chain) = &peer.chain else { return Ok(()) };
+        self.verifier.recheck(chain, now).map_err(|error| refused(&error, Some(chain.presented())))
+    }
+}
+
+fn refused(error: &ChainError, presented: Option<&PresentedChain>) -> Refusal {
+    Refusal { reason: Reason::from(error), detail: error.to_string(), presented: presented.cloned() }
+}
+
+/// The certificate a record names: the leaf of a presented chain.
+pub(crate) fn leaf(presented: Option<&PresentedChain>) -> Option<&Certificate> {
+    presented.map(PresentedChain::leaf)
+}

@@ -1,0 +1,79 @@
+//! What commands say to a person: data on one stream, `error:`, `warning:` and `hint:` on the other.
+
+use std::io::{self, Write};
+
+use policies::document::{Diagnostic, Severity};
+
+/// Writes each mistake or warning with its place and, where we know one, the remedy.
+///
+/// # Errors
+/// When the stream is closed.
+pub fn diagnostics(out: &mut dyn Write, found: &[Diagnostic]) -> io::Result<()> {
+    for diagnostic in found {
+        let word = match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        // A file name or a value in the message may hold anything; none of it reaches the terminal raw.
+        writeln!(out, "{word}: {}", Printable(&diagnostic.to_string()))?;
+        if let Some(hint) = &diagnostic.hint {
+            writeln!(out, "hint: {}", Printable(hint))?;
+        }
+    }
+    Ok(())
+}
+
+/// An error with its causes, and a remedy when there is one.
+///
+/// # Errors
+/// When the stream is closed.
+pub fn error(out: &mut dyn Write, error: &dyn std::error::Error, hint: Option<&str>) -> io::Result<()> {
+    write!(out, "error: {}", Printable(&error.to_string()))?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(out, ": {}", Printable(&error.to_string()))?;
+        cause = error.source();
+    }
+    writeln!(out)?;
+    match hint {
+        Some(hint) => writeln!(out, "hint: {}", Printable(hint)),
+        None => Ok(()),
+    }
+}
+
+/// Text for a terminal: control characters are shown as escapes.
+pub struct Printable<'a>(pub &'a str);
+
+impl std::fmt::Display for Printable<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use std::fmt::Write as _;
+        for character in self.0.chars() {
+            if character.is_control() {
+                write!(formatter, "{}", character.escape_default())?;
+            } else {
+                formatter.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_stands_below_its_error_and_no_control_character_gets_through() {
+        let found = [
+            Diagnostic::of_line("gateway.toml", 3, "unknown word \"\u{1b}[31m\"")
+                .with_hint("did you mean \"modern\"?"),
+            Diagnostic::of_file("deny.txt", "cannot be read"),
+        ];
+        let mut out = Vec::new();
+        diagnostics(&mut out, &found).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "error: gateway.toml:3: unknown word \"\\u{1b}[31m\"\nhint: did you mean \"modern\"?\nerror: deny.txt: cannot be read\n"
+        );
+    }
+}

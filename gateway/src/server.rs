@@ -1,0 +1,210 @@
+//! The running gateway: listeners, one task per connection, reloads and the orderly end.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::accept::{self, Accepted, Counters};
+use crate::audit::{Auditor, ConnectionIds};
+use crate::clock;
+use crate::config::Config;
+use crate::connection;
+use crate::site::{ListenerKey, Site, SiteError};
+
+/// What every connection shares. Nothing in it is locked on the way of a request.
+#[derive(Debug)]
+pub struct Gateway {
+    site: ArcSwap<Site>,
+    auditor: Auditor,
+    counters: Arc<Counters>,
+    ids: ConnectionIds,
+    stopping: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// The site in force now.
+    pub fn site_now(&self) -> Arc<Site> {
+        self.site.load_full()
+    }
+
+    /// Whether this site is still the one in force; touches no shared counter, unlike [`Self::site_now`].
+    pub fn is_in_force(&self, site: &Arc<Site>) -> bool {
+        Arc::ptr_eq(&self.site.load(), site)
+    }
+
+    /// Where records go.
+    pub fn auditor(&self) -> &Auditor {
+        &self.auditor
+    }
+
+    /// How many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.counters.open()
+    }
+}
+
+/// Why the gateway did not start, or did not take a new configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The configuration is sound but cannot be run.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+}
+
+/// A started gateway.
+#[derive(Debug)]
+pub struct Server {
+    gateway: Arc<Gateway>,
+    listeners: HashMap<ListenerKey, Listening>,
+}
+
+#[derive(Debug)]
+struct Listening {
+    /// The address really bound, with the port the system chose for port 0.
+    bound: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Binds every listener and begins to serve.
+    ///
+    /// # Errors
+    /// An address that is taken, or a configuration that cannot be run; nothing stays bound then.
+    pub fn start(config: &Config, auditor: Auditor) -> Result<Self, ServerError> {
+        let site = Site::new(config, None)?;
+        let mut bound = Vec::new();
+        for key in ListenerKey::all(&config.listeners) {
+            bound.push((key, bind(key.address)?));
+        }
+        let gateway = Arc::new(Gateway {
+            site: ArcSwap::from_pointee(site),
+            auditor,
+            counters: Arc::default(),
+            ids: ConnectionIds::starting_at(clock::system()),
+            stopping: watch::Sender::new(false),
+        });
+        let mut server = Self { gateway, listeners: HashMap::new() };
+        for (key, listener) in bound {
+            server.listen(key, listener);
+        }
+        Ok(server)
+    }
+
+    /// The addresses listened on, in no order.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.listeners.values().map(|listening| listening.bound)
+    }
+
+    /// What the connections share.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Puts a new configuration in force. Connections stay open; each is judged again at its next request.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; the old configuration then stays in force as it was.
+    pub fn reload(&mut self, config: &Config) -> Result<(), ServerError> {
+        let site = Site::new(config, Some(&self.gateway.site.load()))?;
+        let mut fresh = Vec::new();
+        for key in ListenerKey::all(&config.listeners) {
+            if !self.listeners.contains_key(&key) {
+                fresh.push((key, bind(key.address)?));
+            }
+        }
+        self.gateway.site.store(Arc::new(site));
+        for (key, listener) in fresh {
+            self.listen(key, listener);
+        }
+        self.listeners.retain(|key, listening| {
+            let keep = ListenerKey::all(&config.listeners).any(|wanted| wanted == *key);
+            if !keep {
+                listening.task.abort();
+                info!(listener = %listening.bound, "no longer listening");
+            }
+            keep
+        });
+        Ok(())
+    }
+
+    /// Stops accepting, lets requests finish, and returns how many connections were still open at the limit.
+    pub async fn stop(mut self, limit: Duration) -> usize {
+        let deadline = Instant::now() + limit;
+        for listening in self.listeners.values() {
+            listening.task.abort();
+        }
+        for (_, listening) in self.listeners.drain() {
+            // Waited for, so that the socket is closed when this returns.
+            let _ = listening.task.await;
+        }
+        self.gateway.stopping.send_replace(true);
+        // Every connection holds a receiver until it ends.
+        let all_ended = self.gateway.stopping.closed();
+        if tokio::time::timeout_at(deadline, all_ended).await.is_err() {
+            let open = self.gateway.counters.open();
+            warn!(open, "connections were still open at the shutdown limit");
+            return open;
+        }
+        0
+    }
+
+    fn listen(&mut self, key: ListenerKey, listener: TcpListener) {
+        let bound = listener.local_addr().unwrap_or(key.address);
+        info!(listener = %bound, "listening");
+        let task = tokio::spawn(accept_all(Arc::clone(&self.gateway), listener, key, bound));
+        self.listeners.insert(key, Listening { bound, task });
+    }
+}
+
+async fn accept_all(gateway: Arc<Gateway>, listener: TcpListener, key: ListenerKey, bound: SocketAddr) {
+    loop {
+        let (stream, peer) = accept::next(&listener).await;
+        let at = Instant::now();
+        let id = gateway.ids.next();
+        // A dual-stack listener sees IPv4 phones as ::ffff:192.0.2.1; people know them as 192.0.2.1.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let site = gateway.site.load();
+        let limits = site.limits();
+        match gateway.counters.take(peer.ip(), limits.connections, limits.connections_per_address) {
+            Ok(place) => {
+                let accepted = Accepted { stream, peer, listener: bound, id, at, place };
+                // Subscribed here, not in the task: `stop` waits for every receiver there is.
+                let stopping = gateway.stopping.subscribe();
+                tokio::spawn(connection::serve(Arc::clone(&gateway), accepted, key, stopping));
+            }
+            Err(reason) => connection::turn_away(&gateway, id, peer, bound, reason),
+        }
+    }
+}
+
+/// Binds with a backlog for the morning after a power cut: a whole region calls within seconds.
+fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    const BACKLOG: u32 = 4096;
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restart must not wait for old connections to leave TIME_WAIT.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|source| ServerError::Listen { address, source })
+}

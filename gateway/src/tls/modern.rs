@@ -1,0 +1,85 @@
+//! The modern engine: rustls over TLS 1.2 and 1.3.
+
+use std::io;
+use std::sync::Arc;
+
+use policies::{CipherSuite, Group, TlsRules, TlsVersion};
+use rustls::crypto::aws_lc_rs::{self, ALL_CIPHER_SUITES, ALL_KX_GROUPS};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::server::ServerConfig;
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::client_verifier::{ClientVerifier, with_verdict};
+use super::credentials::Credentials;
+use super::tickets::{Tickets, with_first_handshake};
+use crate::peer::{Peer, Refusal};
+
+/// rustls's suite of this number.
+pub fn suite(wanted: CipherSuite) -> Option<SupportedCipherSuite> {
+    ALL_CIPHER_SUITES.iter().copied().find(|known| u16::from(known.suite()) == wanted.0)
+}
+
+/// rustls's key exchange group of this number.
+pub fn group(wanted: Group) -> Option<&'static dyn SupportedKxGroup> {
+    ALL_KX_GROUPS.iter().copied().find(|known| u16::from(known.name()) == wanted.0)
+}
+
+/// What of a TLS policy this engine serves, in the policy's order.
+pub fn provider(rules: &TlsRules) -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: rules.suites().iter().copied().filter_map(suite).collect(),
+        kx_groups: rules.groups().iter().copied().filter_map(group).collect(),
+        ..aws_lc_rs::default_provider()
+    }
+}
+
+/// The server configuration of one virtual host on one listener.
+///
+/// # Errors
+/// The policy leaves this engine no version with a suite and a group.
+pub fn server_config(
+    rules: &TlsRules,
+    credentials: Arc<Credentials>,
+    verifier: Arc<ClientVerifier>,
+    tickets: Arc<Tickets>,
+) -> Result<ServerConfig, rustls::Error> {
+    let versions: Vec<&'static SupportedProtocolVersion> =
+        [(TlsVersion(0x0304), &rustls::version::TLS13), (TlsVersion(0x0303), &rustls::version::TLS12)]
+            .into_iter()
+            .filter(|(version, _)| rules.versions().contains(version))
+            .map(|(_, known)| known)
+            .collect();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider(rules)))
+        .with_protocol_versions(&versions)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(credentials);
+    config.ticketer = tickets;
+    // The stateful store would hold a session per connection and lock on each; tickets hold all that is needed.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 1;
+    config.ignore_client_order = true;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// What one handshake came to.
+#[derive(Debug)]
+pub struct Handshaken<S> {
+    /// The stream, or the error with the socket, so that what the client still sends can be drained.
+    pub outcome: Result<TlsStream<S>, (io::Error, S)>,
+    /// What was judged in it; `None` without a certificate and on resumption.
+    pub verdict: Option<Result<Peer, Refusal>>,
+}
+
+/// Runs the handshake. The caller bounds its time.
+pub async fn handshake<S>(config: Arc<ServerConfig>, stream: S) -> Handshaken<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let accept = TlsAcceptor::from(config).accept(stream).into_fallible();
+    let (outcome, verdict) = with_verdict(with_first_handshake(accept)).await;
+    Handshaken { outcome, verdict }
+}
