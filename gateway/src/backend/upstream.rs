@@ -8,13 +8,14 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use policies::Reason;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 pub use self::answer::UpstreamBody;
 use super::BackendLimits;
@@ -42,6 +43,17 @@ pub(crate) struct Upstream {
 struct Connection {
     sender: http1::SendRequest<RequestBody>,
     driver: http1::Connection<TokioIo<Stream>, RequestBody>,
+    /// One alarm for every wait: moving one to a later time takes no lock, setting a new one does.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    /// Rings `after` from now.
+    fn set_alarm(&mut self, after: Duration) {
+        // Never now, which would ring again and again, and never past what the clock can hold.
+        let after = after.clamp(Duration::from_millis(1), Duration::from_secs(30 * 365 * 86_400));
+        self.alarm.as_mut().reset(Instant::now() + after);
+    }
 }
 
 impl Upstream {
@@ -102,7 +114,7 @@ impl Upstream {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Closed)?;
-        Ok(Box::new(Connection { sender, driver }))
+        Ok(Box::new(Connection { sender, driver, alarm: Box::pin(sleep(self.limits.response)) }))
     }
 
     /// Sends `request` over `connection` and waits for the answer's head. A request that was not sent comes back.
@@ -112,7 +124,7 @@ impl Upstream {
         request: Request<RequestBody>,
         progress: Option<&Progress>,
     ) -> Result<Response<UpstreamBody>, (UpstreamError, Option<Request<RequestBody>>)> {
-        let mut deadline = pin!(sleep_until(Instant::now() + self.limits.response));
+        connection.set_alarm(self.limits.response);
         let mut answer = pin!(connection.sender.try_send_request(request));
         let mut seen = progress.map(Progress::received);
         let mut closed = false;
@@ -126,7 +138,7 @@ impl Upstream {
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut unwoken) {
                 return Poll::Ready(Some(answer));
             }
-            while deadline.as_mut().poll(context).is_ready() {
+            while connection.alarm.as_mut().poll(context).is_ready() {
                 // A device that is still sending has its own limits; the backend's time starts when it is done.
                 let Some(progress) = progress else { return Poll::Ready(None) };
                 let received = progress.received();
@@ -134,7 +146,7 @@ impl Upstream {
                     return Poll::Ready(None);
                 }
                 seen = Some(received);
-                deadline.as_mut().reset(Instant::now() + self.limits.response);
+                connection.set_alarm(self.limits.response);
             }
             Poll::Pending
         })
