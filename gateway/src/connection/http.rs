@@ -295,13 +295,8 @@ impl Session {
             },
             Err(error) => {
                 let afterwards = Afterwards::Close;
-                let mut outcome = Outcome::refused(
-                    error.reason(),
-                    Some(permit.rule),
-                    Some(error.to_string()),
-                    id,
-                    afterwards,
-                );
+                let mut outcome =
+                    Outcome::refused(error.reason(), Some(permit.rule), Some(error.detail()), id, afterwards);
                 outcome.decision = Some(Decision::Permit);
                 outcome.backend = Some(Arc::clone(backend.name()));
                 outcome
