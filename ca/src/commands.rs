@@ -1,5 +1,6 @@
 //! What each command does; one file each.
 
+mod bulk;
 mod crl;
 mod device;
 mod init;
@@ -124,9 +125,19 @@ impl Context<'_> {
         }
     }
 
-    /// The passphrase for new leaf keys, when they are to be encrypted: the one of the authorities' keys.
-    fn leaf_passphrase(&self, encrypt: bool) -> Result<Option<Passphrase>, CommandError> {
-        if encrypt { Ok(Some(self.passphrase_source().fresh()?)) } else { Ok(None) }
+    /// The passphrase for new leaf keys, when they are to be encrypted: the authorities' own if they have one.
+    fn leaf_passphrase(
+        &self,
+        encrypt: bool,
+        authority: Option<&Authority>,
+    ) -> Result<Option<Passphrase>, CommandError> {
+        if !encrypt {
+            return Ok(None);
+        }
+        match authority.and_then(Authority::passphrase) {
+            Some(passphrase) => Ok(Some(passphrase.clone())),
+            None => Ok(Some(self.passphrase_source().fresh()?)),
+        }
     }
 }
 
