@@ -217,4 +217,4 @@ fn read_audit(root: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<AuditConfig
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
