@@ -6,7 +6,7 @@
 
 mod audit;
 mod backend;
-mod certificates;
+pub(crate) mod certificates;
 mod credentials;
 mod files;
 mod host;

@@ -3,14 +3,22 @@
 //! The steps are the same functions that serve: host selection, verification, admission, normalisation, rules, header fields.
 //! Only the handshake is left out, and with it what depends on a connection.
 
-use std::{io, net::IpAddr, path::PathBuf};
+use std::{
+    io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
-use certs::{PresentedChain, Timestamp, pem};
+use certs::{ParseError, Timestamp, pem};
 use http::{Uri, uri::Scheme};
 
 use self::report::Report;
 use super::{Outcome, Streams};
-use crate::{cli, config::Config, printer};
+use crate::{
+    cli,
+    config::{Config, certificates},
+    printer,
+};
 
 mod report;
 mod walk;
@@ -18,8 +26,8 @@ mod walk;
 /// What is asked, checked.
 #[derive(Debug)]
 struct Question {
-    /// What the phone presents, if anything.
-    presented: Option<PresentedChain>,
+    /// What the phone presents, if anything: DER, its own certificate first.
+    presented: Option<Vec<Vec<u8>>>,
     /// The host of the URL as it would be sent as server name; none for an address.
     server_name: Option<String>,
     /// The URL's authority, for `Host`.
@@ -46,13 +54,7 @@ enum QuestionError {
     CertificatePem {
         path: PathBuf,
         #[source]
-        source: pem::CertificatesError,
-    },
-    #[error("what {} holds cannot be presented", path.display())]
-    Chain {
-        path: PathBuf,
-        #[source]
-        source: certs::ChainError,
+        source: ParseError,
     },
     #[error("\"{0}\" is no request method")]
     Method(String),
@@ -72,7 +74,7 @@ impl QuestionError {
             Self::CertificatePem { .. } | Self::NoCertificate(_) => Some(
                 "the phone's certificate first, then any intermediates, as it sends them; no key is needed",
             ),
-            Self::CertificateFile { .. } | Self::Chain { .. } | Self::Method(_) | Self::UserAgent => None,
+            Self::CertificateFile { .. } | Self::Method(_) | Self::UserAgent => None,
         }
     }
 }
@@ -122,7 +124,7 @@ impl Question {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let is_address = host.parse::<IpAddr>().is_ok();
         Ok(Self {
-            presented: certificate.as_ref().map(presented).transpose()?,
+            presented: certificate.as_deref().map(presented).transpose()?,
             server_name: (!is_address).then(|| host.to_ascii_lowercase()),
             authority: authority.to_string(),
             target: uri.path_and_query().cloned().ok_or_else(bad_url)?,
@@ -141,16 +143,24 @@ impl Question {
     }
 }
 
-fn presented(path: &PathBuf) -> Result<PresentedChain, QuestionError> {
-    let read = |source| QuestionError::CertificateFile { path: path.clone(), source };
-    let text = std::fs::read(path).map_err(read)?;
-    let found = pem::certificates(&text)
-        .map_err(|source| QuestionError::CertificatePem { path: path.clone(), source })?;
-    if found.is_empty() {
-        return Err(QuestionError::NoCertificate(path.clone()));
+/// The certificates of the file as a phone would send them: whether they are good is for the walk to say.
+fn presented(path: &Path) -> Result<Vec<Vec<u8>>, QuestionError> {
+    let path = || path.to_owned();
+    let bytes =
+        std::fs::read(path()).map_err(|source| QuestionError::CertificateFile { path: path(), source })?;
+    if !certificates::looks_like_pem(&bytes) {
+        // DER begins with the tag of a SEQUENCE.
+        return if bytes.first() == Some(&0x30) {
+            Ok(vec![bytes])
+        } else {
+            Err(QuestionError::NoCertificate(path()))
+        };
     }
-    PresentedChain::parse(found.iter().map(|(certificate, _)| certificate.der()))
-        .map_err(|source| QuestionError::Chain { path: path.clone(), source })
+    let blocks =
+        pem::blocks(&bytes).map_err(|source| QuestionError::CertificatePem { path: path(), source })?;
+    let of_certificates = blocks.into_iter().filter(|block| pem::is_certificate(&block.label));
+    let found: Vec<_> = of_certificates.map(|block| block.contents).collect();
+    if found.is_empty() { Err(QuestionError::NoCertificate(path())) } else { Ok(found) }
 }
 
 #[cfg(test)]

@@ -100,6 +100,21 @@ fn each_refusal_is_told_with_its_reason_and_what_the_phone_gets() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_read_is_refused_as_it_would_be_in_the_handshake() {
+    let fixture = Fixture::new();
+    let mut der = fixture.pki.device().issue().certificate().der().to_vec();
+    fixture.write("good.der", &der);
+    der.push(0);
+    fixture.write("bad.der", &der);
+    let present = |file: &str| {
+        ask(&fixture, SOUND, None, OWN, |question| question.certificate = Some(fixture.path(file)))
+    };
+    assert_eq!(present("good.der").outcome, Outcome::Done);
+    let answer = present("bad.der");
+    assert!(answer.out.contains("REFUSED: certificate_malformed"), "{}", answer.out);
+}
+
+#[test]
 fn without_a_certificate_it_depends_on_client_auth() {
     let fixture = Fixture::new();
     let answer = ask(&fixture, SOUND, None, OWN, |_| {});

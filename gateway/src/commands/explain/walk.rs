@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, net::Ipv4Addr, sync::Arc};
 
-use certs::VerifiedChain;
+use certs::{PresentedChain, VerifiedChain};
 use http::{
     HeaderValue, Request,
     header::{HOST, USER_AGENT},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     authorize::{Permitted, authorize},
     backend::{Backend, BackendTarget},
-    config::{ClientAuth, Config, HostConfig},
+    config::{ClientAuth, Config, HostConfig, certificates::Causes},
     handshake,
     request::Inbound,
     respond,
@@ -103,6 +103,16 @@ fn identify(
             )),
         };
     };
+    let presented = match PresentedChain::parse(presented) {
+        Ok(presented) => presented,
+        Err(error) => {
+            steps.push(Step {
+                step: "certificate",
+                lines: vec!["what is presented cannot be read".to_owned()],
+            });
+            return Err(refused(Reason::from(&error), Causes(&error).to_string()));
+        }
+    };
     let mut lines: Vec<_> = presented
         .certificates()
         .iter()
@@ -116,7 +126,7 @@ fn identify(
             )
         })
         .collect();
-    let verified = host.verifier.verify(presented, question.at);
+    let verified = host.verifier.verify(&presented, question.at);
     if let Ok(chain) = &verified {
         lines.push(format!("anchor: {}", chain.anchor().subject().to_rfc4514()));
         if let Some(entry) = host.trust.get(chain.entry()) {
