@@ -12,6 +12,10 @@
 //! | `xfcc` | `X-Forwarded-Client-Cert`, as Envoy writes it |
 //! | `device` | `Device-Kind`, `Device-Product`, `Device-Serial`, `Device-MAC` |
 //!
+//! Managed are all names that begin `SSL-`, `X-SSL-`, `Device-` or `X-Forwarded-`, and `Client-Cert`, `Client-Cert-Chain`,
+//! `Forwarded`, `macaddress`, `X-Real-IP`, `X-Request-Id`, and a few that some backends let change what was judged
+//! (`X-Original-URL`, `X-HTTP-Method-Override`, `Proxy`), with any sign in place of `-`.
+//!
 //! Always set: `Forwarded`, `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Real-IP` and `X-Request-Id`.
 //! `Host` passes unchanged.
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -25,10 +26,8 @@ use crate::request::{Progress, RequestBody, RequestBodyError};
 
 mod answer;
 
-/// Large enough for a profile of 8 KiB and its head to arrive in one read.
+/// Read at once: enough for a profile of 8 KiB and its head. Also the largest head of an answer, as in HAProxy.
 const READ_BYTES: usize = 16 * 1024;
-/// The largest answer head, as Apache's own limit for one field times a few.
-const HEAD_BYTES: usize = 64 * 1024;
 
 /// An HTTP backend and the connections kept to it.
 #[derive(Debug)]
@@ -110,7 +109,6 @@ impl Upstream {
             .map_err(UpstreamError::Connect)?;
         let (sender, driver) = http1::Builder::new()
             .read_buf_exact_size(Some(READ_BYTES))
-            .max_header_size(HEAD_BYTES)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Closed)?;
@@ -156,6 +154,7 @@ impl Upstream {
             Some(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 Err((UpstreamError::SwitchedProtocols, None))
             }
+            Some(Ok(answer)) if !has_one_length(answer.headers()) => Err((UpstreamError::Framing, None)),
             Some(Ok(answer)) => Ok(answer.map(|incoming| self.body(incoming, connection, closed))),
             Some(Err(mut failure)) => {
                 let request = failure.take_message();
@@ -167,6 +166,19 @@ impl Upstream {
     fn body(&self, incoming: Incoming, connection: Box<Connection>, closed: bool) -> UpstreamBody {
         let connection = (!closed).then_some(connection);
         UpstreamBody::new(incoming, connection, Arc::downgrade(&self.pool), self.limits.idle)
+    }
+}
+
+/// Whether `Content-Length` or `Transfer-Encoding: chunked` says how long an answer is, and not both: the length field
+/// would go on to the device although the coding has decided (RFC 9112 §6.3). Another coding is one we cannot take off.
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => {
+            coding.as_bytes().eq_ignore_ascii_case(b"chunked") && !headers.contains_key(CONTENT_LENGTH)
+        }
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -183,6 +195,9 @@ pub(crate) enum UpstreamError {
     /// No connection could be opened.
     #[error(transparent)]
     Connect(ConnectError),
+    /// The answer's length can be read in more than one way.
+    #[error("the length of the backend's answer can be read in more than one way")]
+    Framing,
     /// What came is no HTTP answer.
     #[error("the backend's answer is not HTTP")]
     Invalid(#[source] hyper::Error),
@@ -225,7 +240,7 @@ impl UpstreamError {
             Self::Closed(_) => Reason::BackendClosed,
             Self::Connect(ConnectError::Name | ConnectError::Tls(_)) | Self::Tls(_) => Reason::BackendTls,
             Self::Connect(ConnectError::Unreachable(_)) => Reason::BackendUnreachable,
-            Self::Invalid(_) | Self::SwitchedProtocols => Reason::BackendInvalidResponse,
+            Self::Framing | Self::Invalid(_) | Self::SwitchedProtocols => Reason::BackendInvalidResponse,
             Self::Request(error) => std::error::Error::source(error)
                 .and_then(|cause| cause.downcast_ref::<RequestBodyError>())
                 .map_or(Reason::ClientGone, RequestBodyError::reason),
