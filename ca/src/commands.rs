@@ -4,10 +4,12 @@ mod bulk;
 mod crl;
 mod device;
 mod init;
+mod inspect;
 mod list;
 mod revoke;
 mod server;
 mod show;
+mod verify;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -87,6 +89,8 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Crl(command) => crl::run(&context, command),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
+        Command::Inspect(arguments) => inspect::run(&context, arguments),
+        Command::Verify(arguments) => verify::run(&context, arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

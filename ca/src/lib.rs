@@ -47,6 +47,7 @@ mod crl;
 mod device;
 mod device_list;
 mod error;
+mod inspect;
 mod key;
 mod key_policy;
 mod lint;
