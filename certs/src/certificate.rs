@@ -342,9 +342,11 @@ impl<'a> Envelope<'a> {
             outer.finish()?;
             let tbs = fields.expect(tag::SEQUENCE, "the signed part")?;
             let algorithm = fields.expect(tag::SEQUENCE, "a signature algorithm")?;
-            let signature = fields.octet_aligned_bits("a signature")?;
+            let bits = fields.expect(tag::BIT_STRING, "a signature")?;
             fields.finish()?;
-            Ok(Self { tbs, algorithm, signature: Signature { bytes: signature.value, end: der.len() } })
+            // Every signature is whole bytes. Bits that are not are kept with their count, and never verify.
+            let bytes = bits.value.strip_prefix(&[0]).unwrap_or(bits.value);
+            Ok(Self { tbs, algorithm, signature: Signature { bytes, end: der.len() } })
         };
         read().map_err(ParseError::der(what))
     }

@@ -1,8 +1,12 @@
 //! Certification paths: what a peer presents, and what a verifier made of it (RFC 5280 §6).
 
+mod constraints;
 mod error;
 pub(crate) mod names;
+mod path;
 pub(crate) mod policies;
+mod revocation;
+mod tolerances;
 mod verifier;
 
 use std::sync::Arc;

@@ -142,6 +142,9 @@ pub enum Unusable {
         /// The extension.
         oid: Oid,
     },
+    /// It has extensions but no number (RFC 5280 §5.2.3).
+    #[error("it has no CRL number")]
+    NoNumber,
     /// It does not say when the next list comes (RFC 5280 §5.1.2.5).
     #[error("it has no nextUpdate")]
     NoNextUpdate,
@@ -208,6 +211,9 @@ impl RevocationList {
             return Err(ParseError::DuplicateExtension { oid });
         }
         let mut facts = Facts::read(&extensions);
+        if version == 1 && facts.number.is_none() {
+            facts.refuse(Unusable::NoNumber);
+        }
         if next_update.is_none() {
             facts.refuse(Unusable::NoNextUpdate);
         }
@@ -413,9 +419,10 @@ impl Facts {
         let oid = extension.oid;
         let malformed = Unusable::MalformedExtension { oid };
         match oid {
+            // RFC 5280 §5.2.3: never critical.
             oid::CRL_NUMBER => match CrlNumber::parse(&extension.value) {
-                Some(number) => self.number = Some(number),
-                None => self.refuse(malformed),
+                Some(number) if !extension.critical => self.number = Some(number),
+                Some(_) | None => self.refuse(malformed),
             },
             oid::AUTHORITY_KEY_IDENTIFIER => match extension::AuthorityKeyIdentifier::parse(&extension.value)
             {

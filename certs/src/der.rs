@@ -101,10 +101,6 @@ impl<'a> Element<'a> {
         self.offset..self.offset + self.encoded.len()
     }
 
-    pub(crate) fn value_range(&self) -> Range<usize> {
-        self.value_offset()..self.offset + self.encoded.len()
-    }
-
     pub(crate) fn invalid<T>(&self, what: &'static str) -> Result<T> {
         Err(DerError { offset: self.offset, problem: DerProblem::Invalid(what) })
     }

@@ -4,15 +4,17 @@ use std::fmt;
 
 use crate::der::{self, Element};
 
-/// An OBJECT IDENTIFIER of at most 63 encoded bytes. Displays as dotted decimals.
+/// An OBJECT IDENTIFIER. Displays as dotted decimals.
+///
+/// It holds at most 39 encoded bytes: more than any in use needs, and few enough to copy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Oid {
     length: u8,
-    bytes: [u8; Oid::MAX],
+    bytes: [u8; Self::MAX],
 }
 
 impl Oid {
-    const MAX: usize = 63;
+    const MAX: usize = 39;
 
     const fn known<const N: usize>(encoded: [u8; N]) -> Self {
         assert!(N <= Self::MAX);

@@ -65,12 +65,9 @@ pub fn blocks(text: &[u8]) -> Result<Vec<Block>, ParseError> {
 /// # Errors
 /// Broken armour, or a certificate that does not parse. A text without certificates gives an empty list.
 pub fn certificates(text: impl AsRef<[u8]>) -> Result<Vec<(Certificate, usize)>, CertificatesError> {
-    let blocks = blocks(text.as_ref()).map_err(|source| CertificatesError {
-        line: match source {
-            ParseError::Pem { line, .. } => line,
-            _ => 1,
-        },
-        source,
+    let blocks = blocks(text.as_ref()).map_err(|source| {
+        let line = if let ParseError::Pem { line, .. } = source { line } else { 1 };
+        CertificatesError { line, source }
     })?;
     blocks
         .iter()

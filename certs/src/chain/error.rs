@@ -104,6 +104,14 @@ pub enum ChainError {
         /// Which certificate.
         depth: usize,
     },
+    /// The certificate breaks a rule of RFC 5280 on what certificates may hold.
+    #[error("certificate {depth} breaks RFC 5280: {rule}")]
+    NotConforming {
+        /// Which certificate.
+        depth: usize,
+        /// The rule.
+        rule: &'static str,
+    },
     /// The validity period has not begun (RFC 5280 §4.1.2.5).
     #[error("certificate {depth} is not valid before {not_before}")]
     NotYetValid {
@@ -156,6 +164,12 @@ pub enum ChainError {
     #[error("more than {limit} certificates were presented")]
     TooManyCertificates {
         /// Most certificates allowed.
+        limit: usize,
+    },
+    /// More intermediates than the verifier was told to accept.
+    #[error("the path needs more than {limit} intermediates")]
+    TooManyIntermediates {
+        /// Most intermediates allowed.
         limit: usize,
     },
     /// A critical extension that the product does not process (RFC 5280 §4.2).

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use super::constraints::{Target, check_dates};
+use super::path::{Search, SearchFailure};
+use super::revocation::{ListSignatures, Revocations};
 use super::{ChainError, PresentedChain, VerifiedChain};
+use crate::certificate::Certificate;
 use crate::fingerprint::Fingerprint;
-use crate::trust_store::TrustEntry;
+use crate::trust_store::{TrustAnchor, TrustEntry};
 use crate::validity::Timestamp;
 
 /// Judges presented chains against trust entries (RFC 5280 §6), the same for every TLS engine.
@@ -12,6 +16,8 @@ use crate::validity::Timestamp;
 pub struct ChainVerifier {
     entries: Vec<TrustEntry>,
     identity: Identity,
+    list_signatures: ListSignatures,
+    max_intermediates: Option<usize>,
 }
 
 /// Tells verifiers apart, so that a chain is only rechecked by the one that made it.
@@ -45,9 +51,35 @@ impl ChainVerifier {
     /// A verifier for these entries.
     ///
     /// # Errors
-    /// [`VerifierError::AnchorInTwoEntries`].
+    /// [`VerifierError::AnchorInTwoEntries`], which counts name and key, so that another certificate of the same
+    /// authority is the same anchor.
     pub fn new(entries: Vec<TrustEntry>) -> Result<Self, VerifierError> {
-        Ok(Self { entries, identity: Identity(Arc::new(())) })
+        for (index, first) in entries.iter().enumerate() {
+            for second in entries.iter().skip(index + 1) {
+                if let Some(anchor) = shared_anchor(first, second) {
+                    return Err(VerifierError::AnchorInTwoEntries {
+                        subject: anchor.subject().to_string(),
+                        fingerprint: anchor.certificate().fingerprint(),
+                        first: first.name.clone(),
+                        second: second.name.clone(),
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            entries,
+            identity: Identity(Arc::new(())),
+            list_signatures: ListSignatures::default(),
+            max_intermediates: None,
+        })
+    }
+
+    /// Accepts only paths with so many intermediates, those that are self-issued not counted. Without it the limits
+    /// of the authorities and of the search hold.
+    #[must_use]
+    pub fn with_max_intermediates(mut self, limit: usize) -> Self {
+        self.max_intermediates = Some(limit);
+        self
     }
 
     /// The trust entries, in the order that [`VerifiedChain::entry`] counts.
@@ -55,41 +87,59 @@ impl ChainVerifier {
         &self.entries
     }
 
-    /// Finds a valid path from the leaf to an anchor.
+    /// Finds a valid path from the leaf to an anchor. Entries are tried in their order.
+    ///
+    /// CRLs are judged by `now`; so are validity periods, plus the grace of [`Tolerances`](crate::Tolerances).
     ///
     /// # Errors
     /// Why the path that came closest is not valid.
     pub fn verify(&self, presented: &PresentedChain, now: Timestamp) -> Result<VerifiedChain, ChainError> {
         let leaf = presented.leaf();
-        if now > leaf.validity().not_after {
-            return Err(ChainError::Expired { depth: 0, not_after: leaf.validity().not_after });
-        }
+        let mut closest: Option<SearchFailure> = None;
         for (entry, trust) in self.entries.iter().enumerate() {
-            for anchor in &trust.anchors {
-                if anchor.subject().equals(leaf.issuer())
-                    && leaf
-                        .signature_algorithm()
-                        .verify(anchor.public_key(), leaf.tbs(), leaf.signature())
-                        .is_ok()
-                {
+            let revocations = Revocations::new(trust, presented.certificates(), &self.list_signatures);
+            let mut search = Search::new(leaf, presented.certificates(), trust, Target::EndEntity, now);
+            if let Some(limit) = self.max_intermediates {
+                search = search.with_max_intermediates(limit);
+            }
+            match search.with_revocations(&revocations).run() {
+                Ok(found) => {
                     return Ok(VerifiedChain {
-                        path: [leaf.clone(), anchor.certificate().clone()].into(),
+                        path: found.path.into_iter().cloned().collect(),
                         presented: presented.clone(),
                         entry,
-                        exceptions: Arc::default(),
+                        exceptions: found.exceptions.into(),
                         verifier: self.identity.clone(),
                     });
                 }
+                Err(failure) => {
+                    if closest.as_ref().is_none_or(|closest| failure.rank > closest.rank) {
+                        closest = Some(failure);
+                    }
+                }
             }
         }
-        Err(ChainError::UnknownIssuer { depth: 0, issuer: leaf.issuer().to_string() })
+        let nobody = || ChainError::UnknownIssuer { depth: 0, issuer: leaf.issuer().to_string() };
+        Err(closest.map_or_else(nobody, |closest| closest.error))
     }
 
     /// Judges dates and revocation of a chain again, without verifying signatures again.
     ///
     /// # Errors
     /// [`ChainError::ForeignChain`] for a chain that another verifier made; else what time or a list says.
-    pub fn recheck(&self, chain: &VerifiedChain, _now: Timestamp) -> Result<(), ChainError> {
-        if chain.verifier == self.identity { Ok(()) } else { Err(ChainError::ForeignChain) }
+    pub fn recheck(&self, chain: &VerifiedChain, now: Timestamp) -> Result<(), ChainError> {
+        let trust = self.entries.get(chain.entry).filter(|_| chain.verifier == self.identity);
+        let Some(trust) = trust else { return Err(ChainError::ForeignChain) };
+        check_dates(chain.path(), trust, now)?;
+        let path: Vec<&Certificate> = chain.path().iter().collect();
+        Revocations::new(trust, chain.presented.certificates(), &self.list_signatures).check(&path, now)
     }
+}
+
+fn shared_anchor<'a>(first: &'a TrustEntry, second: &TrustEntry) -> Option<&'a TrustAnchor> {
+    first.anchors.iter().find(|anchor| {
+        second.anchors.iter().any(|other| {
+            anchor.public_key() == other.public_key() && anchor.subject().equals(other.subject())
+        })
+    })
 }

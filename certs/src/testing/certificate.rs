@@ -447,6 +447,11 @@ impl CertificateBuilder {
 
     fn all_extensions(&self, key: &TestKey) -> Vec<(Oid, bool, Vec<u8>)> {
         let mut extensions = self.extensions.clone();
+        if self.subject.is_empty() {
+            // RFC 5280 §4.1.2.6
+            let names = extensions.iter_mut().filter(|(oid, _, _)| *oid == oid::SUBJECT_ALTERNATIVE_NAME);
+            names.for_each(|(_, critical, _)| *critical = true);
+        }
         let has = |oid: &Oid| self.extensions.iter().any(|(other, _, _)| other == oid);
         if self.key_identifiers && !has(&oid::SUBJECT_KEY_IDENTIFIER) {
             let value = der(tag::OCTET_STRING, &key_identifier(key));

@@ -17,10 +17,11 @@ impl From<&ChainError> for Reason {
             ChainError::InvalidPolicy { .. } => Self::CertificatePolicy,
             ChainError::KeyTooLarge { .. }
             | ChainError::TooLarge { .. }
-            | ChainError::TooManyCertificates { .. } => Self::ChainTooLarge,
+            | ChainError::TooManyCertificates { .. }
+            | ChainError::TooManyIntermediates { .. } => Self::ChainTooLarge,
             ChainError::KeyUsage { .. } => Self::KeyUsage,
             ChainError::LeafIsAuthority => Self::LeafIsAuthority,
-            ChainError::Malformed { .. } => Self::CertificateMalformed,
+            ChainError::Malformed { .. } | ChainError::NotConforming { .. } => Self::CertificateMalformed,
             ChainError::NameConstraints { .. } => Self::NameConstraints,
             ChainError::NotACertificateAuthority { .. } => Self::NotAnAuthority,
             ChainError::NotYetValid { .. } => Self::NotYetValid,

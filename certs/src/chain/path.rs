@@ -1,0 +1,263 @@
+//! Finding a path from a certificate to an anchor: a bounded depth-first search in which every step is a verified
+//! signature.
+//!
+//! Candidates are found by name and ordered so that those which look right come first; each link is verified once,
+//! however many paths share it.
+
+use super::ChainError;
+use super::constraints::{Target, check_path};
+use super::revocation::Revocations;
+use super::tolerances::MIN_RSA_BITS;
+use crate::certificate::Certificate;
+use crate::key::KeyAlgorithm;
+use crate::signature::SignatureError;
+use crate::trust_store::{Exception, TrustEntry};
+use crate::validity::Timestamp;
+
+/// Longest path, the anchor included.
+const MAX_PATH: usize = 16;
+/// Most certificates that are tried as somebody's issuer.
+const MAX_STEPS: u32 = 2_000;
+/// Most signatures that are verified for one chain and trust entry.
+const MAX_SIGNATURES: usize = 128;
+
+/// What a search works with.
+pub(super) struct Search<'a> {
+    trust: &'a TrustEntry,
+    target: Target,
+    now: Timestamp,
+    revocations: Option<&'a Revocations<'a>>,
+    max_intermediates: usize,
+    /// The target, other certificates, and then anchors.
+    pool: Vec<&'a Certificate>,
+    first_anchor: usize,
+    verified: Vec<((usize, usize), Result<(), SignatureError>)>,
+    steps: u32,
+    exhausted: bool,
+    failure: Option<Failure>,
+}
+
+/// A valid path.
+pub(super) struct Found<'a> {
+    pub(super) path: Vec<&'a Certificate>,
+    pub(super) exceptions: Vec<Exception>,
+}
+
+/// How far a path came, and what was wrong with it. The greatest is the most informative.
+#[derive(Debug)]
+struct Failure {
+    reached_anchor: bool,
+    depth: usize,
+    issuer_known: bool,
+    error: ChainError,
+}
+
+impl Failure {
+    fn rank(&self) -> (bool, usize, bool) {
+        (self.reached_anchor, self.depth, self.issuer_known)
+    }
+}
+
+impl<'a> Search<'a> {
+    /// A search for a path from `target` over what was presented and what the entry holds.
+    pub(super) fn new(
+        target: &'a Certificate,
+        presented: &'a [Certificate],
+        trust: &'a TrustEntry,
+        kind: Target,
+        now: Timestamp,
+    ) -> Self {
+        let anchors = trust.anchors.iter().map(|anchor| anchor.certificate());
+        let is_anchor = |certificate: &Certificate| {
+            trust.anchors.iter().any(|anchor| anchor.certificate() == certificate)
+        };
+        let others = presented.iter().chain(&trust.intermediates);
+        let others = others.filter(|certificate| *certificate != target && !is_anchor(certificate));
+        let mut pool: Vec<&Certificate> = std::iter::once(target).chain(others).collect();
+        let first_anchor = pool.len();
+        pool.extend(anchors);
+        Self {
+            trust,
+            target: kind,
+            now,
+            revocations: None,
+            max_intermediates: MAX_PATH,
+            pool,
+            first_anchor,
+            verified: Vec::new(),
+            steps: 0,
+            exhausted: false,
+            failure: None,
+        }
+    }
+
+    /// Also asks whether certificates are revoked before a path counts as valid.
+    pub(super) fn with_revocations(mut self, revocations: &'a Revocations<'a>) -> Self {
+        self.revocations = Some(revocations);
+        self
+    }
+
+    /// Gives up paths with more intermediates, those that are self-issued not counted.
+    pub(super) fn with_max_intermediates(mut self, limit: usize) -> Self {
+        self.max_intermediates = limit;
+        self
+    }
+
+    /// The first valid path, or why the most promising one is not valid.
+    pub(super) fn run(mut self) -> Result<Found<'a>, SearchFailure> {
+        let mut path = Vec::with_capacity(4);
+        path.push(0);
+        if let Some(found) = self.extend(&mut path) {
+            return Ok(found);
+        }
+        match self.failure {
+            Some(failure) if failure.reached_anchor || !self.exhausted => {
+                let rank = (failure.reached_anchor, failure.depth, failure.issuer_known);
+                Err(SearchFailure { rank, error: failure.error })
+            }
+            Some(_) | None => {
+                let error = ChainError::SearchExhausted { steps: self.steps };
+                Err(SearchFailure { rank: (false, MAX_PATH, true), error })
+            }
+        }
+    }
+
+    fn extend(&mut self, path: &mut Vec<usize>) -> Option<Found<'a>> {
+        let current = *path.last()?;
+        let depth = path.len() - 1;
+        let certificate = *self.pool.get(current)?;
+        let mut issuer_known = false;
+        for looks_right in [true, false] {
+            // Anchors first: the shortest path is the usual one.
+            for candidate in (self.first_anchor..self.pool.len()).chain(1..self.first_anchor) {
+                let issuer = *self.pool.get(candidate)?;
+                if !issuer.subject().equals(certificate.issuer())
+                    || self.looks_right(certificate, issuer) != looks_right
+                    || self.is_loop(path, issuer, candidate)
+                {
+                    continue;
+                }
+                issuer_known = true;
+                if self.exhausted || path.len() >= MAX_PATH || self.steps >= MAX_STEPS {
+                    self.exhausted = true;
+                    return None;
+                }
+                self.steps += 1;
+                if let Err(error) = self.verify_link(current, candidate, depth) {
+                    self.note(Failure { reached_anchor: false, depth, issuer_known, error });
+                    continue;
+                }
+                path.push(candidate);
+                if self.intermediates(path) > self.max_intermediates {
+                    let error = ChainError::TooManyIntermediates { limit: self.max_intermediates };
+                    self.note(Failure { reached_anchor: false, depth, issuer_known, error });
+                    path.pop();
+                    continue;
+                }
+                let found = if candidate >= self.first_anchor { self.judge(path) } else { self.extend(path) };
+                path.pop();
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        if !issuer_known {
+            let error = ChainError::UnknownIssuer { depth, issuer: certificate.issuer().to_string() };
+            self.note(Failure { reached_anchor: false, depth, issuer_known, error });
+        }
+        None
+    }
+
+    /// Key identifiers are hints (RFC 5280 §4.2.1.1), and so are the facts that a path is judged by later.
+    fn looks_right(&self, certificate: &Certificate, issuer: &Certificate) -> bool {
+        let wanted = certificate
+            .authority_key_identifier()
+            .and_then(|identifier| identifier.key_identifier.as_deref());
+        let same_key = wanted.zip(issuer.subject_key_identifier()).is_none_or(|(wanted, own)| wanted == own);
+        same_key
+            && issuer.validity().contains(self.now)
+            && issuer.basic_constraints().is_none_or(|constraints| constraints.ca)
+    }
+
+    /// Whether the path already holds this name with this key (RFC 4158 §2.4.2).
+    fn is_loop(&self, path: &[usize], issuer: &Certificate, candidate: usize) -> bool {
+        candidate < self.first_anchor
+            && path.iter().filter_map(|index| self.pool.get(*index)).any(|other| {
+                *other == issuer
+                    || (other.public_key() == issuer.public_key()
+                        && other.subject().equals(issuer.subject())
+                        && other.subject_alternative_names() == issuer.subject_alternative_names())
+            })
+    }
+
+    fn intermediates(&self, path: &[usize]) -> usize {
+        let below_anchor = path.iter().skip(1).filter(|index| **index < self.first_anchor);
+        below_anchor
+            .filter_map(|index| self.pool.get(*index))
+            .filter(|issuer| !issuer.is_self_issued())
+            .count()
+    }
+
+    fn verify_link(&mut self, current: usize, candidate: usize, depth: usize) -> Result<(), ChainError> {
+        let (Some(certificate), Some(issuer)) = (self.pool.get(current), self.pool.get(candidate)) else {
+            return Err(ChainError::BadSignature { depth });
+        };
+        let key = issuer.public_key().algorithm();
+        if let KeyAlgorithm::Rsa { bits } = key
+            && bits < MIN_RSA_BITS
+        {
+            return Err(ChainError::WeakKey { depth: depth + 1, key });
+        }
+        let known = self.verified.iter().find(|(link, _)| *link == (current, candidate));
+        let result = match known {
+            Some((_, result)) => *result,
+            None if self.verified.len() >= MAX_SIGNATURES => {
+                self.exhausted = true;
+                return Err(ChainError::SearchExhausted { steps: self.steps });
+            }
+            None => {
+                let algorithm = certificate.signature_algorithm();
+                let result =
+                    algorithm.verify(issuer.public_key(), certificate.tbs(), certificate.signature());
+                self.verified.push(((current, candidate), result));
+                result
+            }
+        };
+        result.map_err(|error| match error {
+            SignatureError::Bad => ChainError::BadSignature { depth },
+            SignatureError::Unsupported => {
+                ChainError::UnsupportedAlgorithm { depth, signature: certificate.signature_algorithm(), key }
+            }
+        })
+    }
+
+    fn judge(&mut self, path: &[usize]) -> Option<Found<'a>> {
+        let path: Vec<&Certificate> =
+            path.iter().filter_map(|index| self.pool.get(*index).copied()).collect();
+        let result = check_path(&path, self.trust, self.target, self.now).and_then(|exceptions| {
+            self.revocations
+                .map_or(Ok(()), |revocations| revocations.check(&path, self.now))
+                .map(|()| exceptions)
+        });
+        match result {
+            Ok(exceptions) => Some(Found { path, exceptions: exceptions.into_vec() }),
+            Err(error) => {
+                self.note(Failure { reached_anchor: true, depth: 0, issuer_known: true, error });
+                None
+            }
+        }
+    }
+
+    fn note(&mut self, failure: Failure) {
+        if self.failure.as_ref().is_none_or(|best| failure.rank() > best.rank()) {
+            self.failure = Some(failure);
+        }
+    }
+}
+
+/// Why no path was found, comparable over trust entries.
+pub(super) struct SearchFailure {
+    /// Whether an anchor was reached, how far the path came, and whether an issuer of that name is known.
+    pub(super) rank: (bool, usize, bool),
+    pub(super) error: ChainError,
+}
