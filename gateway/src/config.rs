@@ -6,7 +6,7 @@
 
 mod audit;
 mod backend;
-pub(crate) mod certificates;
+mod certificates;
 mod credentials;
 mod files;
 mod host;
@@ -55,8 +55,6 @@ pub struct Config {
     pub source: PathBuf,
     /// The files and folders whose change asks for a reload: certificates, keys, CRLs, deny lists.
     pub watched: Vec<PathBuf>,
-    /// When the configuration comes to mean something else by itself, because an `until` passes: it is to be loaded again then.
-    pub changes_at: Option<Timestamp>,
     /// What works and deserves a look.
     pub warnings: Vec<Diagnostic>,
 }
@@ -92,13 +90,12 @@ impl Config {
         let warnings = document.finish()?;
         Ok(Self {
             listeners,
+            hosts: hosts.into_iter().map(Arc::new).collect(),
             names,
             limits,
             audit,
             source: source.to_owned(),
             watched,
-            changes_at: changes_at(&hosts, now),
-            hosts: hosts.into_iter().map(Arc::new).collect(),
             warnings,
         })
     }
@@ -150,12 +147,6 @@ impl fmt::Display for Shrunk<'_> {
     }
 }
 
-fn changes_at(hosts: &[HostConfig], now: Timestamp) -> Option<Timestamp> {
-    let untils = hosts.iter().flat_map(|host| &host.trust).filter_map(|trust| trust.until);
-    let ends = untils.map(|until| Timestamp::from_unix(until.unix_end()).plus_seconds(1));
-    ends.filter(|end| *end > now).min()
-}
-
 fn read_listeners(root: &Table<'_, '_>, files: &Files<'_, '_>) -> Vec<ListenerConfig> {
     let tables = root.tables("listener");
     if tables.is_empty() && !root.has("listener") {
@@ -194,7 +185,7 @@ fn read_hosts(
         let Some((host, names)) = HostConfig::read(&table, files, limits, now) else { continue };
         for name in names {
             if let Some(other) = index.insert(&name.value, hosts.len()) {
-                let line = lines.get(other).copied().unwrap_or_else(|| table.place().line);
+                let line = lines.get(other).copied().unwrap_or(table.place().line);
                 let message = format!("the name {} is taken by the host of line {line}", name.value);
                 root.document().error(&name.place, message);
             }
@@ -217,4 +208,4 @@ fn read_audit(root: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<AuditConfig
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

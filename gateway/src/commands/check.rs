@@ -42,6 +42,3 @@ pub fn check(arguments: &cli::Check, now: Timestamp, streams: &mut Streams<'_>) 
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

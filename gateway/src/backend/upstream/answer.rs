@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::Connection;
 use crate::backend::pool::Pool;
@@ -21,7 +22,8 @@ pub struct UpstreamBody {
     connection: Option<Box<Connection>>,
     pool: Weak<Pool<Box<Connection>>>,
     idle: Duration,
-    /// Whether something came since the connection's alarm was set.
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// Whether something came since `alarm` was set.
     moved: bool,
 }
 
@@ -32,7 +34,7 @@ impl UpstreamBody {
         pool: Weak<Pool<Box<Connection>>>,
         idle: Duration,
     ) -> Self {
-        let mut body = Self { incoming, connection, pool, idle, moved: true };
+        let mut body = Self { incoming, connection, pool, idle, alarm: None, moved: false };
         if body.incoming.is_end_stream() {
             body.finish();
         }
@@ -103,10 +105,11 @@ impl UpstreamBody {
 
     /// Ready when the backend has been waited for too long. Time in which the device took nothing does not count.
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
-        if std::mem::take(&mut self.moved) {
-            connection.set_alarm(self.idle);
+        let moved = std::mem::take(&mut self.moved);
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(self.idle)));
+        if moved {
+            alarm.as_mut().reset(Instant::now() + self.idle);
         }
-        connection.alarm.as_mut().poll(context)
+        alarm.as_mut().poll(context)
     }
 }

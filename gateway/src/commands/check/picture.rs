@@ -45,8 +45,7 @@ pub(super) struct Host {
     pub(super) trust: Vec<Trust>,
     pub(super) ca_names: Vec<String>,
     pub(super) rules: String,
-    /// What they say, in lines for a person.
-    pub(super) rules_text: Vec<String>,
+    pub(super) rule_count: usize,
     pub(super) observe_only: bool,
     pub(super) backend: String,
     pub(super) headers: Vec<&'static str>,
@@ -217,7 +216,7 @@ impl Host {
             trust: host.trust.iter().map(|entry| Trust::of(entry, now)).collect(),
             ca_names: host.ca_names.iter().map(certs::DistinguishedName::to_rfc4514).collect(),
             rules: host.rules.name().to_string(),
-            rules_text: policies::explain::request_rules(&host.rules),
+            rule_count: host.rules.len(),
             observe_only: host.rules.mode() == Mode::Observe,
             backend: backend(&host.backend.target),
             headers: presets.iter().map(|preset| preset.as_str()).collect(),
