@@ -17,7 +17,7 @@
 //! After `?` stands either one text for the whole query (`/config?cisco{mac}`), or parameters (`/config?mac={mac}&v=1`):
 //! then the request must have each of them exactly once, in any order, and no others. A template without `?` matches a
 //! request without a query; a lone `?` with nothing after it carries nothing and counts as none. The text is compared as
-//! it is forwarded: escapes (`%20`) are not decoded.
+//! it is forwarded: a path normalised (`%20` in upper case, `%41` decoded), a query as it was sent.
 
 mod error;
 
@@ -132,7 +132,7 @@ impl Template {
             None => (text, None),
         };
         check_segments(path_text)?;
-        let path = parse_parts(path_text, is_path_byte)?;
+        let path = parse_parts(path_text, Component::Path)?;
         let query = query_text.map_or(Ok(Query::None), parse_query)?;
         let template = Self { text: Arc::from(text), path, query };
         let products = template.parts().filter(|part| matches!(part, Part::Product | Part::ShortProduct));
@@ -281,7 +281,7 @@ fn parse_query(text: &str) -> Result<Query, TemplateError> {
         return Err(TemplateError::EmptyQuery);
     }
     if !text.contains('=') {
-        return parse_parts(text, is_query_byte).map(Query::Whole);
+        return parse_parts(text, Component::Query).map(Query::Whole);
     }
     let mut parameters: Vec<Parameter> = Vec::new();
     for pair in text.split('&') {
@@ -289,11 +289,11 @@ fn parse_query(text: &str) -> Result<Query, TemplateError> {
         if name.contains(['{', '}']) || name.is_empty() {
             return Err(TemplateError::ParameterName);
         }
-        check_literal(name, is_query_byte)?;
+        Component::Query.check(name)?;
         if parameters.iter().any(|known| *known.name == *name) {
             return Err(TemplateError::RepeatedParameter { name: name.to_owned() });
         }
-        parameters.push(Parameter { name: Box::from(name), value: parse_parts(value, is_query_byte)? });
+        parameters.push(Parameter { name: Box::from(name), value: parse_parts(value, Component::Query)? });
     }
     if parameters.len() > MOST_PARAMETERS {
         return Err(TemplateError::TooManyParameters { most: MOST_PARAMETERS });
@@ -301,7 +301,7 @@ fn parse_query(text: &str) -> Result<Query, TemplateError> {
     Ok(Query::Parameters(parameters))
 }
 
-fn parse_parts(text: &str, allowed: fn(u8) -> bool) -> Result<Vec<Part>, TemplateError> {
+fn parse_parts(text: &str, component: Component) -> Result<Vec<Part>, TemplateError> {
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -310,7 +310,7 @@ fn parse_parts(text: &str, allowed: fn(u8) -> bool) -> Result<Vec<Part>, Templat
         }
         let (literal, after) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
         if !literal.is_empty() {
-            check_literal(literal, allowed)?;
+            component.check(literal)?;
             parts.push(Part::Literal(Box::from(literal)));
         }
         let Some(named) = after.strip_prefix('{') else {
@@ -339,36 +339,58 @@ fn check_segments(path: &str) -> Result<(), TemplateError> {
     Ok(())
 }
 
-fn check_literal(literal: &str, allowed: fn(u8) -> bool) -> Result<(), TemplateError> {
-    let mut bytes = literal.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let upper_hex = |b: Option<u8>| b.is_some_and(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
-            if !(upper_hex(bytes.next()) && upper_hex(bytes.next())) {
-                return Err(TemplateError::Escape);
-            }
-        } else if byte == b'}' {
-            return Err(TemplateError::Brace);
-        } else if !allowed(byte) {
-            let character = literal.chars().find(|c| !c.is_ascii() || !allowed_character(*c, allowed));
-            return Err(TemplateError::Character { character: character.unwrap_or('\u{fffd}') });
+/// Which part of a target a text belongs to, and so what can stand in it once the gateway has normalised it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Component {
+    Path,
+    Query,
+}
+
+impl Component {
+    /// Whether the byte may stand there as it is (RFC 3986 §3.3, §3.4). Paths with `;` are refused before any rule.
+    fn allows(self, byte: u8) -> bool {
+        let both = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@/".contains(&byte);
+        match self {
+            Self::Path => both,
+            Self::Query => both || matches!(byte, b';' | b'?'),
         }
     }
-    Ok(())
-}
 
-fn allowed_character(character: char, allowed: fn(u8) -> bool) -> bool {
-    character == '%' || u8::try_from(character).is_ok_and(allowed)
-}
+    /// Whether the escape of this byte stays one. In a path, what needs no escape is decoded, and what backends read
+    /// differently is refused; a query stays as sent.
+    fn keeps_escaped(self, byte: u8) -> bool {
+        let decoded = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let refused = byte.is_ascii_control() || b"/\\%".contains(&byte);
+        match self {
+            Self::Path => !decoded && !refused,
+            Self::Query => byte != 0,
+        }
+    }
 
-/// RFC 3986 §3.3: what may stand in a path unescaped.
-fn is_path_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
-}
+    fn check(self, literal: &str) -> Result<(), TemplateError> {
+        let mut rest = literal;
+        while let Some(character) = rest.chars().next() {
+            rest = match character {
+                '%' => self.after_escape(rest).ok_or(TemplateError::Escape)?,
+                '}' => return Err(TemplateError::Brace),
+                plain if u8::try_from(plain).is_ok_and(|byte| self.allows(byte)) => {
+                    rest.get(1..).unwrap_or_default() // such a character is one byte
+                }
+                character => return Err(TemplateError::Character { character }),
+            };
+        }
+        Ok(())
+    }
 
-/// RFC 3986 §3.4: what may stand in a query unescaped.
-fn is_query_byte(byte: u8) -> bool {
-    is_path_byte(byte) || byte == b'?'
+    fn after_escape(self, text: &str) -> Option<&str> {
+        let digits = text.get(1..3)?;
+        let normal = match self {
+            Self::Path => digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F')),
+            Self::Query => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        };
+        let byte = u8::from_str_radix(digits, 16).ok()?;
+        (normal && self.keeps_escaped(byte)).then_some(text.get(3..)?)
+    }
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ pub enum TemplateError {
     /// Nothing after the question mark.
     #[error("nothing stands after the `?`")]
     EmptyQuery,
-    /// A percent sign that begins no escape in the normal form.
-    #[error("a `%` that is not followed by two upper-case hex digits")]
+    /// A percent sign that begins no escape of a normalised target.
+    #[error("a `%` that begins no escape of a normalised path or query, so this never matches")]
     Escape,
     /// Some of the query are parameters and some are not.
     #[error("the query mixes parameters (`name=value`) with other text")]
@@ -68,6 +68,11 @@ impl TemplateError {
             Self::EmptyQuery => {
                 Some("leave the `?` out: such a template matches requests with no query".to_owned())
             }
+            Self::Escape => Some(
+                "in a path write two upper-case hex digits, and letters, digits and -._~ unescaped; \
+                 escaped slashes, backslashes, percent signs and control characters are refused before any rule"
+                    .to_owned(),
+            ),
             Self::MixedQuery => Some("write every part as name=value, or none".to_owned()),
             Self::UnknownPart { nearest: Some(name), .. } => Some(format!("did you mean `{{{name}}}`?")),
             Self::UnknownPart { nearest: None, .. } => {
@@ -75,7 +80,6 @@ impl TemplateError {
             }
             Self::Brace
             | Self::Character { .. }
-            | Self::Escape
             | Self::NotAbsolute
             | Self::ParameterName
             | Self::RepeatedParameter { .. }

@@ -190,8 +190,13 @@ fn refuses_a_template_that_says_nothing_clear() {
     assert_eq!(error("/a b"), TemplateError::Character { character: ' ' });
     assert_eq!(error("/ä"), TemplateError::Character { character: 'ä' });
     assert_eq!(error("/a#b"), TemplateError::Character { character: '#' });
-    assert_eq!(error("/a%2fb"), TemplateError::Escape);
-    assert_eq!(error("/a%2"), TemplateError::Escape);
+    for text in
+        ["/a%c3b", "/a%2", "/%", "/a%é", "/a%41", "/a%2Fb", "/a%5Cb", "/a%25b", "/a%00b", "/a?%00", "/a?%zz"]
+    {
+        assert_eq!(error(text), TemplateError::Escape, "{text}");
+    }
+    assert_eq!(error("/a;b"), TemplateError::Character { character: ';' });
+    assert_eq!(error("/a?b#c"), TemplateError::Character { character: '#' });
     assert_eq!(error("/a?"), TemplateError::EmptyQuery);
     assert_eq!(error("/a?x=1&y"), TemplateError::MixedQuery);
     assert_eq!(error("/a?x=1&"), TemplateError::MixedQuery);
@@ -205,9 +210,17 @@ fn refuses_a_template_that_says_nothing_clear() {
 
 #[test]
 fn accepts_their_twins() {
-    for text in
-        ["/{mac}", "/{*}", "/a/b/", "/a%2Fb", "/a?x=1&y=", "/a?x", "/a.b/..c", "/{psn}{psn}{psn}{psn}"]
-    {
+    for text in [
+        "/{mac}",
+        "/{*}",
+        "/a/b/",
+        "/a%20b%C3",
+        "/a?x=1&y=",
+        "/a?x",
+        "/a?%2f%41;?",
+        "/a.b/..c",
+        "/{psn}{psn}{psn}{psn}",
+    ] {
         assert!(Template::parse(text).is_ok(), "{text}");
     }
 }
