@@ -14,8 +14,8 @@
 //! ```
 //!
 //! A rule matches when role (`for`), method and one of its paths all match. Templates have named parts that stand for the
-//! device's own values: `{mac}`, `{serial}`, `{product}`, `{psn}`, and `{*}` for any remainder; the module
-//! [`pattern`](crate::pattern) has the details. `anonymous` is only where no certificate was presented: one that fails verification is always refused.
+//! device's own values: `{mac}`, `{serial}`, `{product}`, `{psn}`, and `{*}` for any remainder; [`pattern`](crate::pattern)
+//! has the details. `anonymous` is only where no certificate was presented: one that fails verification is always refused.
 //!
 //! `user-agent` adds a cross-check for devices and never grants anything: with `must-not-contradict` a permitted request
 //! is denied when its User-Agent names another product, serial number or MAC address than the certificate; with
