@@ -31,6 +31,7 @@
 //! - A table notes its unknown keys when it is finished or dropped: the keys it was asked for are the known ones.
 
 mod diagnostic;
+mod item;
 mod nearest;
 mod table;
 mod unit;
@@ -43,8 +44,9 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use item::Item;
 pub use nearest::nearest;
-pub use table::{Item, Table};
+pub use table::Table;
 pub use unit::{Date, UnitError, parse_duration, parse_size};
 
 /// A TOML file that was understood as TOML, and the mistakes found in it since.

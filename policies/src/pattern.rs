@@ -2,7 +2,7 @@
 //!
 //! A template's named parts stand for values of the device that asks, which are known before the path is read. So
 //! matching only compares: there is no search, no regular expression (SEC-20) and no allocation, and it takes time in
-//! proportion to the path. The one choice, `{product}` with or without `-3PCC`, is followed both ways at once.
+//! proportion to the path. The one choice, `{product}` with or without `-3PCC`, can be met at most four times.
 //!
 //! | part | stands for |
 //! | --- | --- |
@@ -32,9 +32,8 @@ use crate::principal::Principal;
 /// What old and new firmware differ in: the product's name with this at its end or without.
 const MULTIPLATFORM: &str = "-3PCC";
 
-/// `{product}` and `{psn}` may stand this often in a template, which bounds the ways to follow at once.
+/// `{product}` and `{psn}` may stand this often in a template: each can be read two ways, which makes 16 at most.
 const MOST_PRODUCTS: usize = 4;
-const MOST_POSITIONS: usize = 1 << MOST_PRODUCTS;
 
 /// A query template has at most this many parameters: they are ticked off in the bits of a number.
 const MOST_PARAMETERS: usize = 32;
@@ -186,75 +185,36 @@ impl Template {
     }
 }
 
-/// The places in a text that the parts so far may have reached.
-struct Positions {
-    at: [usize; MOST_POSITIONS],
-    count: usize,
-}
-
-impl Positions {
-    const NONE: Self = Self { at: [0; MOST_POSITIONS], count: 0 };
-
-    fn add(&mut self, position: usize) {
-        if !self.as_slice().contains(&position)
-            && let Some(slot) = self.at.get_mut(self.count)
-        {
-            *slot = position;
-            self.count += 1;
-        }
-    }
-
-    fn as_slice(&self) -> &[usize] {
-        self.at.get(..self.count).unwrap_or(&[])
-    }
-}
-
-fn matches_parts(parts: &[Part], values: &Values<'_>, text: &[u8]) -> bool {
-    let mut reached = Positions::NONE;
-    reached.add(0);
-    for part in parts {
-        let mut next = Positions::NONE;
-        for &position in reached.as_slice() {
-            let rest = text.get(position..).unwrap_or(&[]);
-            match part {
-                Part::Rest => return true, // nothing follows it
-                Part::Literal(literal) => follow(&mut next, position, rest, Some(literal)),
-                Part::Serial => follow(&mut next, position, rest, values.serial),
-                Part::Product => follow_product(&mut next, position, rest, values.product),
-                Part::ShortProduct => follow_product(&mut next, position, rest, values.short_product),
-                Part::Mac => {
-                    if let Some(length) = values.mac.and_then(|mac| mac.prefix_length(rest)) {
-                        next.add(position + length);
-                    }
-                }
-            }
-        }
-        if next.count == 0 {
+fn matches_parts(mut parts: &[Part], values: &Values<'_>, mut text: &[u8]) -> bool {
+    while let [part, following @ ..] = parts {
+        let after = match part {
+            Part::Rest => return true, // nothing follows it
+            Part::Literal(literal) => text.strip_prefix(literal.as_bytes()),
+            Part::Mac => after_mac(values.mac, text),
+            Part::Serial => after_value(values.serial, text),
+            Part::Product => after_value(values.product, text),
+            Part::ShortProduct => after_value(values.short_product, text),
+        };
+        let Some(after) = after else {
             return false;
+        };
+        if matches!(part, Part::Product | Part::ShortProduct)
+            && let Some(longer) = after.strip_prefix(MULTIPLATFORM.as_bytes())
+            && matches_parts(following, values, longer)
+        {
+            return true;
         }
-        reached = next;
+        (parts, text) = (following, after);
     }
-    reached.as_slice().contains(&text.len())
+    text.is_empty()
 }
 
-fn follow(next: &mut Positions, position: usize, rest: &[u8], value: Option<&str>) {
-    if let Some(value) = value
-        && rest.starts_with(value.as_bytes())
-    {
-        next.add(position + value.len());
-    }
+fn after_value<'t>(value: Option<&str>, text: &'t [u8]) -> Option<&'t [u8]> {
+    text.strip_prefix(value?.as_bytes())
 }
 
-fn follow_product(next: &mut Positions, position: usize, rest: &[u8], product: Option<&str>) {
-    if let Some(product) = product
-        && let Some(after) = rest.strip_prefix(product.as_bytes())
-    {
-        let end = position + product.len();
-        next.add(end);
-        if after.starts_with(MULTIPLATFORM.as_bytes()) {
-            next.add(end + MULTIPLATFORM.len());
-        }
-    }
+fn after_mac(mac: Option<MacAddress>, text: &[u8]) -> Option<&[u8]> {
+    text.get(mac?.prefix_length(text)?..)
 }
 
 fn matches_parameters(wanted: &[Parameter], values: &Values<'_>, query: &str) -> bool {

@@ -2,7 +2,7 @@
 
 mod certificate;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// What was being judged when it ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -348,6 +348,18 @@ impl Reason {
     /// The reason with this code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == code)
+    }
+
+    /// Every reason as a Markdown table, for documents that print it.
+    pub fn table() -> String {
+        let mut table = String::from("| reason | what happened | what to do |\n| --- | --- | --- |\n");
+        for stage in Stage::ALL {
+            for reason in Self::ALL.iter().filter(|reason| reason.stage() == *stage) {
+                // Writing to a String cannot fail.
+                let _ = writeln!(table, "| `{reason}` | {} | {} |", reason.meaning(), reason.remedy());
+            }
+        }
+        table
     }
 }
 

@@ -1,6 +1,5 @@
-use certs::Fingerprint;
 use certs::testing::{CertificateBuilder, Issued, Pki};
-use certs::{Serial, oid};
+use certs::{ChainVerifier, Fingerprint, Serial, oid};
 
 use super::*;
 use crate::document::Diagnostic;
@@ -43,6 +42,19 @@ fn sec_23_an_anchor_vouches_only_for_the_profiles_it_is_bound_to() {
     assert_eq!(kind(&bound(&["operator"])), Ok("operator"));
     assert_eq!(bound(&["cisco-small-business"]), Err(Reason::IdentityNotRecognised));
     assert_eq!(bound(&["cisco-mic"]), Err(Reason::IdentityNotRecognised));
+}
+
+#[test]
+fn sec_23_the_same_subject_below_another_anchor_is_judged_by_that_anchors_entry() {
+    let (ours, theirs) = (Pki::named("Ours"), Pki::named("Theirs"));
+    let verifier = ChainVerifier::new(vec![ours.trust_entry(), theirs.trust_entry()]).unwrap();
+    let bound = |names: &[&str]| AdmissionEntry { profiles: profiles(names), ..entry("# nobody\n") };
+    let admission = Admission::new(vec![bound(&["cn-mac"]), bound(&["operator"])]);
+    let judge = |pki: &Pki| {
+        let chain = verifier.verify(&snom(pki).issue().presented(), Pki::NOW).unwrap();
+        admission.admit(&chain).unwrap().kind()
+    };
+    assert_eq!((judge(&ours), judge(&theirs)), ("device", "operator"));
 }
 
 #[test]

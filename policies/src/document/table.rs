@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::item::{Item, kind};
 use super::unit::{self, Date};
 use super::{Document, Located, Place, UnitError, join_key, nearest};
 
@@ -18,28 +19,6 @@ pub struct Table<'d, 't> {
     entries: &'d DeTable<'t>,
     place: Place,
     known: RefCell<Vec<&'static str>>,
-}
-
-/// A value of a list or a free table whose kind the caller decides.
-#[derive(Debug)]
-pub enum Item<'d, 't> {
-    /// A string.
-    String(Located<String>),
-    /// A table.
-    Table(Table<'d, 't>),
-    /// Anything else, with its kind in words ("an integer").
-    Other(Located<&'static str>),
-}
-
-impl Item<'_, '_> {
-    /// Where it stands.
-    pub fn place(&self) -> &Place {
-        match self {
-            Item::String(text) => &text.place,
-            Item::Table(table) => table.place(),
-            Item::Other(kind) => &kind.place,
-        }
-    }
 }
 
 impl<'d, 't> Table<'d, 't> {
@@ -424,18 +403,5 @@ impl Drop for Table<'_, '_> {
                 None => self.document.error(&place, "unknown key"),
             }
         }
-    }
-}
-
-/// The kind of a value, in words.
-fn kind(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number with a point",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
     }
 }

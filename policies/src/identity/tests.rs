@@ -148,6 +148,17 @@ fn sec_14_values_are_taken_by_oid_and_not_from_a_printed_name() {
 }
 
 #[test]
+fn sec_18_a_subject_alternative_name_is_never_an_identity() {
+    let pki = Pki::new();
+    let profile = IdentityProfile::shipped("cn-mac").unwrap();
+    let beside = pki.leaf().attribute(oid::COMMON_NAME, "000413741767").dns_names(&["000413aaaaaa"]);
+    let device = judge(&profile, beside).unwrap();
+    assert_eq!(device.device().unwrap().mac().unwrap().to_string(), "000413741767");
+    let alone = pki.leaf().dns_names(&["000413741767"]);
+    assert_eq!(judge(&profile, alone), Err(Reason::IdentityNotRecognised));
+}
+
+#[test]
 fn reports_every_mistake_of_a_profile_file() {
     let text = r#"principle = "operator"
 [recognise]

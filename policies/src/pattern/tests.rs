@@ -122,6 +122,19 @@ fn sec_67_a_value_that_is_no_plain_name_matches_nothing() {
 }
 
 #[test]
+fn sec_20_a_template_covers_the_whole_path() {
+    assert!(asks(&guide(), "/{mac}", "/000e08abcdef"));
+    for target in
+        ["/000e08abcdef/", "/000e08abcdefx", "/x/000e08abcdef", "/000e08abcdef\n", "000e08abcdef", ""]
+    {
+        assert!(!asks(&guide(), "/{mac}", target), "{target:?}");
+    }
+    // What a regular expression would read as more than itself is literal.
+    assert!(asks(&guide(), "/a.(b)*$", "/a.(b)*$"));
+    assert!(!asks(&guide(), "/a.(b)*$", "/axbb"));
+}
+
+#[test]
 fn sec_25_text_of_a_certificate_is_never_a_template() {
     let odd = device("{mac}", "*", Some("000e08abcdef"));
     assert!(!asks(&odd, "/{product}.cfg", "/000e08abcdef.cfg"));
