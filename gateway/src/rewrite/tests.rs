@@ -1,5 +1,7 @@
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use certs::testing::{Issued, Pki};
 use certs::{VerifiedChain, oid};
 use policies::{CipherSuite, Principal, RequestRules, TlsVersion, testing};
@@ -293,7 +295,7 @@ fn sec_06_exactly_one_value_of_each_name_arrives() {
 #[test]
 fn every_name_we_set_is_one_we_strip() {
     let pki = Pki::new();
-    let issued = pki.leaf().attribute(oid::COMMON_NAME, "x").dns_names(&["a.example"]).issue();
+    let issued = pki.intermediate().leaf().attribute(oid::COMMON_NAME, "x").dns_names(&["a.example"]).issue();
     let chain = pki.verified(&issued);
     for separator in [Separator::Dash, Separator::Underscore] {
         for issuer_fields in [IssuerFields::Guide, IssuerFields::ModSsl] {
@@ -479,6 +481,27 @@ fn sec_09_a_request_that_leaves_no_room_fails() {
     };
     assert_eq!(send(100), Ok(()));
     assert_eq!(send(MAX_FIELDS), Err(RewriteError::TooManyFields { count: MAX_FIELDS + 1 }));
+}
+
+#[test]
+fn sec_10_and_11_client_cert_is_the_leaf_and_the_chain_is_the_verified_path() {
+    let pki = Pki::new();
+    let issued = pki.intermediate().leaf().attribute(oid::COMMON_NAME, "x").issue();
+    let presented = [
+        issued.chain_der(),
+        vec![pki.root().certificate().der().to_vec(), issued.certificate().der().to_vec()],
+    ];
+    let presented = certs::PresentedChain::parse(presented.concat()).unwrap();
+    let chain = pki.verifier().verify(&presented, Pki::NOW).unwrap();
+    let sent = [("Client-Cert", ":Zm9yZ2Vk:"), ("Client-Cert-Chain", ":Zm9yZ2Vk:")];
+    let headers = outbound(&preset(Preset::Rfc9440), &facts(Some(&chain), &Principal::Anonymous), &sent);
+    let sequence = |der: &[u8]| format!(":{}:", STANDARD.encode(der));
+    assert_field(&headers, "client-cert", &sequence(issued.certificate().der()));
+    assert_field(&headers, "client-cert-chain", &sequence(pki.intermediate().certificate().der()));
+
+    let direct = pki.device().issue();
+    let headers = fields_of(&preset(Preset::Rfc9440), &direct);
+    assert!(!headers.contains_key("client-cert-chain"), "nothing between leaf and anchor");
 }
 
 #[test]
