@@ -23,7 +23,7 @@ use crate::store::{
 };
 
 pub use found::{FoundOptions, Shape};
-pub use issue::{DeviceRequest, GenericRequest, Issued, ServerRequest, SubjectKey};
+pub use issue::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
 pub use revoke::{CRL_DAYS, Published, Revoked};
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
@@ -32,7 +32,7 @@ pub const DEVICE_DAYS: u32 = 7300;
 /// Days a server's certificate lasts unless said otherwise, as the phones' maker gives them.
 pub const SERVER_DAYS: u32 = 365;
 
-/// No clock of a working machine shows an earlier time: 2025-01-01 (`CA.md` E4).
+/// No clock of a working machine shows an earlier time: 2025-01-01 (CA E4).
 const EARLIEST: Timestamp = Timestamp::from_unix(1_735_689_600);
 
 /// How far the clock may step back (NTP) without stopping the work, in seconds.
@@ -118,6 +118,11 @@ impl Authority {
         self.passphrase = Some(passphrase);
     }
 
+    /// The passphrase that was given.
+    pub(crate) fn passphrase(&self) -> Option<&Passphrase> {
+        self.passphrase.as_ref()
+    }
+
     /// Whether the authorities' keys are encrypted.
     pub fn needs_passphrase(&self) -> Result<bool, IssueError> {
         for issuer in &self.issuers {
@@ -197,7 +202,7 @@ impl Authority {
         Ok(lock)
     }
 
-    /// The time, when it can be true (`CA.md` E4).
+    /// The time, when it can be true (CA E4).
     fn plausible_now(&self) -> Result<Timestamp, IssueError> {
         let now = self.clock.now();
         let last = self.store.last_audit()?.unwrap_or(EARLIEST).max(EARLIEST);

@@ -94,6 +94,10 @@ pub enum Command {
     List(ListArgs),
     /// Show one certificate and what became of it
     Show(ShowArgs),
+    /// Explain any certificate, request, revocation list or key
+    Inspect(InspectArgs),
+    /// Check a certificate against a trust anchor
+    Verify(VerifyArgs),
 }
 
 /// `init`

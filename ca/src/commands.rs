@@ -1,12 +1,15 @@
 //! What each command does; one file each.
 
+mod bulk;
 mod crl;
 mod device;
 mod init;
+mod inspect;
 mod list;
 mod revoke;
 mod server;
 mod show;
+mod verify;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -86,6 +89,8 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Crl(command) => crl::run(&context, command),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
+        Command::Inspect(arguments) => inspect::run(&context, arguments),
+        Command::Verify(arguments) => verify::run(&context, arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -124,9 +129,19 @@ impl Context<'_> {
         }
     }
 
-    /// The passphrase for new leaf keys, when they are to be encrypted: the one of the authorities' keys.
-    fn leaf_passphrase(&self, encrypt: bool) -> Result<Option<Passphrase>, CommandError> {
-        if encrypt { Ok(Some(self.passphrase_source().fresh()?)) } else { Ok(None) }
+    /// The passphrase for new leaf keys, when they are to be encrypted: the authorities' own if they have one.
+    fn leaf_passphrase(
+        &self,
+        encrypt: bool,
+        authority: Option<&Authority>,
+    ) -> Result<Option<Passphrase>, CommandError> {
+        if !encrypt {
+            return Ok(None);
+        }
+        match authority.and_then(Authority::passphrase) {
+            Some(passphrase) => Ok(Some(passphrase.clone())),
+            None => Ok(Some(self.passphrase_source().fresh()?)),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Certificate revocation lists: full lists, version 2, one per authority (RFC 5280 §5; `CA.md` G2).
+//! Certificate revocation lists: full lists, version 2, one per authority (RFC 5280 §5; CA G2).
 
 use std::collections::BTreeSet;
 
@@ -123,7 +123,7 @@ fn to_tbs(content: &CrlContent<'_>, algorithm: &AlgorithmIdentifierOwned) -> Res
     let number = Uint::new(&content.number.to_be_bytes())?;
     let distinct: BTreeSet<_> = content.entries.iter().map(|entry| &entry.serial).collect();
     if distinct.len() != content.entries.len() {
-        return Err(CrlError::Lint("a serial number occurs twice".to_owned())); // CA.md R15
+        return Err(CrlError::Lint("a serial number occurs twice".to_owned())); // CA R15
     }
     let entries = content.entries.iter().map(entry).collect::<der::Result<Vec<_>>>()?;
     let list = TbsCertList {

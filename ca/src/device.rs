@@ -1,4 +1,4 @@
-//! Who a device is: product, serial number and MAC address, and how its subject says so (`CA.md` D6).
+//! Who a device is: product, serial number and MAC address, and how its subject says so (CA D6).
 
 use std::fmt;
 

@@ -27,7 +27,7 @@ pub enum IssueError {
         /// What differs.
         difference: String,
     },
-    /// The authority may not sign this (`CA.md` C1, C2).
+    /// The authority may not sign this (CA C1, C2).
     #[error("authority {name} cannot sign: {why}")]
     Authority {
         /// Which.
@@ -35,7 +35,7 @@ pub enum IssueError {
         /// Why.
         why: String,
     },
-    /// The clock shows a time that cannot be (`CA.md` E4).
+    /// The clock shows a time that cannot be (CA E4).
     #[error("the system clock shows {now}, but the store was last written {last}")]
     ClockBehind {
         /// What it shows.
@@ -77,7 +77,7 @@ pub enum IssueError {
         /// The key file.
         path: PathBuf,
     },
-    /// The public key is in use elsewhere (`CA.md` B7).
+    /// The public key is in use elsewhere (CA B7).
     #[error("the public key is that of {owner}; every device and server needs its own")]
     KeyTaken {
         /// Whose it is.
@@ -107,7 +107,7 @@ pub enum IssueError {
         /// The folder.
         path: PathBuf,
     },
-    /// The certificate would outlive its issuer (`CA.md` C4).
+    /// The certificate would outlive its issuer (CA C4).
     #[error("the certificate would end {not_after}, after its issuer, which ends {issuer}")]
     OutlivesIssuer {
         /// The certificate's end.
@@ -124,7 +124,7 @@ pub enum IssueError {
     /// A certification request cannot be used.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// A root cannot be put on its own list (`CA.md` C7).
+    /// A root cannot be put on its own list (CA C7).
     #[error("{name} is a root: nobody can revoke it, take it out of the trust stores instead")]
     RootRevocation {
         /// Which.
@@ -133,7 +133,7 @@ pub enum IssueError {
     /// The inventory could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A period that cannot be (`CA.md` R7, E1).
+    /// A period that cannot be (CA R7, E1).
     #[error("a certificate from {not_before} to {not_after} is not possible")]
     Validity {
         /// Its beginning.

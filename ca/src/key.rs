@@ -212,7 +212,7 @@ impl PrivateKey {
     }
 
     /// The key as an encrypted PKCS #8 PEM block: PBKDF2 with HMAC-SHA-256, AES-256-CBC, fresh salt and vector
-    /// (`CA.md` A5). OpenSSL 1.0 and later read it.
+    /// (CA A5). OpenSSL 1.0 and later read it.
     pub fn to_encrypted_pem(
         &self,
         passphrase: &Passphrase,

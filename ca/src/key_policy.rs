@@ -1,4 +1,4 @@
-//! Which public keys a certificate may have (`CA.md` B6).
+//! Which public keys a certificate may have (CA B6).
 
 use certs::{Curve, KeyAlgorithm, PublicKey};
 use der::asn1::UintRef;

@@ -37,7 +37,7 @@
 //!
 //! Certificates are built with the types of `der` and `x509-cert`, not with a certificate-making library: the bytes to be
 //! signed exist before any key is touched, the issuer's name and the public key stay byte for byte what they were, and
-//! the faults that `CA.md` lists for rcgen (R1–R17) have no place to occur.
+//! the faults that CA lists for rcgen (R1–R17) have no place to occur.
 
 mod authority;
 pub mod cli;
@@ -45,7 +45,9 @@ mod clock;
 pub mod commands;
 mod crl;
 mod device;
+mod device_list;
 mod error;
+mod inspect;
 mod key;
 mod key_policy;
 mod lint;
@@ -63,7 +65,7 @@ mod template;
 
 pub use authority::{
     Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, FoundOptions, GenericRequest, Issued, Issuer, Published,
-    Revoked, SERVER_DAYS, ServerRequest, Shape, SubjectKey,
+    Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;

@@ -1,4 +1,4 @@
-//! Checks on a certificate before the real key signs it, and once more after (`CA.md` I1).
+//! Checks on a certificate before the real key signs it, and once more after (CA I1).
 //!
 //! Building is done with `der` and `x509-cert`; judging with `certs`, which has a parser of its own, so one mistake does
 //! not hide itself.
@@ -72,7 +72,7 @@ fn judge(
     if complaints.is_empty() { Ok(certificate) } else { Err(IssueError::Lint { complaints }) }
 }
 
-/// Byte for byte what was intended (`CA.md` I1, B5, C1, R1, R2, R10).
+/// Byte for byte what was intended (CA I1, B5, C1, R1, R2, R10).
 fn compare(
     certificate: &Certificate,
     tbs: &[u8],
@@ -110,7 +110,7 @@ fn is_good_serial(octets: &[u8]) -> bool {
     (9..=19).contains(&octets.len()) && octets.first().is_some_and(|first| (1..0x80).contains(first))
 }
 
-/// The name rules run on what the certificate says, wherever it came from (`CA.md` B4, D5).
+/// The name rules run on what the certificate says, wherever it came from (CA B4, D5).
 fn names(certificate: &Certificate, complaints: &mut Vec<String>) -> Vec<String> {
     let mut names = Vec::new();
     let Some(alternatives) = certificate.subject_alternative_names() else {
@@ -139,7 +139,7 @@ fn names(certificate: &Certificate, complaints: &mut Vec<String>) -> Vec<String>
     names
 }
 
-/// Extensions agree with the profile, the key and each other (`CA.md` C3, D7, F1, F2).
+/// Extensions agree with the profile, the key and each other (CA C3, D7, F1, F2).
 fn check_extensions(
     certificate: &Certificate,
     profile: Profile,
@@ -194,7 +194,7 @@ fn check_extensions(
     }
 }
 
-/// The certificate fits under its issuer (`CA.md` C1, C4).
+/// The certificate fits under its issuer (CA C1, C4).
 fn check_issuer(certificate: &Certificate, issuer: Option<&Certificate>, complaints: &mut Vec<String>) {
     let mut require = |ok: bool, what: &str| {
         if !ok {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 /// The fewest characters a new passphrase may have.
 const SHORTEST: usize = 8;
 
-/// A secret that does not print and is wiped when dropped (`CA.md` H2).
+/// A secret that does not print and is wiped when dropped (CA H2).
 #[derive(Clone)]
 pub struct Passphrase(Zeroizing<String>);
 

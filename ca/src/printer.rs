@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 /// Where a command's words go.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,13 @@ impl Printer {
         let _closed = std::io::stdout().lock().write_all(out.as_bytes());
     }
 
+    /// A result that a person reads in the error message instead.
+    pub(crate) fn json_only(self, value: &serde_json::Value) {
+        if self.json {
+            self.result(value, String::new);
+        }
+    }
+
     /// Something worth knowing that is not the result.
     pub(crate) fn note(self, text: impl Display) {
         say("note", "1", &text);
@@ -42,18 +50,27 @@ impl Printer {
 
     /// What went wrong, from the outermost level to its cause.
     pub(crate) fn error(self, error: &dyn Error) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let inner_text = inner.to_string();
-            if !text.ends_with(&inner_text) {
-                text.push_str(": ");
-                text.push_str(&inner_text);
-            }
-            cause = inner.source();
-        }
-        say("error", "31", &text);
+        say("error", "31", &with_causes(error));
     }
+
+    /// What went wrong with one file of several.
+    pub(crate) fn failure(self, path: &Path, error: &dyn Error) {
+        say("error", "31", &format!("{}: {}", path.display(), with_causes(error)));
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.ends_with(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
 }
 
 fn say(word: &str, colour: &str, text: &dyn Display) {

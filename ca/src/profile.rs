@@ -1,4 +1,4 @@
-//! Issuance profiles: what a certificate of each kind contains, and nothing else (RFC 5280 §4.2; `CA.md` C3, F1–F3).
+//! Issuance profiles: what a certificate of each kind contains, and nothing else (RFC 5280 §4.2; CA C3, F1–F3).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use certs::{Timestamp, Validity};
@@ -28,13 +28,13 @@ pub enum Profile {
     Server,
 }
 
-/// How far back a certificate begins, so that a phone whose clock is behind accepts it (`CA.md` E3).
+/// How far back a certificate begins, so that a phone whose clock is behind accepts it (CA E3).
 const BACKDATED: i64 = 3600;
 
 /// Seconds in a day.
 const DAY: i64 = 86_400;
 
-/// A period of `days` beginning an hour before `now`; both ends count, so it ends a second earlier (`CA.md` E2).
+/// A period of `days` beginning an hour before `now`; both ends count, so it ends a second earlier (CA E2).
 pub fn validity_for(now: Timestamp, days: u32) -> Validity {
     let not_before = now.plus_seconds(-BACKDATED);
     Validity { not_before, not_after: not_before.plus_seconds(i64::from(days) * DAY - 1) }
@@ -59,7 +59,7 @@ impl Profile {
             }
             Self::Device => leaf(&mut extensions, KeyUsages::DigitalSignature.into(), CLIENT_AUTH)?,
             Self::Server => {
-                // Only RSA keys encipher (CA.md F2); without it, no RSA key exchange with old phones.
+                // Only RSA keys encipher (CA F2); without it, no RSA key exchange with old phones.
                 let usage = if spki.algorithm.oid == RSA_ENCRYPTION {
                     KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment
                 } else {
@@ -100,7 +100,7 @@ fn general_name(name: &ServerName) -> der::Result<GeneralName> {
     })
 }
 
-/// The extension that names an issuer's key; `keyIdentifier` alone, no issuer and serial (`CA.md` F1).
+/// The extension that names an issuer's key; `keyIdentifier` alone, no issuer and serial (CA F1).
 pub(crate) fn authority_key_identifier(identifier: &[u8]) -> der::Result<Extension> {
     let value =
         AuthorityKeyIdentifier { key_identifier: Some(OctetString::new(identifier)?), ..Default::default() };

@@ -1,4 +1,4 @@
-//! Random bytes, with a failure that stops the work (`CA.md` A4).
+//! Random bytes, with a failure that stops the work (CA A4).
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 

@@ -62,12 +62,12 @@ pub struct ServerRequestContent {
     pub(crate) public_key: Vec<u8>,
     /// The host names, the common name first.
     pub(crate) names: Vec<ServerName>,
-    /// What the request asked for and does not get, for the operator to read (`CA.md` B3).
+    /// What the request asked for and does not get, for the operator to read (CA B3).
     pub ignored: Vec<String>,
 }
 
 impl ServerRequestContent {
-    /// Reads a request, PEM or DER, and checks proof of possession, key and names (`CA.md` B1–B6).
+    /// Reads a request, PEM or DER, and checks proof of possession, key and names (CA B1–B6).
     pub fn read(contents: &[u8]) -> Result<Self, RequestError> {
         let request = CertificationRequest::parse_file(contents).map_err(RequestError::Refused)?;
         let algorithm = request.signature_algorithm().to_string();

@@ -1,4 +1,4 @@
-//! Certificate serial numbers (RFC 5280 §4.1.2.2; `CA.md` A1).
+//! Certificate serial numbers (RFC 5280 §4.1.2.2; CA A1).
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ const OCTETS: usize = 16;
 pub struct SerialNumber([u8; OCTETS]);
 
 impl SerialNumber {
-    /// Draws a fresh number. Never derived from the key, so renewing with the same key gives another (`CA.md` A3, R3).
+    /// Draws a fresh number. Never derived from the key, so renewing with the same key gives another (CA A3, R3).
     pub fn generate(random: &dyn RandomSource) -> Result<Self, RandomError> {
         let mut octets = [0_u8; OCTETS];
         random.fill(&mut octets)?;

@@ -1,4 +1,4 @@
-//! The names a provisioning server may have (`CA.md` D5, D7).
+//! The names a provisioning server may have (CA D5, D7).
 
 use std::fmt;
 use std::net::IpAddr;

@@ -231,7 +231,7 @@ pub enum StoreError {
     /// The database refused.
     #[error("the store's database failed")]
     Database(#[from] rusqlite::Error),
-    /// A serial number is taken already (`CA.md` A2).
+    /// A serial number is taken already (CA A2).
     #[error("the serial number is taken")]
     SerialTaken,
     /// A newer program wrote it.
@@ -269,10 +269,10 @@ pub trait Store: Send {
     /// A value kept beside the inventory.
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
 
-    /// Takes the serial numbers before anything is signed (`CA.md` A2, I1).
+    /// Takes the serial numbers before anything is signed (CA A2, I1).
     fn reserve(&mut self, intents: &[Intent]) -> Result<Vec<RecordId>, StoreError>;
 
-    /// Keeps finished certificates together with their audit events (`CA.md` I3).
+    /// Keeps finished certificates together with their audit events (CA I3).
     fn finish(&mut self, finished: &[Finished]) -> Result<(), StoreError>;
 
     /// Marks intents that will never be finished.
@@ -284,7 +284,7 @@ pub trait Store: Send {
     /// The certificates that match, oldest first.
     fn find(&self, query: &Query) -> Result<Vec<CertificateRecord>, StoreError>;
 
-    /// Records a revocation. A second one keeps the first date, and changes the reason only to keyCompromise (`CA.md` G5).
+    /// Records a revocation. A second one keeps the first date, and changes the reason only to keyCompromise (CA G5).
     fn revoke(
         &mut self,
         id: RecordId,
@@ -292,16 +292,16 @@ pub trait Store: Send {
         audit: &AuditEvent,
     ) -> Result<Revocation, StoreError>;
 
-    /// The entries an authority's next list must have: those not expired at `since` (`CA.md` G3).
+    /// The entries an authority's next list must have: those not expired at `since` (CA G3).
     fn revoked(&self, authority: AuthorityId, since: Timestamp) -> Result<Vec<RevokedEntry>, StoreError>;
 
     /// The authority's newest list.
     fn last_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError>;
 
-    /// Takes the number of a list before it is signed; numbers only rise (`CA.md` G2).
+    /// Takes the number of a list before it is signed; numbers only rise (CA G2).
     fn reserve_crl(&mut self, crl: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError>;
 
-    /// The time of the newest audit event (`CA.md` E4).
+    /// The time of the newest audit event (CA E4).
     fn last_audit(&self) -> Result<Option<Timestamp>, StoreError>;
 }
 

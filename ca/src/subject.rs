@@ -1,4 +1,4 @@
-//! Distinguished names as this authority writes them: by OID, one attribute per RDN, in the order given (`CA.md` D1–D4).
+//! Distinguished names as this authority writes them: by OID, one attribute per RDN, in the order given (CA D1–D4).
 
 use std::fmt;
 
@@ -128,12 +128,12 @@ pub enum NameError {
     },
 }
 
-/// A distinguished name that keeps every rule of `CA.md` group D.
+/// A distinguished name that keeps every rule of CA group D.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubjectName(Vec<(AttributeType, String)>);
 
 impl SubjectName {
-    /// Checks the attributes and keeps their order. A type given twice is refused, never dropped (`CA.md` R2).
+    /// Checks the attributes and keeps their order. A type given twice is refused, never dropped (CA R2).
     pub fn new(attributes: Vec<(AttributeType, String)>) -> Result<Self, NameError> {
         for (index, (kind, value)) in attributes.iter().enumerate() {
             check(*kind, value)?;

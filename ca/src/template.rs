@@ -1,7 +1,7 @@
 //! Certificates as bytes: the to-be-signed part is built whole before any key is touched (RFC 5280 §4.1).
 //!
 //! The issuer's name and the public key go in as the very DER they came in, never decoded and encoded again
-//! (`CA.md` R1, R2, C1, B5); times are UTC by construction (R5, R6).
+//! (CA R1, R2, C1, B5); times are UTC by construction (R5, R6).
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ struct Signed {
 const V3: u8 = 2;
 
 impl Template {
-    /// The DER `TBSCertificate`: the same template always gives the same bytes (`CA.md` I2).
+    /// The DER `TBSCertificate`: the same template always gives the same bytes (CA I2).
     pub(crate) fn to_tbs(&self) -> der::Result<Vec<u8>> {
         TbsCertificate {
             version: V3,
@@ -93,7 +93,7 @@ pub(crate) fn assemble(
     .to_der()
 }
 
-/// UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280 §4.1.2.5; `CA.md` E1).
+/// UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280 §4.1.2.5; CA E1).
 pub(crate) fn time(timestamp: Timestamp) -> der::Result<Time> {
     let seconds = u64::try_from(timestamp.unix()).map_err(|_before_1970| der::ErrorKind::DateTime)?;
     let moment = DateTime::from_unix_duration(Duration::from_secs(seconds))?;

@@ -9,6 +9,8 @@ use http::uri::Authority;
 pub use self::tls::{BackendTls, BackendTlsError};
 pub use self::upstream::UpstreamBody;
 
+#[cfg(test)]
+pub(crate) use self::connector::ConnectError;
 pub(crate) use self::directory::{Directory, Served};
 pub(crate) use self::upstream::{Upstream, UpstreamError};
 

@@ -3,7 +3,7 @@
 use std::io;
 
 pub mod check;
-// pub mod explain;
+pub mod explain;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 mod audit;
 mod backend;
-mod certificates;
+pub(crate) mod certificates;
 mod credentials;
 mod files;
 mod host;
@@ -55,6 +55,8 @@ pub struct Config {
     pub source: PathBuf,
     /// The files and folders whose change asks for a reload: certificates, keys, CRLs, deny lists.
     pub watched: Vec<PathBuf>,
+    /// When the configuration comes to mean something else by itself, because an `until` passes: it is to be loaded again then.
+    pub changes_at: Option<Timestamp>,
     /// What works and deserves a look.
     pub warnings: Vec<Diagnostic>,
 }
@@ -90,12 +92,13 @@ impl Config {
         let warnings = document.finish()?;
         Ok(Self {
             listeners,
-            hosts: hosts.into_iter().map(Arc::new).collect(),
             names,
             limits,
             audit,
             source: source.to_owned(),
             watched,
+            changes_at: changes_at(&hosts, now),
+            hosts: hosts.into_iter().map(Arc::new).collect(),
             warnings,
         })
     }
@@ -147,6 +150,12 @@ impl fmt::Display for Shrunk<'_> {
     }
 }
 
+fn changes_at(hosts: &[HostConfig], now: Timestamp) -> Option<Timestamp> {
+    let untils = hosts.iter().flat_map(|host| &host.trust).filter_map(|trust| trust.until);
+    let ends = untils.map(|until| Timestamp::from_unix(until.unix_end()).plus_seconds(1));
+    ends.filter(|end| *end > now).min()
+}
+
 fn read_listeners(root: &Table<'_, '_>, files: &Files<'_, '_>) -> Vec<ListenerConfig> {
     let tables = root.tables("listener");
     if tables.is_empty() && !root.has("listener") {
@@ -185,7 +194,7 @@ fn read_hosts(
         let Some((host, names)) = HostConfig::read(&table, files, limits, now) else { continue };
         for name in names {
             if let Some(other) = index.insert(&name.value, hosts.len()) {
-                let line = lines.get(other).copied().unwrap_or(table.place().line);
+                let line = lines.get(other).copied().unwrap_or_else(|| table.place().line);
                 let message = format!("the name {} is taken by the host of line {line}", name.value);
                 root.document().error(&name.place, message);
             }
@@ -208,4 +217,4 @@ fn read_audit(root: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<AuditConfig
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

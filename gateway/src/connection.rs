@@ -96,6 +96,8 @@ struct Refused {
 enum Closing {
     Nothing,
     Alert(TcpStream, AlertDescription),
+    /// The TLS library has sent its alert; what the client still sends must not reset the connection before it arrives.
+    Drain(Box<Replayed<TcpStream>>),
     PlainHttp(TcpStream),
     Tls(Box<Stream>),
 }
@@ -105,6 +107,7 @@ impl Closing {
         match self {
             Self::Nothing => {}
             Self::Alert(stream, alert) => handshake::refuse_with_alert(stream, alert).await,
+            Self::Drain(stream) => handshake::drain(stream).await,
             Self::PlainHttp(stream) => handshake::refuse_plain_http(stream).await,
             Self::Tls(mut stream) => {
                 // The close_notify goes out with it.
@@ -164,11 +167,10 @@ async fn establish(
     let stream = Replayed::new(bytes, stream);
     let secured = match handshake::secure(stream, server_name, host, site.places(), deadline).await {
         Ok(secured) => secured,
-        Err(HandshakeRefused { reason, detail, alert, refusal }) => {
-            if let Some(refusal) = &refusal {
-                facts.certificate = certificate_facts(refusal);
-            }
-            return Err(Refused { reason, detail, alert, close: Closing::Nothing });
+        Err(HandshakeRefused { reason, detail, alert, presented, stream }) => {
+            facts.certificate = presented.and_then(|presented| chain_facts(presented.certificates()));
+            let close = stream.map_or(Closing::Nothing, |stream| Closing::Drain(Box::new(stream)));
+            return Err(Refused { reason, detail, alert, close });
         }
     };
     facts.tls = Some(crate::audit::TlsFacts {

@@ -25,7 +25,7 @@ pub async fn forward(
     let (outbound, body) = outbound.split_body();
     let mut response = match &backend.service {
         Service::Directory(directory) => match directory.serve(outbound.file_request()).await? {
-            Served::File(response) => response.map(Body::file),
+            Served::File(response) => response,
             Served::Status(status) => respond::answer(status, outbound.request_id(), Afterwards::Keep),
         },
         Service::Upstream(upstream) => {
@@ -51,6 +51,23 @@ impl ForwardError {
     #[must_use]
     pub const fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// What happened, cause by cause, for the audit record.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        let mut text = self.source.to_string();
+        let mut cause = self.source.source();
+        while let Some(error) = cause {
+            let inner = error.to_string();
+            // A transparent error says what its cause says.
+            if !text.ends_with(&inner) {
+                text.push_str(": ");
+                text.push_str(&inner);
+            }
+            cause = error.source();
+        }
+        text
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use certs::PresentedChain;
 use policies::{CipherSuite, Reason, TlsVersion};
-use rustls::{AlertDescription, Error as TlsError, HandshakeKind, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error as TlsError, HandshakeKind, PeerIncompatible};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -55,8 +56,10 @@ pub struct HandshakeRefused {
     pub detail: String,
     /// The alert as records name it: `sent certificate_expired` or `received unknown_ca`.
     pub alert: Option<String>,
-    /// The refusal of the client's chain, where that was the cause.
-    pub refusal: Option<Refusal>,
+    /// What the client presented, where it got as far as that: the record shows it also when it was refused (SEC-59).
+    pub presented: Option<PresentedChain>,
+    /// The socket, on which the client may still be talking: to be drained once the refusal is recorded.
+    pub stream: Option<Replayed<TcpStream>>,
 }
 
 /// How long a handshake that waits for its client keeps its place among the handshakes at once. The costly
@@ -69,7 +72,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// same deadline.
 ///
 /// # Errors
-/// [`HandshakeRefused`]; the alert has been sent and what the client still had to say has been drained.
+/// [`HandshakeRefused`]; the alert has been sent, and what the client still has to say is left to be drained.
 pub async fn secure(
     stream: Replayed<TcpStream>,
     server_name: Option<Arc<str>>,
@@ -84,7 +87,8 @@ pub async fn secure(
                 reason: Reason::TooManyHandshakes,
                 detail: "the client waited for its turn among the handshakes until its deadline".to_owned(),
                 alert: None,
-                refusal: None,
+                presented: None,
+                stream: None,
             });
         }
     };
@@ -102,7 +106,8 @@ pub async fn secure(
                     reason: Reason::HandshakeTimeout,
                     detail: "the handshake was not complete by its deadline".to_owned(),
                     alert: None,
-                    refusal: None,
+                    presented: None,
+                    stream: None,
                 });
             }
         }
@@ -114,8 +119,7 @@ pub async fn secure(
             Ok(Secured { stream, facts, verdict: handshaken.verdict.and_then(Result::ok) })
         }
         Err((error, stream)) => {
-            drain(stream).await;
-            Err(refused(&error, handshaken.verdict.and_then(Result::err)))
+            Err(HandshakeRefused { stream: Some(stream), ..refused(&error, handshaken.verdict) })
         }
     }
 }
@@ -160,15 +164,15 @@ fn facts(stream: &Stream, server_name: Option<Arc<str>>) -> TlsFacts {
 }
 
 /// Maps the engine's errors to our reasons (SEC-62); the raw text stays in the detail.
-fn refused(error: &io::Error, refusal: Option<Refusal>) -> HandshakeRefused {
-    if let Some(refusal) = refusal {
-        return HandshakeRefused {
-            reason: refusal.reason,
-            detail: refusal.detail.clone(),
-            alert: Some(sent(alert_for(refusal.reason))),
-            refusal: Some(refusal),
-        };
-    }
+fn refused(error: &io::Error, verdict: Option<Result<Peer, Refusal>>) -> HandshakeRefused {
+    let presented = match verdict {
+        Some(Err(Refusal { reason, detail, presented })) => {
+            let alert = Some(sent(alert_for(reason)));
+            return HandshakeRefused { reason, detail, alert, presented, stream: None };
+        }
+        Some(Ok(peer)) => peer.chain().map(|chain| chain.presented().clone()),
+        None => None,
+    };
     let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) else {
         let gone = matches!(
             error.kind(),
@@ -185,11 +189,12 @@ fn refused(error: &io::Error, refusal: Option<Refusal>) -> HandshakeRefused {
                 error.to_string()
             },
             alert: None,
-            refusal: None,
+            presented,
+            stream: None,
         };
     };
     let (reason, alert) = classify(cause);
-    HandshakeRefused { reason, detail: cause.to_string(), alert, refusal: None }
+    HandshakeRefused { reason, detail: cause.to_string(), alert, presented, stream: None }
 }
 
 fn classify(error: &TlsError) -> (Reason, Option<String>) {
@@ -199,6 +204,11 @@ fn classify(error: &TlsError) -> (Reason, Option<String>) {
         }
         TlsError::NoCertificatesPresented => {
             (Reason::NoCertificate, Some(sent(AlertDescription::CertificateRequired)))
+        }
+        // The chain itself was judged good, or its refusal would be the reason: this is the signature that proves the
+        // key.
+        TlsError::InvalidCertificate(inner @ CertificateError::BadSignature) => {
+            (Reason::BadHandshakeSignature, Some(sent(AlertDescription::from(inner.clone()))))
         }
         TlsError::InvalidCertificate(inner) => {
             (Reason::HandshakeFailed, Some(sent(AlertDescription::from(inner.clone()))))

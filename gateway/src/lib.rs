@@ -64,7 +64,7 @@ pub fn run_cli(cli: Cli) -> ExitCode {
     let mut streams = Streams { out: &mut out, err: &mut err };
     let outcome = match cli.command {
         Command::Run(arguments) => run::command(&arguments, &mut streams),
-        Command::Explain(_) => Ok(Outcome::Refused),
+        Command::Explain(arguments) => commands::explain::explain(&arguments, clock::now(), &mut streams),
         #[cfg(feature = "quickstart")]
         Command::Quickstart(_) => Ok(Outcome::Refused),
         Command::Check(arguments) => commands::check::check(&arguments, clock::now(), &mut streams),

@@ -52,7 +52,9 @@ pub fn answer(status: StatusCode, request_id: &str, afterwards: Afterwards) -> R
 #[expect(clippy::wildcard_enum_match_arm, reason = "a new reason refuses until it is given a status here")]
 pub fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::BadRequest | Reason::BadTarget | Reason::BadHost => StatusCode::BAD_REQUEST,
+        Reason::BadRequest | Reason::BadTarget | Reason::BadHost | Reason::ClientGone => {
+            StatusCode::BAD_REQUEST
+        }
         Reason::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
         Reason::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Reason::HeaderTimeout | Reason::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,

@@ -12,6 +12,10 @@
 //! | `xfcc` | `X-Forwarded-Client-Cert`, as Envoy writes it |
 //! | `device` | `Device-Kind`, `Device-Product`, `Device-Serial`, `Device-MAC` |
 //!
+//! Managed are all names that begin `SSL-`, `X-SSL-`, `Device-` or `X-Forwarded-`, and `Client-Cert`, `Client-Cert-Chain`,
+//! `Forwarded`, `macaddress`, `X-Real-IP`, `X-Request-Id`, and a few that some backends let change what was judged
+//! (`X-Original-URL`, `X-HTTP-Method-Override`, `Proxy`), with any sign in place of `-`.
+//!
 //! Always set: `Forwarded`, `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Real-IP` and `X-Request-Id`.
 //! `Host` passes unchanged.
 
@@ -143,17 +147,21 @@ const MAX_FIELDS: usize = 400;
 /// The fields of a request that reach the backend as they are.
 fn strip(headers: HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let nominated = hop_by_hop::Nominated::of(&headers);
-    let mut kept = Vec::with_capacity(headers.len());
-    let mut name = None;
-    for (next, value) in headers {
+    let mut kept: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(headers.len());
+    let mut passes = false;
+    for (name, value) in headers {
         // The map gives a name only with the first of its values.
-        if let Some(next) = next {
-            let passes =
-                !hop_by_hop::ends_here(&next) && !nominated.holds(&next) && !is_managed(next.as_str());
-            name = passes.then_some(next);
-        }
-        if let Some(name) = &name {
-            kept.push((name.clone(), value));
+        let name = match (name, kept.last()) {
+            (Some(name), _) => {
+                passes =
+                    !hop_by_hop::ends_here(&name) && !nominated.holds(&name) && !is_managed(name.as_str());
+                name
+            }
+            (None, Some((last, _))) if passes => HeaderName::clone(last),
+            (None, _) => continue,
+        };
+        if passes {
+            kept.push((name, value));
         }
     }
     kept
@@ -247,6 +255,12 @@ pub enum RewriteError {
     TooManyFields {
         /// Fields left after stripping.
         count: usize,
+    },
+    /// A value holds a control byte that should have been escaped.
+    #[error("a value for {field} holds a control byte")]
+    Unprintable {
+        /// The field's name.
+        field: HeaderName,
     },
 }
 

@@ -1,3 +1,39 @@
-//! Stub.
+//! What the end-to-end tests share: the real programs as processes, real peers (Apache, curl, `openssl`), certificates
+//! made at run time, and clients and servers that say byte for byte what a test wants said.
+//!
+//! Nothing here sleeps to wait: every wait is for a line, a record, an exit or an end of stream, under one deadline.
+//! Every process ends with the value that owns it, and shows what it wrote when the test fails.
+//!
+//! | module | what it gives |
+//! | --- | --- |
+//! | [`binary`] | the programs under test, built when they are missing or out of date |
+//! | [`process`] | a child process with its output |
+//! | [`workdir`] | a folder that every peer may read |
+//! | [`der`], [`pki`] | certificates and CRLs with one thing different |
+//! | [`gateway`], [`audit`] | the gateway with a configuration, and its records |
+//! | [`client`] | a TLS client that sends any bytes |
+//! | [`hello`] | client hellos byte for byte |
+//! | [`origin`] | a backend that keeps what it received, byte for byte |
+//! | [`apache`], [`curl`], [`openssl`] | the peers |
+//! | [`pkits`] | NIST's path validation suite, case by case |
+//! | [`expect`] | waiting, and what is missing |
 
+// A test that cannot be set up has failed: the panic names the line.
+#![expect(clippy::unwrap_used, reason = "the harness runs only inside tests")]
+
+pub mod apache;
+pub mod audit;
+pub mod binary;
+pub mod client;
+pub mod curl;
+pub mod der;
+pub mod expect;
+pub mod gateway;
+pub mod hello;
+pub mod http;
+pub mod openssl;
+pub mod origin;
+pub mod pki;
 pub mod pkits;
+pub mod process;
+pub mod workdir;

@@ -1,4 +1,4 @@
-//! Issuing: judge, take a serial number, keep the key, build, lint, sign, read back, store, hand out (`CA.md` I1).
+//! Issuing: judge, take a serial number, keep the key, build, lint, sign, read back, store, hand out (CA I1).
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -107,6 +107,17 @@ pub struct Issued {
     pub superseded: Option<PathBuf>,
 }
 
+/// How a device stands in the inventory.
+#[derive(Debug)]
+pub enum Standing {
+    /// Nothing stands in the way of a certificate.
+    Free,
+    /// It has this valid certificate.
+    Issued(Box<CertificateRecord>),
+    /// Its MAC address or serial number belongs to another.
+    Taken(Box<IssueError>),
+}
+
 /// What all kinds have in common.
 struct LeafRequest {
     kind: Kind,
@@ -200,18 +211,42 @@ impl Authority {
         self.issue_one(leaf)
     }
 
-    /// The valid certificate that this very device has already, if any.
-    pub fn device_certificate(
-        &self,
-        identity: &DeviceIdentity,
-    ) -> Result<Option<CertificateRecord>, IssueError> {
+    /// Whether a certificate could be issued to this device now, judged by the inventory alone.
+    pub fn device_standing(&self, identity: &DeviceIdentity, replace: bool) -> Result<Standing, IssueError> {
         let now = self.now();
-        let name = identity.mac().to_string();
-        let found = self.store.find(&Query::Name(Kind::Device, name))?;
-        Ok(found.into_iter().rfind(|record| {
-            record.is_active(now)
-                && record.intent.product.as_deref() == Some(identity.product())
-                && record.intent.device_serial.as_deref() == Some(identity.serial())
+        let mac = identity.mac().to_string();
+        if !replace {
+            let earlier = self.store.find(&Query::Name(Kind::Device, mac.clone()))?;
+            if let Some(record) = earlier.into_iter().rfind(|record| record.is_active(now)) {
+                let product = Some(identity.product().to_owned());
+                let serial = Some(identity.serial().to_owned());
+                return Ok(match other_device(&record, &product, &serial) {
+                    None => Standing::Issued(Box::new(record)),
+                    Some(difference) => Standing::Taken(Box::new(already(&record, difference))),
+                });
+            }
+        }
+        match self.serial_owner(identity.serial(), Some(identity.product()), &mac, now)? {
+            Some(error) => Ok(Standing::Taken(Box::new(error))),
+            None => Ok(Standing::Free),
+        }
+    }
+
+    /// A device serial number belongs to one device of a product at a time: the other one's claim, if there is one.
+    fn serial_owner(
+        &self,
+        serial: &str,
+        product: Option<&str>,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Option<IssueError>, IssueError> {
+        let others = self.store.find(&Query::DeviceSerial(serial.to_owned()))?;
+        let other = others.into_iter().find(|record| {
+            record.is_active(now) && record.intent.name != name && record.intent.product.as_deref() == product
+        });
+        Ok(other.map(|record| IssueError::DeviceSerialTaken {
+            serial: serial.to_owned(),
+            mac: record.intent.name,
         }))
     }
 
@@ -277,7 +312,7 @@ impl Authority {
         Ok(outcomes.into_iter().flatten().collect())
     }
 
-    /// Whether the request may be granted, and whether it was already (`CA.md` B7, C1, C4, E1).
+    /// Whether the request may be granted, and whether it was already (CA B7, C1, C4, E1).
     fn judge(&self, leaf: LeafRequest, now: Timestamp) -> Result<Judged, IssueError> {
         let validity = leaf.validity.unwrap_or_else(|| validity_for(now, leaf.days));
         let earlier = self.store.find(&Query::Name(leaf.kind, leaf.name.clone()))?;
@@ -286,27 +321,13 @@ impl Authority {
         {
             return match difference(&record, &leaf) {
                 None => Ok(Judged::There(Box::new(record))),
-                Some(difference) => Err(IssueError::AlreadyIssued {
-                    name: leaf.name,
-                    serial: hex(&record.intent.serial),
-                    not_after: record.intent.validity.not_after,
-                    difference,
-                }),
+                Some(difference) => Err(already(&record, difference)),
             };
         }
-        if let Some(serial) = &leaf.device_serial {
-            let others = self.store.find(&Query::DeviceSerial(serial.clone()))?;
-            let other = others.iter().find(|record| {
-                record.is_active(now)
-                    && record.intent.name != leaf.name
-                    && record.intent.product == leaf.product
-            });
-            if let Some(record) = other {
-                return Err(IssueError::DeviceSerialTaken {
-                    serial: serial.clone(),
-                    mac: record.intent.name.clone(),
-                });
-            }
+        if let Some(serial) = &leaf.device_serial
+            && let Some(taken) = self.serial_owner(serial, leaf.product.as_deref(), &leaf.name, now)?
+        {
+            return Err(taken);
         }
         self.check_key_is_free(&leaf)?;
         self.check_issuer(leaf.side, now)?;
@@ -330,7 +351,7 @@ impl Authority {
         Ok(Judged::Issue(Box::new(leaf), validity))
     }
 
-    /// One key, one owner; and a key that was compromised never comes back (`CA.md` B7).
+    /// One key, one owner; and a key that was compromised never comes back (CA B7).
     fn check_key_is_free(&self, leaf: &LeafRequest) -> Result<(), IssueError> {
         let key = *Fingerprint::of(&leaf.key.public_key).as_bytes();
         for record in self.store.find(&Query::PublicKey(key))? {
@@ -348,7 +369,7 @@ impl Authority {
         Ok(())
     }
 
-    /// The authority is one, and may sign a leaf now (`CA.md` C1, C2).
+    /// The authority is one, and may sign a leaf now (CA C1, C2).
     fn check_issuer(&self, side: Side, now: Timestamp) -> Result<(), IssueError> {
         let issuer = self.issuer_for(side)?;
         let certificate = &issuer.certificate;
@@ -432,7 +453,7 @@ impl Authority {
         Ok(outcomes)
     }
 
-    /// Writes the intents; a serial number that is taken is drawn again (`CA.md` A2).
+    /// Writes the intents; a serial number that is taken is drawn again (CA A2).
     fn reserve(
         &mut self,
         accepted: &[(usize, Box<LeafRequest>, Validity)],
@@ -488,15 +509,31 @@ impl Authority {
     }
 }
 
+fn already(record: &CertificateRecord, difference: String) -> IssueError {
+    IssueError::AlreadyIssued {
+        name: record.intent.name.clone(),
+        serial: hex(&record.intent.serial),
+        not_after: record.intent.validity.not_after,
+        difference,
+    }
+}
+
+/// How the certificate's device differs from the one asked for.
+fn other_device(
+    record: &CertificateRecord,
+    product: &Option<String>,
+    serial: &Option<String>,
+) -> Option<String> {
+    let (has_product, has_serial) = (&record.intent.product, &record.intent.device_serial);
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    (has_product != product || has_serial != serial)
+        .then(|| format!("it says model {} and serial number {}", text(has_product), text(has_serial)))
+}
+
 /// What the request wants that the valid certificate does not say.
 fn difference(record: &CertificateRecord, leaf: &LeafRequest) -> Option<String> {
-    if record.intent.product != leaf.product || record.intent.device_serial != leaf.device_serial {
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        return Some(format!(
-            "it says model {} and serial number {}",
-            text(&record.intent.product),
-            text(&record.intent.device_serial)
-        ));
+    if let Some(difference) = other_device(record, &leaf.product, &leaf.device_serial) {
+        return Some(difference);
     }
     if leaf.key.private_pem.is_none()
         && record.intent.public_key != *Fingerprint::of(&leaf.key.public_key).as_bytes()

@@ -1,4 +1,4 @@
-//! Putting finished files where they belong, in one step each, and clearing up after a kill (`CA.md` I1).
+//! Putting finished files where they belong, in one step each, and clearing up after a kill (CA I1).
 //!
 //! A certificate's files are gathered in `pending/ROW` and then renamed into place as a folder. Until its row says
 //! `issued`, such a folder is rubbish; from then on it is completed, by whoever next takes the lock.

@@ -1,4 +1,4 @@
-//! Revoking certificates and publishing revocation lists (`CA.md` group G).
+//! Revoking certificates and publishing revocation lists (CA group G).
 
 use std::path::PathBuf;
 

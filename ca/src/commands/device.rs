@@ -1,7 +1,7 @@
 //! `device issue` and `device generic`
 
-use super::{CommandError, Context, report_issued};
-use crate::authority::{DeviceRequest, GenericRequest, SubjectKey};
+use super::{CommandError, Context, bulk, report_issued};
+use crate::authority::{Authority, DeviceRequest, GenericRequest, SubjectKey};
 use crate::cli::{DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs};
 use crate::device::DeviceIdentity;
 use crate::profile::validity_for;
@@ -15,7 +15,10 @@ pub(super) fn run(context: &Context<'_>, command: &DeviceCommand) -> Result<(), 
 }
 
 fn issue(context: &Context<'_>, arguments: &DeviceIssueArgs) -> Result<(), CommandError> {
-    let DeviceIssueArgs { model, serial, mac, csv: _, jobs: _, report: _, options } = arguments;
+    let DeviceIssueArgs { model, serial, mac, csv, jobs: _, report: _, options } = arguments;
+    if let Some(list) = csv {
+        return bulk::run(context, arguments, list);
+    }
     let (Some(model), Some(serial), Some(mac)) = (model, serial, mac) else {
         return Err(CommandError::misuse("--model, --serial and --mac are needed", None));
     };
@@ -28,7 +31,7 @@ fn issue(context: &Context<'_>, arguments: &DeviceIssueArgs) -> Result<(), Comma
     let request = DeviceRequest {
         identity,
         mac_attribute: options.mac_attribute,
-        key: key(context, options)?,
+        key: key(context, options, &authority)?,
         validity: Some(validity_for(authority.now(), options.days)),
         replace: options.force,
     };
@@ -42,7 +45,7 @@ fn generic(context: &Context<'_>, arguments: &GenericArgs) -> Result<(), Command
     let mut authority = context.open_to_sign()?;
     let request = GenericRequest {
         mac_attribute: options.mac_attribute,
-        key: key(context, options)?,
+        key: key(context, options, &authority)?,
         validity: Some(validity_for(authority.now(), options.days)),
         replace: options.force,
     };
@@ -51,7 +54,11 @@ fn generic(context: &Context<'_>, arguments: &GenericArgs) -> Result<(), Command
     Ok(())
 }
 
-fn key(context: &Context<'_>, options: &DeviceOptions) -> Result<SubjectKey, CommandError> {
-    let passphrase = context.leaf_passphrase(options.encrypt_keys)?;
+fn key(
+    context: &Context<'_>,
+    options: &DeviceOptions,
+    authority: &Authority,
+) -> Result<SubjectKey, CommandError> {
+    let passphrase = context.leaf_passphrase(options.encrypt_keys, Some(authority))?;
     Ok(SubjectKey::generate(options.key, passphrase.as_ref(), &OperatingSystem)?)
 }

@@ -48,9 +48,11 @@ fn issue(context: &Context<'_>, arguments: &ServerIssueArgs) -> Result<(), Comma
             }
             SubjectKey::from_request(content)
         }
-        None => {
-            SubjectKey::generate(*key, context.leaf_passphrase(*encrypt_keys)?.as_ref(), &OperatingSystem)?
-        }
+        None => SubjectKey::generate(
+            *key,
+            context.leaf_passphrase(*encrypt_keys, Some(&authority))?.as_ref(),
+            &OperatingSystem,
+        )?,
     };
     let what = names.first().map(ToString::to_string).unwrap_or_default();
     let validity = Some(validity_for(authority.now(), *days));
@@ -96,7 +98,7 @@ fn csr(context: &Context<'_>, arguments: &CsrArgs) -> Result<(), CommandError> {
         }
     }
     let private = PrivateKey::generate(*key)?;
-    let key_pem = match context.leaf_passphrase(*encrypt_keys)? {
+    let key_pem = match context.leaf_passphrase(*encrypt_keys, None)? {
         Some(passphrase) => Zeroizing::new(private.to_encrypted_pem(&passphrase, &OperatingSystem)?),
         None => private.to_pem(),
     };

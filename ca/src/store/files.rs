@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all, with the modes that keys need (`CA.md` H1).
+//! Files that are there whole or not at all, with the modes that keys need (CA H1).
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};

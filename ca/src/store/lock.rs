@@ -1,4 +1,4 @@
-//! One writer at a time on one store (`CA.md` I7).
+//! One writer at a time on one store (CA I7).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};

@@ -2,17 +2,27 @@
 //!
 //! GET and HEAD of regular files, with ranges and conditions (RFC 9110 §13, §14). There is no listing and no index file.
 //! A name that begins with a dot is not served, and neither is a file that a symbolic link puts outside the folder.
+//!
+//! Profiles are small, and after a power cut every phone wants one: a small file asked for whole is found and read in one
+//! visit to the blocking threads. Ranges, conditions and large files are tower-http's.
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use tower_http::services::ServeFile;
-use tower_http::services::fs::ServeFileSystemResponseBody;
 
 use crate::request::target;
+use crate::respond::Body;
+
+/// The largest file that is read in one piece.
+const SMALL: u64 = 128 * 1024;
 
 /// A folder whose files are served.
 #[derive(Debug)]
@@ -22,7 +32,7 @@ pub(crate) struct Directory {
 
 /// What asking for a file gives.
 pub(crate) enum Served {
-    File(Response<ServeFileSystemResponseBody>),
+    File(Response<Body>),
     /// The status of an answer without a file.
     Status(StatusCode),
 }
@@ -45,10 +55,75 @@ impl Directory {
             return Ok(Served::Status(StatusCode::NOT_FOUND));
         };
         let folder = self.folder.clone();
-        match tokio::task::spawn_blocking(move || find(&folder, &path)).await.map_err(io::Error::other)?? {
-            Some(file) => Ok(Served::File(ServeFile::new(file).try_call(request).await?)),
-            None => Ok(Served::Status(StatusCode::NOT_FOUND)),
+        let wanted = Wanted::of(&request);
+        let found = tokio::task::spawn_blocking(move || find(&folder, &path, wanted));
+        match found.await.map_err(io::Error::other)?? {
+            Found::Nothing => Ok(Served::Status(StatusCode::NOT_FOUND)),
+            Found::Path(file) => {
+                Ok(Served::File(ServeFile::new(file).try_call(request).await?.map(Body::file)))
+            }
+            Found::Small(small) => Ok(Served::File(small.into_response())),
         }
+    }
+}
+
+/// How much of a file is wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// Only what its answer's head says.
+    Head,
+    /// A part of it, or all on a condition.
+    Part,
+    /// All of it.
+    Whole,
+}
+
+impl Wanted {
+    fn of(request: &Request<()>) -> Self {
+        let selecting = [
+            header::RANGE,
+            header::IF_RANGE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::IF_UNMODIFIED_SINCE,
+        ];
+        match request.method() {
+            _ if selecting.iter().any(|name| request.headers().contains_key(name)) => Self::Part,
+            &Method::HEAD => Self::Head,
+            _ => Self::Whole,
+        }
+    }
+}
+
+/// What stands at a path.
+enum Found {
+    Nothing,
+    /// A file to be served piece by piece.
+    Path(PathBuf),
+    Small(Small),
+}
+
+/// A small file, read.
+struct Small {
+    content_type: String,
+    modified: Option<SystemTime>,
+    length: u64,
+    bytes: Bytes,
+}
+
+impl Small {
+    fn into_response(self) -> Response<Body> {
+        let mut headers = HeaderMap::with_capacity(8);
+        let text = |text: String| HeaderValue::try_from(text).ok();
+        headers.extend(text(self.content_type).map(|value| (header::CONTENT_TYPE, value)));
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let modified = self.modified.map(httpdate::fmt_http_date).and_then(text);
+        headers.extend(modified.map(|value| (header::LAST_MODIFIED, value)));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.length));
+        let mut response = Response::new(Body::full(self.bytes));
+        *response.headers_mut() = headers;
+        response
     }
 }
 
@@ -76,16 +151,42 @@ fn decoded(segment: &str) -> Option<OsString> {
     Some(OsString::from_vec(name))
 }
 
-/// The regular file at `path` below `folder`, links resolved; none where there is no such file or a link leads out.
+/// The regular file at `path` below `folder`, links resolved, unless a link leads out.
 ///
 /// Whoever can write into the folder can change a link between this look and the reading: the folder's owner is trusted.
-fn find(folder: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
+fn find(folder: &Path, path: &Path, wanted: Wanted) -> io::Result<Found> {
     let folder = folder.canonicalize()?;
     let look = || {
         let file = folder.join(path).canonicalize()?;
-        Ok((file.starts_with(&folder) && file.metadata()?.is_file()).then_some(file))
+        let metadata = file.metadata()?;
+        if !file.starts_with(&folder) || !metadata.is_file() {
+            return Ok(Found::Nothing);
+        }
+        let length = metadata.len();
+        let bytes = match wanted {
+            Wanted::Part => return Ok(Found::Path(file)),
+            Wanted::Whole if length > SMALL => return Ok(Found::Path(file)),
+            Wanted::Whole => match read(&file, length)? {
+                Some(bytes) => bytes,
+                None => return Ok(Found::Path(file)),
+            },
+            Wanted::Head => Bytes::new(),
+        };
+        let length = match wanted {
+            Wanted::Head => length,
+            Wanted::Part | Wanted::Whole => u64::try_from(bytes.len()).unwrap_or(length),
+        };
+        let content_type = mime_guess::from_path(&file).first_or_octet_stream().to_string();
+        Ok(Found::Small(Small { content_type, modified: metadata.modified().ok(), length, bytes }))
     };
-    look().or_else(|error| if is_absence(&error) { Ok(None) } else { Err(error) })
+    look().or_else(|error| if is_absence(&error) { Ok(Found::Nothing) } else { Err(error) })
+}
+
+/// The file's bytes, as many as there are now; none if it has grown past [`SMALL`].
+fn read(file: &Path, length: u64) -> io::Result<Option<Bytes>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(length.saturating_add(1)).unwrap_or_default());
+    let read = File::open(file)?.take(SMALL + 1).read_to_end(&mut bytes)?;
+    Ok(u64::try_from(read).is_ok_and(|read| read <= SMALL).then(|| bytes.into()))
 }
 
 /// Whether there is no such file, rather than one that cannot be read.
@@ -154,6 +255,28 @@ mod tests {
         ] {
             assert_eq!(ask(&directory, "GET", path, &[]).await, answer(200, body), "{path}");
             assert_eq!(ask(&directory, "HEAD", path, &[]).await, answer(200, ""), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_file_read_at_once_has_the_fields_of_one_read_piece_by_piece() {
+        let (root, directory) = folder();
+        let large = "x".repeat(usize::try_from(SMALL).unwrap() + 1);
+        #[expect(clippy::disallowed_methods, reason = "nobody reads the file meanwhile")]
+        std::fs::write(root.path().join("profiles/large.cfg"), &large).unwrap();
+        assert_eq!(ask(&directory, "GET", "/large.cfg", &[]).await, answer(200, &large));
+        for path in ["/000e08abcdef.cfg", "/cisco/a%20b.xml", "/index.html"] {
+            for method in ["GET", "HEAD"] {
+                let request = || Request::builder().method(method).uri(path);
+                let fields = async |request: Request<()>| match directory.serve(request).await.unwrap() {
+                    Served::File(response) => response.headers().clone(),
+                    Served::Status(status) => panic!("{status}"),
+                };
+                let whole = fields(request().body(()).unwrap()).await;
+                let condition = request().header("If-Modified-Since", "Thu, 01 Jan 1970 00:00:01 GMT");
+                assert_eq!(whole, fields(condition.body(()).unwrap()).await, "{method} {path}");
+                assert_eq!(whole.len(), 4);
+            }
         }
     }
 

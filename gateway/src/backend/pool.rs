@@ -18,8 +18,10 @@ const STACKS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Pool<T> {
     stacks: [Mutex<VecDeque<Kept<T>>>; STACKS],
-    /// The most connections in one stack.
+    /// The most connections in all stacks together.
     capacity: usize,
+    /// How many there are.
+    kept: AtomicUsize,
     kept_for: Duration,
     swept: AtomicBool,
 }
@@ -35,6 +37,7 @@ impl<T: Send + 'static> Pool<T> {
         Arc::new(Self {
             stacks: std::array::from_fn(|_| Mutex::new(VecDeque::new())),
             capacity,
+            kept: AtomicUsize::new(0),
             kept_for,
             swept: AtomicBool::new(false),
         })
@@ -46,20 +49,25 @@ impl<T: Send + 'static> Pool<T> {
         let others = (1..STACKS).map(|step| (own + step) % STACKS);
         std::iter::once(own).chain(others).find_map(|at| {
             let kept = self.stack(at).pop_back()?;
+            self.kept.fetch_sub(1, Ordering::Relaxed);
             (kept.since.elapsed() < self.kept_for).then_some(kept.connection)
         })
     }
 
-    /// Keeps `connection`, in place of the oldest when there is no room.
+    /// Keeps `connection`, in place of this thread's oldest when there is no room.
     pub(super) fn keep(self: &Arc<Self>, connection: T) {
         if self.capacity == 0 {
             return;
         }
         let oldest = {
             let mut stack = self.stack(own_stack());
-            let oldest = if stack.len() >= self.capacity { stack.pop_front() } else { None };
             stack.push_back(Kept { connection, since: Instant::now() });
-            oldest
+            if self.kept.fetch_add(1, Ordering::Relaxed) < self.capacity {
+                None
+            } else {
+                self.kept.fetch_sub(1, Ordering::Relaxed);
+                stack.pop_front()
+            }
         };
         drop(oldest); // outside the lock: closing a connection is a system call
         if !self.swept.swap(true, Ordering::AcqRel) {
@@ -92,6 +100,7 @@ impl<T: Send + 'static> Pool<T> {
         while stack.front().is_some_and(|kept| kept.since.elapsed() >= self.kept_for) {
             old.extend(stack.pop_front());
         }
+        self.kept.fetch_sub(old.len(), Ordering::Relaxed);
         stack.len()
     }
 
@@ -143,6 +152,19 @@ mod tests {
         let other = Arc::clone(&pool);
         tokio::task::spawn_blocking(move || other.keep(7)).await.unwrap();
         assert_eq!(pool.take(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn has_room_again_for_what_was_taken() {
+        let pool = Pool::new(1, SECOND);
+        for connection in 1..=3 {
+            pool.keep(connection);
+            assert_eq!(pool.take(), Some(connection));
+        }
+        let other = Arc::clone(&pool);
+        pool.keep(1);
+        tokio::task::spawn_blocking(move || other.keep(2)).await.unwrap();
+        assert_eq!((pool.take(), pool.take()), (Some(1), None), "the capacity is that of all threads");
     }
 
     #[tokio::test]

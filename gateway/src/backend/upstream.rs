@@ -8,13 +8,15 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use policies::Reason;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 pub use self::answer::UpstreamBody;
 use super::BackendLimits;
@@ -24,10 +26,8 @@ use crate::request::{Progress, RequestBody, RequestBodyError};
 
 mod answer;
 
-/// Large enough for a profile of 8 KiB and its head to arrive in one read.
+/// Read at once: enough for a profile of 8 KiB and its head. Also the largest head of an answer, as in HAProxy.
 const READ_BYTES: usize = 16 * 1024;
-/// The largest answer head, as Apache's own limit for one field times a few.
-const HEAD_BYTES: usize = 64 * 1024;
 
 /// An HTTP backend and the connections kept to it.
 #[derive(Debug)]
@@ -42,6 +42,17 @@ pub(crate) struct Upstream {
 struct Connection {
     sender: http1::SendRequest<RequestBody>,
     driver: http1::Connection<TokioIo<Stream>, RequestBody>,
+    /// One alarm for every wait: moving one to a later time takes no lock, setting a new one does.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    /// Rings `after` from now.
+    fn set_alarm(&mut self, after: Duration) {
+        // Never now, which would ring again and again, and never past what the clock can hold.
+        let after = after.clamp(Duration::from_millis(1), Duration::from_secs(30 * 365 * 86_400));
+        self.alarm.as_mut().reset(Instant::now() + after);
+    }
 }
 
 impl Upstream {
@@ -98,11 +109,10 @@ impl Upstream {
             .map_err(UpstreamError::Connect)?;
         let (sender, driver) = http1::Builder::new()
             .read_buf_exact_size(Some(READ_BYTES))
-            .max_header_size(HEAD_BYTES)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Closed)?;
-        Ok(Box::new(Connection { sender, driver }))
+        Ok(Box::new(Connection { sender, driver, alarm: Box::pin(sleep(self.limits.response)) }))
     }
 
     /// Sends `request` over `connection` and waits for the answer's head. A request that was not sent comes back.
@@ -112,7 +122,7 @@ impl Upstream {
         request: Request<RequestBody>,
         progress: Option<&Progress>,
     ) -> Result<Response<UpstreamBody>, (UpstreamError, Option<Request<RequestBody>>)> {
-        let mut deadline = pin!(sleep_until(Instant::now() + self.limits.response));
+        connection.set_alarm(self.limits.response);
         let mut answer = pin!(connection.sender.try_send_request(request));
         let mut seen = progress.map(Progress::received);
         let mut closed = false;
@@ -126,7 +136,7 @@ impl Upstream {
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut unwoken) {
                 return Poll::Ready(Some(answer));
             }
-            while deadline.as_mut().poll(context).is_ready() {
+            while connection.alarm.as_mut().poll(context).is_ready() {
                 // A device that is still sending has its own limits; the backend's time starts when it is done.
                 let Some(progress) = progress else { return Poll::Ready(None) };
                 let received = progress.received();
@@ -134,7 +144,7 @@ impl Upstream {
                     return Poll::Ready(None);
                 }
                 seen = Some(received);
-                deadline.as_mut().reset(Instant::now() + self.limits.response);
+                connection.set_alarm(self.limits.response);
             }
             Poll::Pending
         })
@@ -144,6 +154,7 @@ impl Upstream {
             Some(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 Err((UpstreamError::SwitchedProtocols, None))
             }
+            Some(Ok(answer)) if !has_one_length(answer.headers()) => Err((UpstreamError::Framing, None)),
             Some(Ok(answer)) => Ok(answer.map(|incoming| self.body(incoming, connection, closed))),
             Some(Err(mut failure)) => {
                 let request = failure.take_message();
@@ -155,6 +166,19 @@ impl Upstream {
     fn body(&self, incoming: Incoming, connection: Box<Connection>, closed: bool) -> UpstreamBody {
         let connection = (!closed).then_some(connection);
         UpstreamBody::new(incoming, connection, Arc::downgrade(&self.pool), self.limits.idle)
+    }
+}
+
+/// Whether `Content-Length` or `Transfer-Encoding: chunked` says how long an answer is, and not both: the length field
+/// would go on to the device although the coding has decided (RFC 9112 §6.3). Another coding is one we cannot take off.
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => {
+            coding.as_bytes().eq_ignore_ascii_case(b"chunked") && !headers.contains_key(CONTENT_LENGTH)
+        }
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -171,6 +195,9 @@ pub(crate) enum UpstreamError {
     /// No connection could be opened.
     #[error(transparent)]
     Connect(ConnectError),
+    /// The answer's length can be read in more than one way.
+    #[error("the length of the backend's answer can be read in more than one way")]
+    Framing,
     /// What came is no HTTP answer.
     #[error("the backend's answer is not HTTP")]
     Invalid(#[source] hyper::Error),
@@ -213,7 +240,7 @@ impl UpstreamError {
             Self::Closed(_) => Reason::BackendClosed,
             Self::Connect(ConnectError::Name | ConnectError::Tls(_)) | Self::Tls(_) => Reason::BackendTls,
             Self::Connect(ConnectError::Unreachable(_)) => Reason::BackendUnreachable,
-            Self::Invalid(_) | Self::SwitchedProtocols => Reason::BackendInvalidResponse,
+            Self::Framing | Self::Invalid(_) | Self::SwitchedProtocols => Reason::BackendInvalidResponse,
             Self::Request(error) => std::error::Error::source(error)
                 .and_then(|cause| cause.downcast_ref::<RequestBodyError>())
                 .map_or(Reason::ClientGone, RequestBodyError::reason),

@@ -42,3 +42,6 @@ pub fn check(arguments: &cli::Check, now: Timestamp, streams: &mut Streams<'_>) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

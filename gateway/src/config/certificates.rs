@@ -42,7 +42,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Certificate>, (Option<usize>, String)> {
 }
 
 /// Whether there is anything like a PEM boundary, even a misspelt one.
-pub(super) fn looks_like_pem(bytes: &[u8]) -> bool {
+pub(crate) fn looks_like_pem(bytes: &[u8]) -> bool {
     bytes.windows(6).any(|window| window == b"-BEGIN" || window == b"--END ")
 }
 
@@ -62,7 +62,7 @@ pub(super) fn broken_armour(bytes: &[u8]) -> Result<(), (Option<usize>, String)>
 }
 
 /// An error and its causes in one line.
-pub(super) struct Causes<'a>(pub(super) &'a dyn std::error::Error);
+pub(crate) struct Causes<'a>(pub(crate) &'a dyn std::error::Error);
 
 impl std::fmt::Display for Causes<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -54,17 +54,11 @@ impl<'d, 't> Files<'d, 't> {
 
     /// Reads a file under its resolved path; a mistake is noted at the place that led there.
     pub(super) fn read_path(&self, what: &str, path: &Path, place: &Place) -> Option<Contents> {
-        let contents = self.read_path_or_empty(what, path, place)?;
-        if contents.bytes.trim_ascii().is_empty() {
-            self.document.error(place, format!("{what} {} is empty", path.display()));
-            return None;
-        }
-        Some(contents)
-    }
-
-    /// The same for a file that may hold nothing.
-    pub(super) fn read_path_or_empty(&self, what: &str, path: &Path, place: &Place) -> Option<Contents> {
         match read(path) {
+            Ok((bytes, _)) if bytes.trim_ascii().is_empty() => {
+                self.document.error(place, format!("{what} {} is empty", path.display()));
+                None
+            }
             Ok((bytes, metadata)) => Some(Contents { path: path.to_owned(), bytes, metadata }),
             Err(error) => {
                 self.document
@@ -182,11 +176,12 @@ pub(super) fn read(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
 
 /// An I/O error without the number that only a programmer wants.
 pub(super) fn plain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        io::ErrorKind::NotADirectory => "part of its path is a file".to_owned(),
-        _ => error.to_string(),
-    }
+    let words = [
+        (io::ErrorKind::NotFound, "there is no such file"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::IsADirectory, "it is a folder"),
+        (io::ErrorKind::NotADirectory, "part of its path is a file"),
+    ];
+    let known = words.into_iter().find(|(kind, _)| *kind == error.kind());
+    known.map_or_else(|| error.to_string(), |(_, words)| words.to_owned())
 }

@@ -285,15 +285,12 @@ fn read_deny(table: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<Denied> {
     let Some(path) = table.optional_string("deny") else {
         return if table.has("deny") { None } else { Some((Arc::new(DenyList::empty()), None)) };
     };
-    // A deny list may well hold nothing: it is the one file that may be empty.
-    let resolved = files.resolve(&path.value);
-    files.watch(&resolved);
-    let contents = files.read_path_or_empty("deny file", &resolved, &path.place)?;
+    let contents = files.read_watched("deny file", &path)?;
     let text = files.text("deny file", &path, &contents)?;
-    match DenyList::parse(&resolved.display().to_string(), text) {
+    match DenyList::parse(&contents.path.display().to_string(), text) {
         Ok(list) => {
             let count = list.len();
-            Some((Arc::new(list), Some((resolved, count))))
+            Some((Arc::new(list), Some((contents.path, count))))
         }
         Err(found) => {
             table.document().extend(found);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -204,6 +204,8 @@ async fn answer(
     let report = move |ending: Ending, bytes: u64| {
         let ended = match ending {
             Ending::Complete => None,
+            // The body of an answer to HEAD is never asked for.
+            Ending::Abandoned if method == Method::HEAD => None,
             Ending::Abandoned => Some(Reason::ClientGone),
             Ending::Failed(reason) => Some(reason),
         };
@@ -293,13 +295,8 @@ impl Session {
             },
             Err(error) => {
                 let afterwards = Afterwards::Close;
-                let mut outcome = Outcome::refused(
-                    error.reason(),
-                    Some(permit.rule),
-                    Some(error.to_string()),
-                    id,
-                    afterwards,
-                );
+                let mut outcome =
+                    Outcome::refused(error.reason(), Some(permit.rule), Some(error.detail()), id, afterwards);
                 outcome.decision = Some(Decision::Permit);
                 outcome.backend = Some(Arc::clone(backend.name()));
                 outcome

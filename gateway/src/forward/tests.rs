@@ -188,6 +188,18 @@ async fn a_folder_serves_the_devices_own_file() {
 }
 
 #[tokio::test]
+async fn says_what_happened_cause_by_cause() {
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = UpstreamError::Connect(crate::backend::ConnectError::Unreachable(
+        TcpStream::connect(unused).await.unwrap_err(),
+    ));
+    assert_eq!(
+        ForwardError::from(error).detail(),
+        "the backend cannot be reached: Connection refused (os error 111)"
+    );
+}
+
+#[tokio::test]
 async fn a_folder_that_is_gone_is_the_backends_fault() {
     let gateway = Gateway::start(BackendTarget::Directory("/nonexistent".into())).await;
     let answer = get(gateway, OWN, "").await;

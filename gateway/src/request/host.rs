@@ -65,6 +65,8 @@ fn is_name(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -101,6 +103,22 @@ mod tests {
             "a,b",
         ] {
             assert_eq!(name(authority), Err(HostError::Invalid), "{authority}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_lower_case_and_has_no_port(authority in "[a-zA-Z0-9.:\\[\\]_@/-]{0,40}") {
+            if let Ok(name) = name(&authority) {
+                prop_assert!(!name.is_empty() && name.bytes().all(|byte| !byte.is_ascii_uppercase()));
+                prop_assert!(name.starts_with('[') || !name.contains(':'));
+                prop_assert_eq!(super::name(&name), Ok(Cow::Borrowed(&*name)));
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(authority in any::<String>()) {
+            let _ = name(&authority);
         }
     }
 }

@@ -25,14 +25,21 @@ pub enum Ending {
 pub struct Observed<F: FnOnce(Ending, u64)> {
     body: Body,
     bytes: u64,
+    /// How many bytes the body has, where it says so. hyper asks no further once it has them.
+    expected: Option<u64>,
     report: Option<F>,
 }
 
 impl<F: FnOnce(Ending, u64)> Observed<F> {
     /// Watches `body`.
     #[must_use]
-    pub const fn new(body: Body, report: F) -> Self {
-        Self { body, bytes: 0, report: Some(report) }
+    pub fn new(body: Body, report: F) -> Self {
+        let expected = body.size_hint().exact();
+        Self { body, bytes: 0, expected, report: Some(report) }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.body.is_end_stream() || self.expected == Some(self.bytes)
     }
 
     fn end(&mut self, ending: Ending) {
@@ -55,7 +62,7 @@ impl<F: FnOnce(Ending, u64) + Unpin> http_body::Body for Observed<F> {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.bytes = self.bytes.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
-                if self.body.is_end_stream() {
+                if self.is_complete() {
                     self.end(Ending::Complete);
                 }
             }
@@ -79,7 +86,7 @@ impl<F: FnOnce(Ending, u64) + Unpin> http_body::Body for Observed<F> {
 
 impl<F: FnOnce(Ending, u64)> Drop for Observed<F> {
     fn drop(&mut self) {
-        let ending = if self.body.is_end_stream() { Ending::Complete } else { Ending::Abandoned };
+        let ending = if self.is_complete() { Ending::Complete } else { Ending::Abandoned };
         self.end(ending);
     }
 }

@@ -40,17 +40,17 @@ pub struct PeerFields {
 }
 
 impl PeerFields {
-    /// The most bytes of names and values together: what Apache accepts in one request's head, at four large fields
-    /// (`LimitRequestFieldSize 8190`).
+    /// The most bytes of names and values together: four fields as large as Apache takes (`LimitRequestFieldSize 8190`).
     pub const MAX_SIZE: usize = 32 * 1024;
 
     /// Writes the fields that `config` wants.
     ///
     /// # Errors
     ///
-    /// They would be larger than [`MAX_SIZE`](Self::MAX_SIZE): nothing is cut short (SEC-09).
+    /// They would be larger than [`MAX_SIZE`](Self::MAX_SIZE), or one cannot be written: nothing is cut short or left out
+    /// (SEC-09).
     pub fn new(config: &HeaderConfig, facts: &PeerFacts<'_>) -> Result<Self, RewriteError> {
-        let mut fields = Fields { headers: HeaderMap::with_capacity(48), size: 0 };
+        let mut fields = Fields { headers: HeaderMap::with_capacity(48), size: 0, unprintable: None };
         forwarded::set(&mut fields, facts.client);
         for preset in &config.presets {
             match preset {
@@ -64,7 +64,10 @@ impl PeerFields {
         if fields.size > Self::MAX_SIZE {
             return Err(RewriteError::TooLarge { size: fields.size, limit: Self::MAX_SIZE });
         }
-        Ok(Self { headers: fields.headers })
+        match fields.unprintable {
+            Some(field) => Err(RewriteError::Unprintable { field }),
+            None => Ok(Self { headers: fields.headers }),
+        }
     }
 
     /// The fields, each with one value (SEC-06).
@@ -78,6 +81,7 @@ impl PeerFields {
 pub(super) struct Fields {
     headers: HeaderMap,
     size: usize,
+    unprintable: Option<HeaderName>,
 }
 
 impl Fields {
@@ -88,10 +92,14 @@ impl Fields {
         }
         self.size = self.size.saturating_add(name.as_str().len()).saturating_add(value.len());
         // Past the limit nothing is sent anyway, so nothing more is stored.
-        if self.size <= PeerFields::MAX_SIZE
-            && let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
-        {
-            self.headers.insert(name, value);
+        if self.size > PeerFields::MAX_SIZE {
+            return;
+        }
+        match HeaderValue::from_bytes(value.as_bytes()) {
+            Ok(value) => {
+                self.headers.insert(name, value);
+            }
+            Err(_) => self.unprintable = Some(name),
         }
     }
 }

@@ -46,6 +46,20 @@ pub fn choose(
             alert: AlertDescription::ProtocolVersion,
         })?;
 
+    if hello.suites.contains(&CipherSuite(FALLBACK))
+        && rules.versions().iter().any(|known| *known > version && !hello.offers_version(*known))
+    {
+        return Err(OfferRefused {
+            reason: Reason::InappropriateFallback,
+            detail: format!(
+                "the client retried with {} as if this listener knew nothing newer; it speaks {}",
+                version.name(),
+                names(rules.versions().iter().map(|version| version.name())),
+            ),
+            alert: AlertDescription::InappropriateFallback,
+        });
+    }
+
     let servable = |suite: &CipherSuite| {
         rules.suites().contains(suite)
             && modern::suite(*suite).is_some_and(|known| {

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
 
 use super::Connection;
 use crate::backend::pool::Pool;
@@ -22,8 +21,7 @@ pub struct UpstreamBody {
     connection: Option<Box<Connection>>,
     pool: Weak<Pool<Box<Connection>>>,
     idle: Duration,
-    alarm: Option<Pin<Box<Sleep>>>,
-    /// Whether something came since `alarm` was set.
+    /// Whether something came since the connection's alarm was set.
     moved: bool,
 }
 
@@ -34,7 +32,7 @@ impl UpstreamBody {
         pool: Weak<Pool<Box<Connection>>>,
         idle: Duration,
     ) -> Self {
-        let mut body = Self { incoming, connection, pool, idle, alarm: None, moved: false };
+        let mut body = Self { incoming, connection, pool, idle, moved: true };
         if body.incoming.is_end_stream() {
             body.finish();
         }
@@ -105,11 +103,10 @@ impl UpstreamBody {
 
     /// Ready when the backend has been waited for too long. Time in which the device took nothing does not count.
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let moved = std::mem::take(&mut self.moved);
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(self.idle)));
-        if moved {
-            alarm.as_mut().reset(Instant::now() + self.idle);
+        let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
+        if std::mem::take(&mut self.moved) {
+            connection.set_alarm(self.idle);
         }
-        alarm.as_mut().poll(context)
+        connection.alarm.as_mut().poll(context)
     }
 }

@@ -45,7 +45,8 @@ pub(super) struct Host {
     pub(super) trust: Vec<Trust>,
     pub(super) ca_names: Vec<String>,
     pub(super) rules: String,
-    pub(super) rule_count: usize,
+    /// What they say, in lines for a person.
+    pub(super) rules_text: Vec<String>,
     pub(super) observe_only: bool,
     pub(super) backend: String,
     pub(super) headers: Vec<&'static str>,
@@ -216,7 +217,7 @@ impl Host {
             trust: host.trust.iter().map(|entry| Trust::of(entry, now)).collect(),
             ca_names: host.ca_names.iter().map(certs::DistinguishedName::to_rfc4514).collect(),
             rules: host.rules.name().to_string(),
-            rule_count: host.rules.len(),
+            rules_text: policies::explain::request_rules(&host.rules),
             observe_only: host.rules.mode() == Mode::Observe,
             backend: backend(&host.backend.target),
             headers: presets.iter().map(|preset| preset.as_str()).collect(),

@@ -69,10 +69,7 @@ fn write_host(out: &mut dyn Write, host: &Host) -> io::Result<()> {
         0 => line(out, 2, "CA names", "none are sent in the handshake")?,
         _ => lines(out, 2, "CA names", &host.ca_names)?,
     }
-    line(out, 2, "rules", &format!("{} ({} rules)", host.rules, host.rule_count))?;
-    if host.observe_only {
-        line(out, 2, "", "they only observe: what they would refuse is let through and recorded")?;
-    }
+    lines(out, 2, "rules", &host.rules_text)?;
     line(out, 2, "backend", &host.backend)?;
     let headers = match (host.headers.is_empty(), host.issuer_fields) {
         (true, _) => "none that identify the phone".to_owned(),

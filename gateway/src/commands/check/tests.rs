@@ -1,0 +1,101 @@
+use certs::testing::Pki;
+
+use super::*;
+use crate::config::tests::{Fixture, SOUND};
+
+fn run(fixture: &Fixture, text: &str, json: bool) -> (Outcome, String, String) {
+    fixture.write("gateway.toml", text);
+    let arguments = cli::Check { config: fixture.path("gateway.toml"), json };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let outcome = check(&arguments, Pki::NOW, &mut Streams { out: &mut out, err: &mut err }).unwrap();
+    let folder = format!("{}/", fixture.path("").display().to_string().trim_end_matches('/'));
+    let text = |bytes| String::from_utf8(bytes).unwrap().replace(&folder, "");
+    (outcome, text(out), text(err))
+}
+
+#[test]
+fn a_sound_configuration_is_pictured_whole() {
+    let fixture = Fixture::new();
+    let (outcome, out, err) = run(&fixture, SOUND, false);
+    assert_eq!((outcome, err.as_str()), (Outcome::Done, ""));
+    let anchor = fixture.pki.root().certificate();
+    for expected in [
+        "Listener 127.0.0.1:8443\n",
+        "  TLS policy      modern\n",
+        "Host prov.example.com\n",
+        "  certificate     server/chain.pem\n",
+        "    key           P-256\n",
+        "  phones          must present a certificate\n",
+        "  trust           root\n",
+        "    subject       CN=Test Client Root\n",
+        &format!("    valid until   {} (", anchor.validity().not_after),
+        &format!("    SHA-256       {}\n", anchor.fingerprint()),
+        "    identity      cisco-small-business\n",
+        "    revocation    checked; where no CRL is usable: deny; where it is out of date: deny\n",
+        "      CRL         CN=Test Client Root\n",
+        "                  number 07, next update ",
+        "revoked: 0, trust/crls/root.crl\n",
+        "    deny list     deny.txt, entries: 1\n",
+        "  rules           ",
+        "1. \"own profile\" allows GET, HEAD for device:",
+        "  backend         http://127.0.0.1:8080\n",
+        "  headers         guide; SSL-Client-I-DN-OU, -L and -S are the phone's\n",
+        "  handshake-timeout         10s\n",
+        "  connections-per-address   off\n",
+        "  handshakes                256\n",
+        "  file            audit.jsonl\n",
+        "gateway.toml: no mistakes\n",
+    ] {
+        assert!(out.contains(expected), "{expected:?} is missing:\n{out}");
+    }
+}
+
+#[test]
+fn it_says_when_no_revocation_is_checked_and_what_is_tolerated() {
+    let fixture = Fixture::new();
+    let text = SOUND
+        .replace("crls = \"trust/crls\"", "allow = [\"sha1\", { expired = \"30d\" }]\nuntil = 2029-12-31");
+    let (_, out, _) = run(&fixture, &text, false);
+    assert!(out.contains("    revocation    no revocation is checked\n"), "{out}");
+    assert!(out.contains("    tolerates     sha1, expired for up to 30 days, until 2029-12-31\n"), "{out}");
+    let (_, out, _) = run(&fixture, SOUND, false);
+    assert!(!out.contains("no revocation is checked") && !out.contains("tolerates"), "{out}");
+}
+
+#[test]
+fn a_crl_that_cannot_be_used_is_named_with_its_reason() {
+    let fixture = Fixture::new();
+    let forged = fixture.pki.root().crl().signed_by(Pki::named("Other").root());
+    fixture.write("trust/crls/root.crl", forged.to_pem());
+    let (outcome, out, err) = run(&fixture, SOUND, false);
+    assert_eq!(outcome, Outcome::Done);
+    assert!(out.contains("NOT USABLE: its signature is not its issuer's\n"), "{out}");
+    assert!(out.ends_with("gateway.toml: no mistakes, 2 warnings\n"), "{out}");
+    assert!(err.starts_with("warning: gateway.toml:17:8: "), "{err}");
+}
+
+#[test]
+fn mistakes_go_to_the_error_stream_with_their_hints_and_nothing_is_pictured() {
+    let fixture = Fixture::new();
+    let (outcome, out, err) = run(&fixture, &SOUND.replace("\"required\"", "\"require\""), false);
+    assert_eq!((outcome, out.as_str()), (Outcome::Refused, ""));
+    assert_eq!(
+        err,
+        "error: gateway.toml:9:15: `host[0].client-auth`: unknown word \"require\"\nhint: did you mean \"required\"?\n"
+    );
+}
+
+#[test]
+fn both_answers_come_as_json_too() {
+    let fixture = Fixture::new();
+    let (_, out, _) = run(&fixture, SOUND, true);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&value["sound"], &value["hosts"][0]["trust"][0]["deny"]["entries"]),
+        (&true.into(), &1.into())
+    );
+    let (outcome, out, _) = run(&fixture, &SOUND.replace("\"required\"", "\"require\""), true);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(outcome, Outcome::Refused);
+    assert_eq!((&value["sound"], &value["errors"][0]["line"]), (&false.into(), &9.into()));
+}
