@@ -422,3 +422,6 @@ impl fmt::Debug for Certificate {
         text.field("serial", &format_args!("{}", self.serial())).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -488,3 +488,6 @@ impl fmt::Debug for RevocationList {
         text.field("unusable", &self.unusable).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,3 +170,105 @@ impl fmt::Debug for DistinguishedName {
         write!(out, "DistinguishedName({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oid;
+    use crate::testing::{CertificateBuilder, Pki};
+
+    fn name(subject: impl Fn(CertificateBuilder) -> CertificateBuilder) -> DistinguishedName {
+        subject(Pki::new().leaf()).issue().certificate.subject().clone()
+    }
+
+    #[test]
+    fn case_spaces_and_string_types_do_not_matter() {
+        // RFC 5280 §7.1, SEC-17
+        let plain =
+            name(|leaf| leaf.attribute(oid::ORGANIZATION, "Acme Phones").attribute(oid::COMMON_NAME, "Zoë"));
+        let same = name(|leaf| {
+            leaf.printable_attribute(oid::ORGANIZATION, "  ACME   phones ")
+                .bmp_attribute(oid::COMMON_NAME, "ZOË")
+        });
+        assert!(plain.equals(&same) && same.equals(&plain));
+        assert_ne!(plain, same, "their DER differs");
+        let latin = name(|leaf| {
+            leaf.attribute(oid::ORGANIZATION, "Acme Phones").raw_attribute(oid::COMMON_NAME, 0x14, b"Zo\xeb")
+        });
+        assert!(plain.equals(&latin));
+    }
+
+    #[test]
+    fn anything_else_matters() {
+        let plain = name(|leaf| leaf.attribute(oid::ORGANIZATION, "Acme").attribute(oid::COMMON_NAME, "x"));
+        for other in [
+            name(|leaf| leaf.attribute(oid::COMMON_NAME, "x").attribute(oid::ORGANIZATION, "Acme")),
+            name(|leaf| leaf.attribute(oid::ORGANIZATION, "Acme")),
+            name(|leaf| leaf.attribute(oid::ORGANIZATION, "Acme").attribute(oid::COMMON_NAME, "y")),
+            name(|leaf| leaf.attribute(oid::ORGANIZATION, "Acme").attribute(oid::SURNAME, "x")),
+            name(|leaf| leaf.attribute(oid::ORGANIZATION, "A cme").attribute(oid::COMMON_NAME, "x")),
+            name(|leaf| leaf.multi_valued(&[(oid::ORGANIZATION, "Acme"), (oid::COMMON_NAME, "x")])),
+            name(|leaf| {
+                leaf.attribute(oid::ORGANIZATION, "Acme").raw_attribute(oid::COMMON_NAME, 0x0c, &[0xff])
+            }),
+            name(|leaf| leaf),
+        ] {
+            assert!(!plain.equals(&other) && !other.equals(&plain), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_order_within_a_multi_valued_name_does_not_matter() {
+        let one = name(|leaf| leaf.multi_valued(&[(oid::ORGANIZATION, "b"), (oid::COMMON_NAME, "a")]));
+        let other = name(|leaf| leaf.multi_valued(&[(oid::COMMON_NAME, "A"), (oid::ORGANIZATION, "B")]));
+        assert!(one.equals(&other));
+        let repeated = name(|leaf| leaf.multi_valued(&[(oid::COMMON_NAME, "a"), (oid::COMMON_NAME, "A")]));
+        assert!(!repeated.equals(&one));
+    }
+
+    #[test]
+    fn attributes_know_their_place() {
+        let name = name(|leaf| {
+            leaf.multi_valued(&[(oid::COMMON_NAME, "a"), (oid::SERIAL_NUMBER, "b")])
+                .attribute(oid::COMMON_NAME, "c")
+        });
+        let common_names: Vec<_> = name.values_of(&oid::COMMON_NAME).collect();
+        assert_eq!(common_names.len(), 2);
+        assert_eq!((common_names[0].rdn(), common_names[0].is_multi_valued()), (0, true));
+        assert_eq!((common_names[1].rdn(), common_names[1].is_multi_valued()), (1, false));
+        assert_eq!(common_names[1].text().unwrap(), "c");
+        assert_eq!(common_names[1].bytes(), b"c");
+        assert_eq!(name.rdns().map(<[Attribute]>::len).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn values_decode_by_their_string_type() {
+        let text = |tag: u8, bytes: &[u8]| {
+            let name = name(|leaf| leaf.raw_attribute(oid::COMMON_NAME, tag, bytes));
+            let attribute = name.attributes().next().unwrap();
+            attribute.text().map(std::borrow::Cow::into_owned)
+        };
+        assert_eq!(text(0x13, b"abc").as_deref(), Ok("abc"));
+        assert_eq!(text(0x0c, "ë".as_bytes()).as_deref(), Ok("ë"));
+        assert_eq!(text(0x1e, &[0x00, 0xeb]).as_deref(), Ok("ë"));
+        assert_eq!(text(0x1c, &[0, 0, 0, 0xeb]).as_deref(), Ok("ë"));
+        assert_eq!(text(0x14, &[0xeb]).as_deref(), Ok("ë"));
+        assert_eq!(
+            text(0x0c, b"a\0b").as_deref(),
+            Ok("a\0b"),
+            "NUL is kept for the caller to refuse (SEC-15)"
+        );
+        for (tag, bytes) in [
+            (0x13, &[0xeb][..]),
+            (0x16, &[0x80]),
+            (0x0c, &[0xff]),
+            (0x1e, &[0x00]),
+            (0x1e, &[0xd8, 0x00]),
+            (0x1c, &[0, 0, 0]),
+            (0x1c, &[0, 0x11, 0, 0]),
+        ] {
+            assert_eq!(text(tag, bytes), Err(ValueError::InvalidEncoding { tag }), "{bytes:?}");
+        }
+        assert_eq!(text(0x04, b"abc"), Err(ValueError::NotText { tag: 0x04 }));
+    }
+}

@@ -192,3 +192,108 @@ fn skip_values(values: &Element<'_>) -> der::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{KeyKind, RequestBuilder, TestKey};
+
+    #[test]
+    fn reads_what_is_asked_for() {
+        let builder = RequestBuilder::new("prov.example.com", KeyKind::P256)
+            .extension(oid::SUBJECT_ALTERNATIVE_NAME, false, b"\x30\x03\x82\x01a")
+            .extension(oid::BASIC_CONSTRAINTS, true, &[0x30, 0x03, 0x01, 0x01, 0xff]);
+        for request in [
+            CertificationRequest::parse(&builder.to_der()),
+            CertificationRequest::parse_pem(builder.to_pem()),
+        ] {
+            let request = request.unwrap();
+            assert_eq!(request.subject().to_string(), "CN=prov.example.com");
+            assert_eq!(request.public_key(), builder.key().public());
+            assert_eq!(request.requested_names().unwrap().dns_names().collect::<Vec<_>>(), ["a"]);
+            let asked: Vec<_> =
+                request.requested_extensions().iter().map(|extension| extension.oid).collect();
+            assert_eq!(asked, [oid::SUBJECT_ALTERNATIVE_NAME, oid::BASIC_CONSTRAINTS]);
+            assert_eq!(request.attributes(), [oid::EXTENSION_REQUEST]);
+        }
+    }
+
+    #[test]
+    fn proof_of_possession_holds_for_every_kind_of_key() {
+        for kind in [
+            KeyKind::P256,
+            KeyKind::P384,
+            KeyKind::P521,
+            KeyKind::Ed25519,
+            KeyKind::Rsa1024,
+            KeyKind::Rsa2048,
+        ] {
+            assert!(
+                CertificationRequest::parse(&RequestBuilder::new("x", kind).to_der()).is_ok(),
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_a_request_that_another_key_signed() {
+        // CA.md B1
+        let other = TestKey::cached(KeyKind::P256, "another key");
+        let der = RequestBuilder::new("x", KeyKind::P256).signed_by(other).to_der();
+        assert_eq!(CertificationRequest::parse(&der).unwrap_err(), ParseError::ProofOfPossession);
+    }
+
+    #[test]
+    fn refuses_a_request_with_one_changed_byte() {
+        // CA.md B1: subject, key, attributes and signature are all covered.
+        let der = RequestBuilder::new("changeable", KeyKind::P256).to_der();
+        assert!(CertificationRequest::parse(&der).is_ok());
+        for index in 0..der.len() {
+            let mut changed = der.clone();
+            changed[index] ^= 1;
+            assert!(CertificationRequest::parse(&changed).is_err(), "byte {index}");
+        }
+    }
+
+    #[test]
+    fn refuses_trailing_data_other_versions_and_two_blocks() {
+        // CA.md B2, R12
+        let builder = RequestBuilder::new("x", KeyKind::P256);
+        let mut trailing = builder.to_der();
+        trailing.push(0);
+        let problem = crate::DerError { offset: trailing.len() - 1, problem: crate::DerProblem::Trailing };
+        let expected = ParseError::Der { what: "certification request", source: problem };
+        assert_eq!(CertificationRequest::parse(&trailing).unwrap_err(), expected);
+        let version = builder.clone().version(1).to_der();
+        let expected = ParseError::UnsupportedVersion { what: "certification request", version: 1 };
+        assert_eq!(CertificationRequest::parse(&version).unwrap_err(), expected);
+        let twice = builder.to_pem().repeat(2);
+        let expected = ParseError::WrongBlockCount { label: "CERTIFICATE REQUEST", found: 2 };
+        assert_eq!(CertificationRequest::parse_pem(twice).unwrap_err(), expected);
+        let label = pem::encode("CERTIFICATE", &builder.to_der());
+        let found = "CERTIFICATE".to_owned();
+        let expected = ParseError::WrongLabel { line: 1, expected: "CERTIFICATE REQUEST", found };
+        assert_eq!(CertificationRequest::parse_pem(label).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn refuses_ber() {
+        // CA.md B2: the outer length in one byte more than it needs.
+        let der = RequestBuilder::new("x", KeyKind::P256).to_der();
+        assert_eq!(der[1], 0x81);
+        let ber = [&[0x30, 0x82, 0x00, der[2]], &der[3..]].concat();
+        let problem = crate::DerError { offset: 0, problem: crate::DerProblem::Length };
+        let expected = ParseError::Der { what: "certification request", source: problem };
+        assert_eq!(CertificationRequest::parse(&ber).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn refuses_an_extension_that_is_asked_for_twice() {
+        let extension =
+            |builder: RequestBuilder| builder.extension(oid::KEY_USAGE, false, &[0x03, 0x02, 0x07, 0x80]);
+        let once = extension(RequestBuilder::new("x", KeyKind::P256));
+        assert!(CertificationRequest::parse(&once.to_der()).is_ok());
+        let refused = CertificationRequest::parse(&extension(once).to_der()).unwrap_err();
+        assert_eq!(refused, ParseError::DuplicateExtension { oid: oid::KEY_USAGE });
+    }
+}
