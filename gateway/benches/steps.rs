@@ -42,7 +42,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, figure) in [
         ("`Inbound::new`, the request made from text included", inbound),
         ("`authorize`, own-profile rules, a permitted profile", permitted.saturating_sub(inbound)),
-        ("`rewrite`, `guide` fields, nine request fields", outbound.saturating_sub(permitted)),
+        (
+            "`rewrite` and the head for the backend, `guide` fields, nine request fields",
+            outbound.saturating_sub(permitted),
+        ),
         ("`PeerFields::new`, once per connection", counted("fields")?),
         ("verify and admit a chain of three (P-256)", counted("judge")?),
         ("recheck it", counted("recheck")?),
@@ -114,6 +117,7 @@ fn perform(step: &str, calls: u64) -> Result<(), Box<dyn std::error::Error>> {
     let fields = Arc::new(PeerFields::new(&config, &facts)?);
     let limits = BodyLimits::default();
     let id = HeaderValue::from_static("06b03ae38258b291-1");
+    let backend = HeaderValue::from_static("127.0.0.1:8080");
     let inbound = || Inbound::new(request(), &limits, |_| true);
     for _ in 0..calls {
         match step {
@@ -125,7 +129,8 @@ fn perform(step: &str, calls: u64) -> Result<(), Box<dyn std::error::Error>> {
             "rewrite" => {
                 let permitted = authorize(inbound()?, peer.principal(), &rules);
                 let permitted = permitted.map_err(|denial| denial.reason.as_str())?;
-                drop(black_box(rewrite(permitted, &fields, id.clone())?));
+                let outbound = rewrite(permitted, &fields, id.clone())?;
+                drop(black_box(outbound.request(&backend)));
             }
             "fields" => drop(black_box(PeerFields::new(&config, &facts)?)),
             "judge" => {
