@@ -48,6 +48,8 @@ pub mod forward;
 pub mod handshake;
 pub mod peer;
 pub mod printer;
+#[cfg(feature = "quickstart")]
+pub mod quickstart;
 pub mod reload;
 pub mod request;
 pub mod respond;
@@ -66,7 +68,7 @@ pub fn run_cli(cli: Cli) -> ExitCode {
         Command::Run(arguments) => run::command(&arguments, &mut streams),
         Command::Explain(arguments) => commands::explain::explain(&arguments, clock::now(), &mut streams),
         #[cfg(feature = "quickstart")]
-        Command::Quickstart(_) => Ok(Outcome::Refused),
+        Command::Quickstart(arguments) => quickstart::quickstart(&arguments, &mut streams),
         Command::Check(arguments) => commands::check::check(&arguments, clock::now(), &mut streams),
     };
     match outcome {

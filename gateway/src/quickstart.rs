@@ -1,0 +1,182 @@
+//! `quickstart`: a demonstration that needs nothing but this program.
+//!
+//! It makes both authorities of the phones' guide, a server certificate for `localhost`, phones with certificates, a folder with a
+//! profile for each, and a configuration; then it serves. A second host, `reflect.localhost`, forwards to a small backend that
+//! answers as the guide's `reflect.pl` does, so that one sees what a backend is told. `--check` plays the phones instead.
+//!
+//! This module alone uses the authority's library; the gateway proper meets it in files only.
+
+mod check;
+mod device;
+mod folder;
+mod profile;
+mod reflect;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use policies::Diagnostic;
+
+use self::folder::{Demonstration, GENERIC, PHONES};
+use crate::{
+    cli,
+    commands::{Outcome, Streams},
+    config::Config,
+    run::{self, RunError},
+    telemetry,
+};
+
+/// Why the demonstration cannot be set up or run.
+#[derive(Debug, thiserror::Error)]
+pub enum QuickstartError {
+    /// The authority refuses or cannot work.
+    #[error("the demonstration's authorities cannot be made or used")]
+    Authority(#[from] ca::IssueError),
+    /// The configuration that was made, or changed by hand since, has mistakes.
+    #[error("the demonstration's configuration has mistakes")]
+    Config(Vec<Diagnostic>),
+    /// A file cannot be read or written.
+    #[error("{} cannot be used", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A key of the demonstration is not what it should be.
+    #[error("the demonstration's key or certificate in {} cannot be used", .0.display())]
+    Key(PathBuf),
+    /// The gateway does not start.
+    #[error("the gateway does not start")]
+    Run(#[from] RunError),
+    /// The system gave no runtime or socket.
+    #[error("the system refused what the demonstration needs")]
+    System(#[source] io::Error),
+    /// TLS on the phones' side cannot be set up.
+    #[error("the phones cannot be played")]
+    Tls(#[from] rustls::Error),
+}
+
+impl QuickstartError {
+    pub(self) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+
+    const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Authority(_) | Self::Key(_) => Some("remove the folder to begin anew"),
+            Self::Config(_) => {
+                Some("mend or remove gateway.toml in the folder; it is made anew when it is missing")
+            }
+            Self::Run(RunError::Server(_)) => Some("--listen takes another address and port"),
+            Self::File { .. } | Self::Run(_) | Self::System(_) | Self::Tls(_) => None,
+        }
+    }
+}
+
+/// Sets the demonstration up and serves it, or plays the phones and says whether every answer was as it should be.
+///
+/// # Errors
+/// When a stream is closed.
+pub fn quickstart(arguments: &cli::Quickstart, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => return fail(&QuickstartError::System(source), streams),
+    };
+    let made = Demonstration::prepare(&arguments.dir, arguments.listen);
+    let done = match made {
+        Ok(demonstration) if arguments.check => runtime.block_on(check::check(&demonstration, streams.out)),
+        Ok(demonstration) => runtime.block_on(serve(&demonstration, streams)),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(outcome) => Ok(outcome),
+        Err(error) => fail(&error, streams),
+    }
+}
+
+fn fail(error: &QuickstartError, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    let found = match error {
+        QuickstartError::Config(found) | QuickstartError::Run(RunError::Config(found)) => found.as_slice(),
+        QuickstartError::Authority(_)
+        | QuickstartError::File { .. }
+        | QuickstartError::Key(_)
+        | QuickstartError::Run(_)
+        | QuickstartError::System(_)
+        | QuickstartError::Tls(_) => &[],
+    };
+    crate::printer::diagnostics(streams.err, found)?;
+    crate::printer::error(streams.err, error, error.hint())?;
+    Ok(Outcome::Refused)
+}
+
+async fn serve(demonstration: &Demonstration, streams: &mut Streams<'_>) -> Result<Outcome, QuickstartError> {
+    telemetry::start();
+    let config = Config::load(&demonstration.config, crate::clock::now()).map_err(QuickstartError::Config)?;
+    let port = config.listeners.first().map_or(0, |listener| listener.address.port());
+    introduce(demonstration, port, streams).map_err(QuickstartError::System)?;
+    let reflecting = reflect::on_socket(&demonstration.socket())?;
+    let served = run::run(&demonstration.config).await;
+    reflecting.abort();
+    served?;
+    Ok(Outcome::Done)
+}
+
+/// Says what there is, and what to try.
+fn introduce(demonstration: &Demonstration, port: u16, streams: &mut Streams<'_>) -> io::Result<()> {
+    let out = &mut *streams.out;
+    let [first, second] = PHONES;
+    writeln!(out, "The demonstration lies in {}:", demonstration.folder.display())?;
+    writeln!(out, "  gateway.toml     what the gateway does; change it and send SIGHUP")?;
+    writeln!(
+        out,
+        "  ca/              both authorities: provision-ca --store {} list",
+        demonstration.store().display()
+    )?;
+    writeln!(out, "  profiles/        what phones fetch")?;
+    writeln!(out, "  deny.txt         add \"mac {}\" to shut that phone out within two seconds", first.mac)?;
+    writeln!(out, "  audit.jsonl      one line for each refused connection and each request")?;
+    writeln!(out)?;
+    writeln!(out, "Try, in another terminal:")?;
+    let own = |mac: &str| format!("https://localhost:{port}/{mac}.cfg");
+    let tries: [(&str, Option<&str>, String); 6] = [
+        ("200: a phone fetches its own profile", Some(first.mac), own(first.mac)),
+        ("403: it asks for another phone's", Some(first.mac), own(second.mac)),
+        (
+            "200: what its backend is told of it",
+            Some(first.mac),
+            format!("https://reflect.localhost:{port}/reflect.pl"),
+        ),
+        (
+            "200: a unit with the shared certificate starts up",
+            Some(GENERIC),
+            format!("https://localhost:{port}/init/start.cfg"),
+        ),
+        ("403: and gets no phone's profile", Some(GENERIC), own(first.mac)),
+        ("TLS alert: no certificate, no connection", None, own(first.mac)),
+    ];
+    for (what, who, url) in tries {
+        writeln!(out)?;
+        writeln!(out, "  # {what}")?;
+        write!(out, "  curl --cacert {}", demonstration.server_root().display())?;
+        if let Some(name) = who {
+            let folder = demonstration.device(name);
+            write!(
+                out,
+                " --cert {} --key {}",
+                folder.join("chain.pem").display(),
+                folder.join("key.pem").display()
+            )?;
+        }
+        writeln!(out, " {url}")?;
+    }
+    writeln!(out)?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests;
