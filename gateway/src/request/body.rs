@@ -1,5 +1,6 @@
 //! A request's body on its way to the backend: counted, bounded, and never waited for without end.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -65,11 +66,21 @@ impl RequestBodyError {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
+            Self::Device(error) if is_broken_framing(error) => Reason::BadRequest,
             Self::Device(_) => Reason::ClientGone,
             Self::TooLarge { .. } => Reason::BodyTooLarge,
             Self::TooSlow { .. } => Reason::BodyTooSlow,
         }
     }
+}
+
+/// Whether the device sent chunks that are none, rather than stopped sending: hyper says so by the kind of an I/O error,
+/// and so does the TLS library for its own troubles.
+fn is_broken_framing(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>()).is_some_and(|cause| {
+        matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+            && !cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    })
 }
 
 /// A request's body within its limits. Trailer fields are dropped (RFC 9110 §6.5.1), so none can carry an identity (SEC-03).
