@@ -27,8 +27,11 @@ use crate::{
 pub struct Client {
     address: SocketAddr,
     root: Vec<u8>,
+    /// What stands in `Host`.
     host: String,
-    server_name: Option<String>,
+    /// What the server's certificate must name; sent as server name unless that is left out.
+    name: String,
+    sends_name: bool,
     versions: &'static [&'static SupportedProtocolVersion],
     credentials: Option<Credentials>,
     resumption: bool,
@@ -94,7 +97,8 @@ impl Client {
             address,
             root: root.certificate().to_vec(),
             host: host.to_owned(),
-            server_name: Some(host.to_owned()),
+            name: host.to_owned(),
+            sends_name: true,
             versions: rustls::ALL_VERSIONS,
             credentials: None,
             resumption: true,
@@ -124,14 +128,14 @@ impl Client {
     /// Has it send no server name.
     #[must_use]
     pub fn without_server_name(self) -> Self {
-        Self { server_name: None, config: Arc::default(), ..self }
+        Self { sends_name: false, config: Arc::default(), ..self }
     }
 
     /// Has it send another server name than the host it asks for. Sessions are kept per server name, so a session is
     /// offered to the other name only by [`Client::at`] with the same name.
     #[must_use]
     pub fn naming(self, server_name: &str) -> Self {
-        Self { server_name: Some(server_name.to_owned()), ..self }
+        Self { name: server_name.to_owned(), ..self }
     }
 
     /// Has it write another host into its requests.
@@ -195,8 +199,7 @@ impl Client {
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(DEADLINE))?;
         tcp.set_write_timeout(Some(DEADLINE))?;
-        let name = self.server_name.as_ref().unwrap_or(&self.host).clone();
-        let name = ServerName::try_from(name).map_err(io::Error::other)?;
+        let name = ServerName::try_from(self.name.clone()).map_err(io::Error::other)?;
         let mut session = ClientConnection::new(self.config(), name).map_err(io::Error::other)?;
         if let Some(change) = &self.hello {
             let mut hello = Vec::new();
@@ -226,7 +229,7 @@ impl Client {
                 Some(credentials) => builder.with_client_cert_resolver(Arc::new(Presents::new(credentials))),
                 None => builder.with_no_client_auth(),
             };
-            config.enable_sni = self.server_name.is_some();
+            config.enable_sni = self.sends_name;
             if !self.resumption {
                 config.resumption = Resumption::disabled();
             }

@@ -94,17 +94,26 @@ pub fn read_response(stream: &mut impl Read, method: &str) -> io::Result<Option<
         let body = if method == "HEAD" || status == 204 || status == 304 {
             Vec::new()
         } else {
-            read_body(stream, &head.fields, true)?
+            read_body(stream, &head.fields, true)?.bytes
         };
         return Ok(Some(Response { status, fields: head.fields, body }));
     }
+}
+
+/// A message's body.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    /// Without chunk framing.
+    pub bytes: Vec<u8>,
+    /// The lines after the last chunk.
+    pub trailers: Vec<String>,
 }
 
 /// Reads a body as the fields frame it; `to_end` says what holds without framing: until the stream ends, or nothing.
 ///
 /// # Errors
 /// The stream's, or broken framing.
-pub fn read_body(stream: &mut impl Read, fields: &[(String, String)], to_end: bool) -> io::Result<Vec<u8>> {
+pub fn read_body(stream: &mut impl Read, fields: &[(String, String)], to_end: bool) -> io::Result<Body> {
     if field(fields, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         return read_chunks(stream);
     }
@@ -118,18 +127,24 @@ pub fn read_body(stream: &mut impl Read, fields: &[(String, String)], to_end: bo
     } else if to_end {
         stream.read_to_end(&mut body)?;
     }
-    Ok(body)
+    Ok(Body { bytes: body, trailers: Vec::new() })
 }
 
-fn read_chunks(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+fn read_chunks(stream: &mut impl Read) -> io::Result<Body> {
     let mut body = Vec::new();
     loop {
         let size = read_line(stream)?;
         let size = size.split(';').next().unwrap_or_default().trim();
         let size = u64::from_str_radix(size, 16).map_err(io::Error::other)?;
         if size == 0 {
-            while !read_line(stream)?.is_empty() {}
-            return Ok(body);
+            let mut trailers = Vec::new();
+            loop {
+                let line = read_line(stream)?;
+                if line.is_empty() {
+                    return Ok(Body { bytes: body, trailers });
+                }
+                trailers.push(line);
+            }
         }
         let read = stream.take(size).read_to_end(&mut body)?;
         if u64::try_from(read).unwrap() != size || !read_line(stream)?.is_empty() {

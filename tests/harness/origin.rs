@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     expect::eventually,
-    http::{self, Head},
+    http::{self, Body, Head},
 };
 
 /// A listening backend.
@@ -25,8 +25,8 @@ pub struct Origin {
 pub struct Received {
     /// The request line and fields.
     pub head: Head,
-    /// The body, without chunk framing.
-    pub body: Vec<u8>,
+    /// The body and its trailers.
+    pub body: Body,
     /// Which connection it came on, from 0.
     pub connection: usize,
 }
@@ -43,6 +43,11 @@ impl Received {
     /// How often a name is there, in any case.
     pub fn count(&self, name: &str) -> usize {
         self.head.fields.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name)).count()
+    }
+
+    /// The request's target.
+    pub fn target(&self) -> &str {
+        self.head.first_line.split(' ').nth(1).unwrap_or_default()
     }
 
     /// Every field name whose letters and digits, with all else folded to `_`, begin so.
