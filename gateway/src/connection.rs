@@ -236,7 +236,7 @@ fn hello_facts(hello: &ClientHello) -> HelloFacts {
 }
 
 fn certificate_facts(refusal: &Refusal) -> Option<CertificateFacts> {
-    refusal.presented.as_ref().map(|presented| chain_facts(presented.certificates())).flatten()
+    refusal.presented.as_ref().and_then(|presented| chain_facts(presented.certificates()))
 }
 
 fn chain_facts(presented: &[certs::Certificate]) -> Option<CertificateFacts> {

@@ -135,6 +135,7 @@ impl Secured {
     ///
     /// # Errors
     /// The refusal, with the stream to close.
+    #[expect(clippy::result_large_err, reason = "the stream goes on either way and is not worth a box")]
     pub fn identify(self, judge: &Judge) -> Result<(Stream, TlsFacts, Peer), (Stream, TlsFacts, Refusal)> {
         let Self { stream, facts, verdict } = self;
         let now = clock::now();
@@ -142,7 +143,7 @@ impl Secured {
             Some(peer) => judge.recheck(&peer, now).map(|()| peer),
             None => match stream.get_ref().1.peer_certificates() {
                 Some(chain) => judge.judge_der(chain.iter().map(AsRef::as_ref), now),
-                None => Ok(Peer::anonymous()),
+                None => judge.judge_nothing(),
             },
         };
         match judged {
@@ -197,6 +198,10 @@ fn refused(error: &io::Error, verdict: Option<Result<Peer, Refusal>>) -> Handsha
     HandshakeRefused { reason, detail: cause.to_string(), alert, presented, stream: None }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "rustls may add errors; what is not named has no reason of its own"
+)]
 fn classify(error: &TlsError) -> (Reason, Option<String>) {
     match error {
         TlsError::AlertReceived(alert) => {
@@ -248,6 +253,9 @@ pub(crate) fn sent(alert: AlertDescription) -> String {
 
 /// The alert's name as RFC 8446 §6 writes it.
 fn alert_name(alert: AlertDescription) -> String {
+    if alert == AlertDescription::UnrecognisedName {
+        return "unrecognized_name".to_owned();
+    }
     let mut name = String::new();
     let debug = format!("{alert:?}");
     // rustls writes `UnknownCA` and `BadRecordMac`; the RFC `unknown_ca` and `bad_record_mac`.

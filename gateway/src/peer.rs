@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use certs::{Certificate, ChainError, ChainVerifier, PresentedChain, Timestamp, VerifiedChain};
+use certs::{ChainError, ChainVerifier, PresentedChain, Timestamp, VerifiedChain};
 use policies::{Admission, Principal, Reason};
+
+use crate::config::ClientAuth;
 
 /// Who is at the other end of a connection, and the proof of it.
 #[derive(Debug, Clone)]
@@ -15,7 +17,7 @@ pub struct Peer {
 
 impl Peer {
     /// A client that presented no certificate on a host where that is optional.
-    pub fn anonymous() -> Self {
+    fn anonymous() -> Self {
         Self { chain: None, principal: Principal::Anonymous }
     }
 
@@ -46,12 +48,34 @@ pub struct Refusal {
 pub struct Judge {
     verifier: Arc<ChainVerifier>,
     admission: Arc<Admission>,
+    client_auth: ClientAuth,
 }
 
 impl Judge {
     /// Puts a host's verifier and its admission rules together.
-    pub fn new(verifier: Arc<ChainVerifier>, admission: Arc<Admission>) -> Self {
-        Self { verifier, admission }
+    pub fn new(verifier: Arc<ChainVerifier>, admission: Arc<Admission>, client_auth: ClientAuth) -> Self {
+        Self { verifier, admission, client_auth }
+    }
+
+    /// Whether a client may come without a certificate.
+    pub fn client_auth(&self) -> ClientAuth {
+        self.client_auth
+    }
+
+    /// Judges a client that presented no certificate.
+    ///
+    /// # Errors
+    /// The host requires one. The TLS engine refuses such a client itself; this holds whatever an engine, or a
+    /// session from before a change, lets through.
+    pub fn judge_nothing(&self) -> Result<Peer, Refusal> {
+        match self.client_auth {
+            ClientAuth::Optional => Ok(Peer::anonymous()),
+            ClientAuth::Required => Err(Refusal {
+                reason: Reason::NoCertificate,
+                detail: "the client presented no certificate".to_owned(),
+                presented: None,
+            }),
+        }
     }
 
     /// Parses, verifies and admits what a client presented, leaf first.
@@ -94,9 +118,4 @@ impl Judge {
 
 fn refused(error: &ChainError, presented: Option<&PresentedChain>) -> Refusal {
     Refusal { reason: Reason::from(error), detail: error.to_string(), presented: presented.cloned() }
-}
-
-/// The certificate a record names: the leaf of a presented chain.
-pub(crate) fn leaf(presented: Option<&PresentedChain>) -> Option<&Certificate> {
-    presented.map(PresentedChain::leaf)
 }

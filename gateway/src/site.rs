@@ -11,7 +11,7 @@ use policies::TlsRules;
 use tokio::sync::Semaphore;
 
 use crate::backend::{Backend, BackendConfig, BackendTarget};
-use crate::config::{ClientAuth, Config, HostConfig, HostNames, Limits, ListenerConfig};
+use crate::config::{Config, HostConfig, HostNames, Limits, ListenerConfig};
 use crate::peer::Judge;
 use crate::tls::client_verifier::ClientVerifier;
 use crate::tls::credentials::Credentials;
@@ -194,10 +194,13 @@ impl VirtualHost {
         let credentials = Arc::new(Credentials::new(
             config.credentials.iter().map(|pair| (pair.chain.as_slice(), &*pair.key)),
         )?);
-        let judge = Arc::new(Judge::new(Arc::clone(&config.verifier), Arc::clone(&config.admission)));
+        let judge = Arc::new(Judge::new(
+            Arc::clone(&config.verifier),
+            Arc::clone(&config.admission),
+            config.client_auth,
+        ));
         let verifier = Arc::new(ClientVerifier::new(
             Arc::clone(&judge),
-            config.client_auth == ClientAuth::Required,
             config.ca_names.iter().map(|name| rustls::DistinguishedName::from(name.der().to_vec())).collect(),
             modern::provider(rules).signature_verification_algorithms,
         ));

@@ -18,17 +18,17 @@ use tokio::time::Instant;
 
 /// The limits that apply between and around requests.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub(super) struct Patience {
     /// How long a connection may wait for its next request.
-    pub idle: Duration,
+    pub(super) idle: Duration,
     /// How long a request's head may take from its first byte.
-    pub header: Duration,
+    pub(super) header: Duration,
 }
 
 /// What the connection is doing, and since when. Shared by the stream, the service and the timer of one
 /// connection; nothing else sees it.
 #[derive(Debug)]
-pub struct Activity {
+pub(super) struct Activity {
     began: Instant,
     phase: AtomicU8,
     /// Milliseconds after `began` when the phase was entered.
@@ -44,7 +44,7 @@ const BUSY: u8 = 2;
 
 /// What the timer finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub(super) enum Look {
     /// Nothing is overdue; look again then.
     Again(Instant),
     /// The connection idled to its end: no fault of anybody.
@@ -56,7 +56,7 @@ pub enum Look {
 impl Activity {
     /// A connection that waits for its first request from `began` on, no longer than for a request's head:
     /// whoever just finished a handshake has something to ask.
-    pub fn new(began: Instant, patience: Patience) -> Self {
+    pub(super) fn new(began: Instant, patience: Patience) -> Self {
         Self {
             began,
             phase: AtomicU8::new(HEAD),
@@ -67,17 +67,17 @@ impl Activity {
     }
 
     /// A request's head is whole: from here the request's own limits hold.
-    pub fn request_began(&self) {
+    pub(super) fn request_began(&self) {
         self.phase.store(BUSY, Ordering::Relaxed);
     }
 
     /// The answer is out: the connection waits again.
-    pub fn request_ended(&self) {
+    pub(super) fn request_ended(&self) {
         self.enter(IDLE);
     }
 
     /// Whether anything is overdue at `now`.
-    pub fn look(&self, now: Instant) -> Look {
+    pub(super) fn look(&self, now: Instant) -> Look {
         let stalled = self.stalled.load(Ordering::Relaxed);
         if stalled > 0 {
             let end = self.began + Duration::from_millis(stalled) + self.patience.idle;
@@ -123,19 +123,19 @@ impl Activity {
 
 /// A stream that notes what passes through it.
 #[derive(Debug)]
-pub struct Watched<S> {
+pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
 }
 
 impl<S> Watched<S> {
     /// Watches a stream.
-    pub fn new(stream: S, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 
     /// The stream itself again.
-    pub fn into_inner(self) -> S {
+    pub(super) fn into_inner(self) -> S {
         self.stream
     }
 }

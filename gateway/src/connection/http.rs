@@ -3,9 +3,8 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
@@ -25,7 +24,6 @@ use super::{Established, add_peer};
 use crate::audit::{AuditRecord, ConnectionFacts, ConnectionFragment, Decision, Event, RequestId};
 use crate::authorize::authorize;
 use crate::clock;
-use crate::config::ClientAuth;
 use crate::forward::forward;
 use crate::handshake::{self, Stream, TlsFacts};
 use crate::peer::{Peer, Refusal};
@@ -43,7 +41,13 @@ struct Judged {
     peer: Peer,
     fields: Arc<PeerFields>,
     fragment: ConnectionFragment,
+    /// When the dates and revocation lists were last looked at, in seconds since 1970.
+    checked: AtomicI64,
 }
+
+/// How long a kept connection goes without a new look at its dates and revocation lists, in seconds. A reload is
+/// noticed at once; this is for a certificate, or a list, that expires while nothing else changes.
+const RECHECK_AFTER: i64 = 60;
 
 /// One connection with an established client.
 struct Session {
@@ -160,6 +164,7 @@ fn judged(
     facts: &ConnectionFacts,
     tls: &TlsFacts,
 ) -> Result<Judged, (Reason, String)> {
+    let now = clock::now();
     let fields = PeerFields::new(
         &host.config().headers,
         &PeerFacts {
@@ -170,12 +175,12 @@ fn judged(
             resumed: tls.resumed,
             server_name: tls.server_name.as_deref(),
             client: facts.peer.ip(),
-            now: clock::now(),
+            now,
         },
     )
     .map_err(|error| (error.reason(), error.to_string()))?;
     let fields = Arc::new(fields);
-    Ok(Judged { site, host, peer, fields, fragment: facts.fragment() })
+    Ok(Judged { site, host, peer, fields, fragment: facts.fragment(), checked: AtomicI64::new(now.unix()) })
 }
 
 /// What one request came to, for its record and its answer.
@@ -315,6 +320,12 @@ impl Session {
     fn judged(&self) -> Result<Arc<Judged>, (Reason, String, ConnectionFragment)> {
         let mut current = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
         if self.gateway.is_in_force(&current.site) {
+            let now = clock::now();
+            if now.unix().saturating_sub(current.checked.load(Ordering::Relaxed)) >= RECHECK_AFTER {
+                let again = current.host.judge().recheck(&current.peer, now);
+                again.map_err(|refusal| (refusal.reason, refusal.detail, current.fragment.clone()))?;
+                current.checked.store(now.unix(), Ordering::Relaxed);
+            }
             return Ok(Arc::clone(&current));
         }
         let site = self.gateway.site_now();
@@ -350,16 +361,11 @@ impl Session {
             let detail = format!("the TLS policy no longer has {}", self.tls.suite.name());
             return Err((Reason::NoSharedSuite, detail));
         }
-        let peer = match before.peer.chain() {
-            Some(chain) => host
-                .judge()
-                .judge(chain.presented(), clock::now())
-                .map_err(|Refusal { reason, detail, .. }| (reason, detail))?,
-            None if host.config().client_auth == ClientAuth::Required => {
-                return Err((Reason::NoCertificate, "a client certificate is now required".to_owned()));
-            }
-            None => Peer::anonymous(),
+        let judged = match before.peer.chain() {
+            Some(chain) => host.judge().judge(chain.presented(), clock::now()),
+            None => host.judge().judge_nothing(),
         };
+        let peer = judged.map_err(|Refusal { reason, detail, .. }| (reason, detail))?;
         Ok((Arc::clone(host), peer))
     }
 

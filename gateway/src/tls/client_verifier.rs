@@ -19,6 +19,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::tickets;
 use crate::clock;
+use crate::config::ClientAuth;
 use crate::peer::{Judge, Peer, Refusal};
 
 tokio::task_local! {
@@ -40,27 +41,24 @@ pub(super) async fn with_verdict<F: Future>(handshake: F) -> (F::Output, Option<
 #[derive(Debug)]
 pub struct ClientVerifier {
     judge: Arc<Judge>,
-    mandatory: bool,
     ca_names: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ClientVerifier {
-    /// `ca_names` are the DER names for the CertificateRequest (SEC-53); `mandatory` refuses a client without
-    /// a certificate in the handshake.
+    /// `ca_names` are the DER names for the CertificateRequest (SEC-53).
     pub fn new(
         judge: Arc<Judge>,
-        mandatory: bool,
         ca_names: Vec<DistinguishedName>,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Self {
-        Self { judge, mandatory, ca_names, algorithms }
+        Self { judge, ca_names, algorithms }
     }
 }
 
 impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
-        self.mandatory
+        self.judge.client_auth() == ClientAuth::Required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
