@@ -17,6 +17,7 @@ use std::sync::Arc;
 use certs::oid;
 use certs::testing::{KeyKind, Pki};
 use gateway::authorize::authorize;
+use gateway::config::ClientAuth;
 use gateway::peer::Judge;
 use gateway::request::{BodyLimits, Inbound};
 use gateway::rewrite::{HeaderConfig, IssuerFields, PeerFacts, PeerFields, Preset, rewrite};
@@ -95,7 +96,7 @@ fn perform(step: &str, calls: u64) -> Result<(), Box<dyn std::error::Error>> {
         ouis: Vec::new(),
         deny: Arc::new(DenyList::empty()),
     }]);
-    let judge = Judge::new(Arc::new(pki.verifier()), Arc::new(admission));
+    let judge = Judge::new(Arc::new(pki.verifier()), Arc::new(admission), ClientAuth::Required);
     let peer = judge.judge(&presented, Pki::NOW).map_err(|refusal| refusal.detail)?;
     let rules = RequestRules::shipped("own-profile").ok_or("no such rules")?;
     let Principal::Device(_) = peer.principal() else { return Err("not a device".into()) };

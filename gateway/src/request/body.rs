@@ -77,10 +77,12 @@ impl RequestBodyError {
 /// Whether the device sent chunks that are none, rather than stopped sending: hyper says so by the kind of an I/O error,
 /// and so does the TLS library for its own troubles.
 fn is_broken_framing(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>()).is_some_and(|cause| {
-        matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
-            && !cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
-    })
+    std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>()).is_some_and(
+        |cause| {
+            matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+                && !cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+        },
+    )
 }
 
 /// A request's body within its limits. Trailer fields are dropped (RFC 9110 §6.5.1), so none can carry an identity (SEC-03).
