@@ -3,27 +3,32 @@
 //! A list that is DER but that the product cannot rely on is loaded all the same and says why it is not usable, so
 //! that it can be named to the operator. A million entries cost four to eight bytes each beside the DER.
 
+mod entry;
 mod index;
+mod number;
 mod scope;
 
 use std::fmt;
 use std::ops::Range;
 
+use entry::Entry;
+pub use entry::{RevocationReason, Revoked};
 use index::SerialIndex;
+pub use number::CrlNumber;
 pub(crate) use scope::Scope;
 
-use crate::certificate::Envelope;
 use crate::der::{self, Element, Reader, tag};
+use crate::envelope::Envelope;
 use crate::error::ParseError;
 use crate::extension::{AuthorityKeyIdentifier, Extension};
 use crate::fingerprint::Fingerprint;
+use crate::key::PublicKey;
 use crate::name::DistinguishedName;
 use crate::oid::{self, Oid};
 use crate::pem;
 use crate::serial::Serial;
 use crate::signature::{SignatureAlgorithm, SignatureError};
 use crate::validity::Timestamp;
-use crate::{extension, key::PublicKey};
 
 /// A certificate revocation list over its DER.
 pub struct RevocationList {
@@ -40,84 +45,6 @@ pub struct RevocationList {
     entries: SerialIndex,
     unusable: Option<Unusable>,
     fingerprint: Fingerprint,
-}
-
-/// The number that grows with every list of an issuer (RFC 5280 §5.2.3). Displays in hexadecimal.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CrlNumber([u8; 20]);
-
-/// One revoked certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revoked {
-    /// Since when.
-    pub date: Timestamp,
-    /// Why, when the list says.
-    pub reason: Option<RevocationReason>,
-}
-
-/// Why a certificate was revoked (RFC 5280 §5.3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RevocationReason {
-    /// A key of an attribute authority was lost.
-    AaCompromise,
-    /// The subject's name or another fact changed.
-    AffiliationChanged,
-    /// The issuer's key was lost.
-    CaCompromise,
-    /// On hold; may come back.
-    CertificateHold,
-    /// No longer needed.
-    CessationOfOperation,
-    /// The subject's key was lost.
-    KeyCompromise,
-    /// A privilege ended.
-    PrivilegeWithdrawn,
-    /// Off the list again; only for delta lists, and read as revoked in any other.
-    RemoveFromCrl,
-    /// Replaced by another certificate.
-    Superseded,
-    /// No reason given.
-    Unspecified,
-}
-
-impl RevocationReason {
-    fn from_code(code: u32) -> Option<Self> {
-        Some(match code {
-            0 => Self::Unspecified,
-            1 => Self::KeyCompromise,
-            2 => Self::CaCompromise,
-            3 => Self::AffiliationChanged,
-            4 => Self::Superseded,
-            5 => Self::CessationOfOperation,
-            6 => Self::CertificateHold,
-            8 => Self::RemoveFromCrl,
-            9 => Self::PrivilegeWithdrawn,
-            10 => Self::AaCompromise,
-            _ => return None,
-        })
-    }
-
-    /// As RFC 5280 spells it, `keyCompromise`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AaCompromise => "aACompromise",
-            Self::AffiliationChanged => "affiliationChanged",
-            Self::CaCompromise => "cACompromise",
-            Self::CertificateHold => "certificateHold",
-            Self::CessationOfOperation => "cessationOfOperation",
-            Self::KeyCompromise => "keyCompromise",
-            Self::PrivilegeWithdrawn => "privilegeWithdrawn",
-            Self::RemoveFromCrl => "removeFromCRL",
-            Self::Superseded => "superseded",
-            Self::Unspecified => "unspecified",
-        }
-    }
-}
-
-impl fmt::Display for RevocationReason {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
-    }
 }
 
 /// Why a list cannot be relied on, whoever signed it.
@@ -324,54 +251,6 @@ impl RevocationList {
     }
 }
 
-/// One entry of revokedCertificates.
-struct Entry {
-    date: Timestamp,
-    reason: Option<RevocationReason>,
-    unusable: Option<Unusable>,
-}
-
-impl Entry {
-    fn read(fields: &mut Reader<'_>) -> der::Result<Self> {
-        fields.integer("a serial number")?;
-        let date = Timestamp::read(fields)?;
-        let mut entry = Self { date, reason: None, unusable: None };
-        if !fields.is_empty() {
-            let mut extensions = fields.sequence("extensions of an entry")?;
-            while !extensions.is_empty() {
-                entry.read_extension(&mut extensions.sequence("an extension")?)?;
-            }
-        }
-        fields.finish().map(|()| entry)
-    }
-
-    fn read_extension(&mut self, fields: &mut Reader<'_>) -> der::Result<()> {
-        let oid =
-            Oid::from_element(&fields.expect(tag::OBJECT_IDENTIFIER, "the identifier of an extension")?)?;
-        let critical = fields.default_false()?;
-        let value = fields.expect(tag::OCTET_STRING, "the value of an extension")?;
-        fields.finish()?;
-        match oid {
-            oid::REASON_CODE => match read_reason(value.value) {
-                Ok(reason) => self.reason = Some(reason),
-                Err(_) => self.unusable = Some(Unusable::MalformedExtension { oid }),
-            },
-            oid::CERTIFICATE_ISSUER => self.unusable = Some(Unusable::Indirect),
-            oid::INVALIDITY_DATE => {}
-            oid if critical => self.unusable = Some(Unusable::UnknownCriticalExtension { oid }),
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-fn read_reason(value: &[u8]) -> der::Result<RevocationReason> {
-    let mut reader = Reader::new(value);
-    let code = reader.expect(tag::ENUMERATED, "a reason")?;
-    reader.finish()?;
-    RevocationReason::from_code(der::small_integer(&code)?).map_or_else(|| code.invalid("reason"), Ok)
-}
-
 fn read_entries(revoked: &Element<'_>, entries: &mut SerialIndex, facts: &mut Facts) -> der::Result<()> {
     let mut reader = revoked.reader();
     while !reader.is_empty() {
@@ -424,8 +303,7 @@ impl Facts {
                 Some(number) if !extension.critical => self.number = Some(number),
                 Some(_) | None => self.refuse(malformed),
             },
-            oid::AUTHORITY_KEY_IDENTIFIER => match extension::AuthorityKeyIdentifier::parse(&extension.value)
-            {
+            oid::AUTHORITY_KEY_IDENTIFIER => match AuthorityKeyIdentifier::parse(&extension.value) {
                 Ok(identifier) => self.authority_key_identifier = Some(identifier),
                 Err(_) => self.refuse(malformed),
             },
@@ -445,38 +323,6 @@ impl Facts {
     /// Keeps the first reason.
     fn refuse(&mut self, reason: Unusable) {
         self.unusable.get_or_insert(reason);
-    }
-}
-
-impl CrlNumber {
-    /// At most 20 octets, not negative (RFC 5280 §5.2.3).
-    fn parse(value: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(value);
-        let number = reader.integer("a CRL number").ok()?;
-        reader.finish().ok()?;
-        let negative = number.value.first()? & 0x80 != 0;
-        let significant = number.value.strip_prefix(&[0]).unwrap_or(number.value);
-        let mut bytes = [0; 20];
-        let start = bytes.len().checked_sub(significant.len()).filter(|_| !negative)?;
-        bytes.get_mut(start..)?.copy_from_slice(significant);
-        Some(Self(bytes))
-    }
-
-    /// The number in 20 bytes, most significant first.
-    pub fn as_bytes(&self) -> &[u8; 20] {
-        &self.0
-    }
-}
-
-impl fmt::Display for CrlNumber {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Serial::from_bytes(&[&[0], &self.0[..]].concat()).fmt(out)
-    }
-}
-
-impl fmt::Debug for CrlNumber {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "CrlNumber({self})")
     }
 }
 

@@ -19,6 +19,9 @@ pub struct Extension {
 }
 
 impl Extension {
+    /// Most extensions of one object: finding repeated ones takes time that grows with the square.
+    pub(crate) const MAX: usize = 64;
+
     /// Reads an `Extensions` sequence. Empty ones and repeated extensions are refused.
     pub(crate) fn read_all(extensions: &Element<'_>) -> der::Result<Box<[Self]>> {
         let mut reader = extensions.reader();
@@ -33,6 +36,9 @@ impl Extension {
             let critical = fields.default_false()?;
             let value = fields.expect(tag::OCTET_STRING, "the value of an extension")?;
             fields.finish()?;
+            if list.len() == Self::MAX {
+                return extensions.invalid("list of very many extensions");
+            }
             list.push(Self { oid, critical, value: value.value.into() });
         }
         Ok(list.into())

@@ -23,6 +23,7 @@ mod certificate;
 mod chain;
 mod crl;
 mod der;
+mod envelope;
 mod error;
 mod extension;
 mod fingerprint;

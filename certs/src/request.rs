@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::certificate::Envelope;
 use crate::der::{self, Element, Reader, tag};
+use crate::envelope::Envelope;
 use crate::error::ParseError;
 use crate::extension::Extension;
 use crate::general_name::SubjectAltNames;

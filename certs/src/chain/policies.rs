@@ -4,6 +4,9 @@ use crate::der::{self, Reader, tag};
 use crate::extension::Extension;
 use crate::oid::{self, Oid};
 
+/// Most policies and mappings of a certificate: comparing them takes time that grows with the square.
+const MAX_POLICIES: usize = 256;
+
 /// What the four policy extensions of a certificate say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PolicyFacts {
@@ -53,6 +56,9 @@ fn read_policies(outer: &mut Reader<'_>) -> der::Result<Box<[Oid]>> {
         let mut fields = reader.sequence("a policy")?;
         let identifier = fields.expect(tag::OBJECT_IDENTIFIER, "a policy")?;
         let policy = Oid::from_element(&identifier)?;
+        if policies.len() == MAX_POLICIES {
+            return identifier.invalid("list of very many policies");
+        }
         if policies.contains(&policy) {
             return identifier.invalid("repeated policy");
         }
@@ -72,6 +78,9 @@ fn read_mappings(outer: &mut Reader<'_>) -> der::Result<Box<[(Oid, Oid)]>> {
         return reader.fail(der::DerProblem::Invalid("empty list of mappings"));
     }
     while !reader.is_empty() {
+        if mappings.len() == MAX_POLICIES {
+            return reader.fail(der::DerProblem::Invalid("list of very many mappings"));
+        }
         let mut pair = reader.sequence("a mapping")?;
         let issuer = Oid::from_element(&pair.expect(tag::OBJECT_IDENTIFIER, "a policy")?)?;
         let subject = Oid::from_element(&pair.expect(tag::OBJECT_IDENTIFIER, "a policy")?)?;
