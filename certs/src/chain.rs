@@ -119,3 +119,6 @@ impl VerifiedChain {
         &self.presented
     }
 }
+
+#[cfg(test)]
+mod tests;

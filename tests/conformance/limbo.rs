@@ -109,7 +109,8 @@ fn agrees_with_limbo_but_for_listed_divergences() {
 
 fn verify(case: &Case) -> Result<(), ChainError> {
     let parse = |text: &String| Certificate::parse_pem(text);
-    let certificate = |text: &String| pem::blocks(text.as_bytes()).unwrap().remove(0).contents;
+    let certificate =
+        |text: &String| pem::blocks(text.as_bytes()).expect("limbo holds PEM").remove(0).contents;
     // An anchor that cannot be read cannot be trusted.
     let anchors = case.trusted_certs.iter().filter_map(|text| parse(text).ok()).map(TrustAnchor::new);
     let lists: Vec<_> = case
@@ -131,10 +132,11 @@ fn verify(case: &Case) -> Result<(), ChainError> {
     let (presented, held) = split(&case.untrusted_intermediates, PresentedChain::MAX_CERTIFICATES - 1);
     let intermediates = held.iter().filter_map(|text| parse(text).ok()).collect();
     let entry = TrustEntry { revocation, purpose, intermediates, ..TrustEntry::new("limbo", anchors) };
-    let now = Timestamp::parse_rfc3339(case.validation_time.as_deref().unwrap_or(DEFAULT_TIME)).unwrap();
+    let now = Timestamp::parse_rfc3339(case.validation_time.as_deref().unwrap_or(DEFAULT_TIME))
+        .expect("limbo holds RFC 3339 times");
     let presented = std::iter::once(&case.peer_certificate).chain(presented).map(certificate);
     let presented = PresentedChain::parse(presented)?;
-    let mut verifier = ChainVerifier::new(vec![entry]).unwrap();
+    let mut verifier = ChainVerifier::new(vec![entry]).expect("one entry cannot contradict itself");
     if let Some(limit) = case.max_chain_depth {
         verifier = verifier.with_max_intermediates(limit);
     }

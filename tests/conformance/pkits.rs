@@ -53,12 +53,15 @@ fn a_leaf_that_is_an_authority_is_refused_as_such() {
 }
 
 fn verify(folder: &Path, case: &Case, now: Timestamp) -> Result<VerifiedChain, ChainError> {
-    let certificate = |name: &str| std::fs::read(folder.join("certs").join(format!("{name}.crt"))).unwrap();
-    let list = |name: &&str| {
-        let bytes = std::fs::read(folder.join("crls").join(format!("{name}.crl"))).unwrap();
-        Arc::new(RevocationList::parse(&bytes).unwrap())
+    let certificate = |name: &str| {
+        std::fs::read(folder.join("certs").join(format!("{name}.crt"))).expect("the suite has the file")
     };
-    let anchor = TrustAnchor::new(Certificate::parse(&certificate(ANCHOR)).unwrap());
+    let list = |name: &&str| {
+        let bytes =
+            std::fs::read(folder.join("crls").join(format!("{name}.crl"))).expect("the suite has the file");
+        Arc::new(RevocationList::parse(&bytes).expect("a CRL"))
+    };
+    let anchor = TrustAnchor::new(Certificate::parse(&certificate(ANCHOR)).expect("a certificate"));
     let entry = TrustEntry {
         revocation: Revocation::Checked {
             lists: case.crls.iter().map(list).collect(),
@@ -69,5 +72,5 @@ fn verify(folder: &Path, case: &Case, now: Timestamp) -> Result<VerifiedChain, C
     };
     let presented = std::iter::once(&case.leaf).chain(case.intermediates).map(|name| certificate(name));
     let presented = PresentedChain::parse(presented)?;
-    ChainVerifier::new(vec![entry]).unwrap().verify(&presented, now)
+    ChainVerifier::new(vec![entry]).expect("one entry cannot contradict itself").verify(&presented, now)
 }

@@ -85,6 +85,38 @@ fn refuses_repeated_and_malformed_extensions() {
 }
 
 #[test]
+fn refuses_two_signature_algorithms_in_one_certificate() {
+    // RFC 5280 §4.1.1.2
+    let der = Pki::new().device().to_der();
+    let algorithm = oid::ECDSA_WITH_SHA256.as_bytes();
+    let outer = der.windows(algorithm.len()).rposition(|window| window == algorithm).unwrap();
+    let changed =
+        [&der[..outer], oid::ECDSA_WITH_SHA384.as_bytes(), &der[outer + algorithm.len()..]].concat();
+    assert!(Certificate::parse(&der).is_ok());
+    assert_eq!(Certificate::parse(&changed), Err(ParseError::AlgorithmMismatch { what: "certificate" }));
+}
+
+#[test]
+fn refuses_versions_that_do_not_exist_and_extensions_in_old_ones() {
+    let der = Pki::new().device().to_der();
+    let version = der.windows(5).position(|window| window == [0xa0, 3, 2, 1, 2]).unwrap() + 4;
+    let with = |number: u8| {
+        let mut changed = der.clone();
+        changed[version] = number;
+        Certificate::parse(&changed).map(|_| ())
+    };
+    assert_eq!(with(2), Ok(()));
+    assert_eq!(with(1), Err(ParseError::ExtensionsInOldVersion { version: 2 }));
+    for version in [0, 3] {
+        let what = "certificate";
+        assert_eq!(
+            with(u8::try_from(version).unwrap()),
+            Err(ParseError::UnsupportedVersion { what, version })
+        );
+    }
+}
+
+#[test]
 fn refuses_trailing_data_and_oversize() {
     // SEC-54, CA.md I9
     let leaf = Pki::new().device();
@@ -100,6 +132,21 @@ fn refuses_trailing_data_and_oversize() {
     let expected =
         ParseError::TooLarge { what: "certificate", size: large.len(), limit: Certificate::MAX_SIZE };
     assert_eq!(Certificate::parse(&large), Err(expected));
+}
+
+#[test]
+fn refuses_more_extensions_than_any_honest_certificate_has() {
+    // SEC-54
+    let with = |count: usize| {
+        let add = |leaf: crate::testing::CertificateBuilder, number| {
+            leaf.extension(Oid::parse(&format!("1.2.{number}")).unwrap(), false, &[5, 0])
+        };
+        let leaf = Pki::new().leaf().without_key_identifiers();
+        let existing = 2;
+        Certificate::parse(&(existing..count).fold(leaf, add).to_der()).map(|_| ())
+    };
+    assert_eq!(with(Extension::MAX), Ok(()));
+    assert!(matches!(with(Extension::MAX + 1), Err(ParseError::Der { .. })));
 }
 
 proptest! {

@@ -138,6 +138,7 @@ pub struct CertificateBuilder {
     extensions: Vec<(Oid, bool, Vec<u8>)>,
     key_identifiers: bool,
     broken_signature: bool,
+    claimed_algorithm: Option<SignatureAlgorithm>,
 }
 
 static SERIALS: AtomicU64 = AtomicU64::new(0x1000_0000);
@@ -159,6 +160,7 @@ impl CertificateBuilder {
             extensions: Vec::new(),
             key_identifiers: true,
             broken_signature: false,
+            claimed_algorithm: None,
         }
     }
 
@@ -272,6 +274,13 @@ impl CertificateBuilder {
     #[must_use]
     pub fn broken_signature(mut self) -> Self {
         self.broken_signature = true;
+        self
+    }
+
+    /// Says another signature algorithm than the one that signed.
+    #[must_use]
+    pub fn claims_algorithm(mut self, algorithm: SignatureAlgorithm) -> Self {
+        self.claimed_algorithm = Some(algorithm);
         self
     }
 
@@ -405,7 +414,7 @@ impl CertificateBuilder {
     fn encode(&self, key: &TestKey) -> Vec<u8> {
         let signer = self.issuer.as_ref().map_or(key, |issuer| &*issuer.key);
         let algorithm = self.algorithm.unwrap_or_else(|| signer.default_algorithm());
-        let identifier = encode::signature_algorithm(algorithm);
+        let identifier = encode::signature_algorithm(self.claimed_algorithm.unwrap_or(algorithm));
         let version = match self.version {
             Version::V1 => Vec::new(),
             Version::V2 | Version::V3 => {
