@@ -175,3 +175,83 @@ fn check(der: &[u8], content: &CrlContent<'_>) -> Result<(), CrlError> {
 
 const CRL_NUMBER: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("2.5.29.20");
 const REASON_CODE: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("2.5.29.21");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{KeyType, PrivateKey};
+    use crate::lint::prepare;
+    use crate::profile::{Profile, validity_for};
+    use crate::store::Revocation;
+    use crate::subject::{AttributeType, SubjectName};
+    use crate::template::Template;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+    fn authority() -> (Certificate, PrivateKey) {
+        let key = PrivateKey::generate(KeyType::P256).unwrap();
+        let name = SubjectName::new(vec![(AttributeType::CommonName, "root".to_owned())]).unwrap().to_der();
+        let profile = Profile::Authority { path_length: 0 };
+        let public_key = key.public_key_der();
+        let template = Template {
+            serial: vec![0x41; 16],
+            signature_algorithm: key.signature_algorithm(),
+            issuer: name.clone(),
+            validity: validity_for(NOW, 100),
+            subject: name,
+            extensions: profile.extensions(&public_key, None, &[]).unwrap(),
+            public_key,
+        };
+        (prepare(template, profile, None).unwrap().issue(&key).unwrap(), key)
+    }
+
+    fn entry(serial: u8, reason: RevocationReason) -> RevokedEntry {
+        RevokedEntry { serial: vec![serial; 16], revocation: Revocation { at: NOW, reason } }
+    }
+
+    fn made(entries: &[RevokedEntry], days: i64) -> Result<RevocationList, CrlError> {
+        let (issuer, key) = authority();
+        let next_update = NOW.plus_seconds(days * 86_400);
+        let content = CrlContent { issuer: &issuer, number: 7, this_update: NOW, next_update, entries };
+        let list = RevocationList::parse(&sign(&content, &key)?).unwrap();
+        let named = list.authority_key_identifier().and_then(|one| one.key_identifier.as_deref());
+        assert_eq!(named, issuer.subject_key_identifier(), "R14: the list names the issuer's key");
+        assert!(list.verify_signature(issuer.public_key()).is_ok());
+        Ok(list)
+    }
+
+    #[test]
+    fn g2_an_empty_list_is_usable() {
+        let list = made(&[], 30).unwrap();
+        assert!(list.is_usable() && list.is_empty());
+        assert_eq!(list.next_update(), Some(NOW.plus_seconds(30 * 86_400)));
+    }
+
+    #[test]
+    fn g2_every_reason_comes_back_and_unspecified_says_nothing() {
+        use clap::ValueEnum;
+
+        let reasons = RevocationReason::value_variants();
+        let entries: Vec<_> = (1..).zip(reasons).map(|(serial, reason)| entry(serial, *reason)).collect();
+        let list = made(&entries, 30).unwrap();
+        for entry in &entries {
+            let found = list.contains(&certs::Serial::from_bytes(&entry.serial)).unwrap();
+            let said = found.reason.map_or("unspecified", certs::RevocationReason::as_str);
+            assert!(said.eq_ignore_ascii_case(entry.revocation.reason.as_str()), "{said}");
+        }
+        assert_eq!(list.contains(&certs::Serial::from_bytes(&[0x70; 16])), None);
+    }
+
+    #[test]
+    fn r15_a_serial_number_twice_is_refused() {
+        let twice = [entry(1, RevocationReason::Superseded), entry(1, RevocationReason::KeyCompromise)];
+        assert!(matches!(made(&twice, 30), Err(CrlError::Lint(_))));
+        assert!(made(&twice[..1], 30).is_ok());
+    }
+
+    #[test]
+    fn a_list_that_ends_before_it_begins_is_refused() {
+        assert!(matches!(made(&[], 0), Err(CrlError::Period { .. })));
+        assert!(made(&[], 1).is_ok());
+    }
+}

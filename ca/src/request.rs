@@ -34,7 +34,7 @@ pub enum RequestError {
     WeakKey(#[from] WeakKey),
     /// The request's own signature is too weak.
     #[error("the request is signed with {0}, which anyone can forge")]
-    WeakSignature(String),
+    WeakSignature(&'static str),
 }
 
 impl RequestError {
@@ -69,14 +69,13 @@ pub struct ServerRequestContent {
 impl ServerRequestContent {
     /// Reads a request, PEM or DER, and checks proof of possession, key and names (CA B1–B6).
     pub fn read(contents: &[u8]) -> Result<Self, RequestError> {
-        let request = CertificationRequest::parse_file(contents).map_err(RequestError::Refused)?;
-        let algorithm = request.signature_algorithm().to_string();
-        if algorithm.contains("SHA-1")
-            || algorithm.contains("SHA1")
-            || algorithm.contains("MD5")
-            || algorithm.contains("MD2")
-        {
-            return Err(RequestError::WeakSignature(algorithm));
+        let request =
+            CertificationRequest::parse_file(contents).map_err(|error| match weak_hash(contents) {
+                Some(hash) => RequestError::WeakSignature(hash),
+                None => RequestError::Refused(error),
+            })?;
+        if let Some(hash) = weak_hash(request.der()) {
+            return Err(RequestError::WeakSignature(hash));
         }
         check_key(request.public_key())?;
         let mut ignored = Vec::new();
@@ -92,6 +91,19 @@ impl ServerRequestContent {
     /// The host the request is for.
     pub fn host(&self) -> &ServerName {
         &self.names[0]
+    }
+}
+
+/// The hash of a request's own signature, when it is MD5 or SHA-1.
+fn weak_hash(contents: &[u8]) -> Option<&'static str> {
+    let der = pem::parse(contents).map(pem::Pem::into_contents).unwrap_or_else(|_not_pem| contents.to_vec());
+    let mut reader = der::SliceReader::new(&der).ok()?;
+    let parts: Vec<der::AnyRef<'_>> = Vec::decode(&mut reader).ok()?;
+    let algorithm: AlgorithmIdentifierOwned = parts.get(1)?.decode_as().ok()?;
+    match algorithm.oid.to_string().as_str() {
+        "1.2.840.113549.1.1.4" => Some("MD5"),
+        "1.2.840.113549.1.1.5" | "1.3.14.3.2.29" | "1.2.840.10045.4.1" => Some("SHA-1"),
+        _ => None,
     }
 }
 
@@ -112,9 +124,10 @@ fn names(request: &CertificationRequest, ignored: &mut Vec<String>) -> Result<Ve
         }
     }
     for name in request.requested_names().map(certs::SubjectAltNames::names).into_iter().flatten() {
-        match name {
-            GeneralName::Dns(host) => add(ServerName::host(host)?),
-            other => ignored.push(format!("the name {other}")),
+        if let GeneralName::Dns(host) = name {
+            add(ServerName::host(host)?);
+        } else {
+            ignored.push(format!("the name {name}"));
         }
     }
     if names.is_empty() { Err(RequestError::NoName) } else { Ok(names) }
@@ -190,3 +203,56 @@ impl NewRequest {
 }
 
 const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
+
+#[cfg(test)]
+mod tests {
+    use der::Tag;
+    use x509_cert::attr::AttributeTypeAndValue;
+
+    use super::*;
+    use crate::key::KeyType;
+
+    /// A request whose common name is exactly these bytes.
+    fn request_for(common_name: &[u8]) -> Vec<u8> {
+        let key = PrivateKey::generate(KeyType::P256).unwrap();
+        let oid = ObjectIdentifier::new_unwrap("2.5.4.3");
+        let value = Any::new(Tag::Utf8String, common_name).unwrap();
+        let mut rdn = SetOfVec::new();
+        rdn.insert(AttributeTypeAndValue { oid, value }).unwrap();
+        let info = RequestInfo {
+            version: 0,
+            subject: Any::from_der(&vec![rdn].to_der().unwrap()).unwrap(),
+            public_key: Any::from_der(&key.public_key_der()).unwrap(),
+            attributes: SetOfVec::new(),
+        };
+        let info = info.to_der().unwrap();
+        assemble(&info, &key.signature_algorithm(), &key.sign(&info).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn b4_a_nul_in_a_name_does_not_cut_it_short() {
+        let refused =
+            ServerRequestContent::read(&request_for(b"prov.example.com\0.evil.example")).unwrap_err();
+        assert!(matches!(refused, RequestError::Name(NameError::HostName { .. })), "{refused:?}");
+        let good = ServerRequestContent::read(&request_for(b"prov.example.com")).unwrap();
+        assert_eq!(good.host().to_string(), "prov.example.com");
+    }
+
+    #[test]
+    fn b1_every_changed_byte_is_refused() {
+        let good = request_for(b"prov.example.com");
+        for position in 0..good.len() {
+            let mut changed = good.clone();
+            changed[position] ^= 0x01;
+            assert!(ServerRequestContent::read(&changed).is_err(), "byte {position}");
+        }
+        assert!(ServerRequestContent::read(&good).is_ok());
+    }
+
+    #[test]
+    fn b9_random_bytes_never_panic() {
+        proptest::proptest!(|(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200))| {
+            let _either = ServerRequestContent::read(&bytes);
+        });
+    }
+}

@@ -76,9 +76,12 @@ pub(super) fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<V
             return plausible(Zeroizing::new(plain.to_vec()));
         }
     }
-    let plain = parameters.decrypt(passphrase.as_bytes(), ciphertext).map_err(|error| match error {
-        pkcs8::pkcs5::Error::DecryptFailed => KeyError::WrongPassphrase,
-        other => unsupported(other),
+    let plain = parameters.decrypt(passphrase.as_bytes(), ciphertext).map_err(|error| {
+        if error == pkcs8::pkcs5::Error::DecryptFailed {
+            KeyError::WrongPassphrase
+        } else {
+            unsupported(error)
+        }
     })?;
     plausible(Zeroizing::new(plain))
 }

@@ -1,0 +1,319 @@
+//! The library as other programs use it, with the clock in hand.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ca::{
+    Authority, DeviceIdentity, DeviceRequest, FixedClock, FoundOptions, GenericRequest, IssueError, Issued,
+    KeyType, MacAttribute, OperatingSystem, Query, RevocationReason, ServerName, ServerRequest, Shape, Side,
+    Standing, SubjectKey, validity_for,
+};
+use certs::{Certificate, RevocationList, Timestamp, Validity};
+
+const DAY: i64 = 86_400;
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(text).unwrap()
+}
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("ca")
+    }
+
+    fn found(&self, shape: Shape, now: Timestamp) -> Authority {
+        let options = FoundOptions {
+            name: "Example Telco".to_owned(),
+            shape,
+            key: KeyType::P256,
+            ..FoundOptions::default()
+        };
+        Authority::found(&self.root(), &options, None, Arc::new(FixedClock(now))).unwrap()
+    }
+
+    /// The same store at another time.
+    fn open(&self, now: Timestamp) -> Authority {
+        Authority::open(&self.root(), Arc::new(FixedClock(now))).unwrap()
+    }
+}
+
+fn key() -> SubjectKey {
+    SubjectKey::generate(KeyType::P256, None, &OperatingSystem).unwrap()
+}
+
+fn device(mac: &str, validity: Option<Validity>) -> DeviceRequest {
+    DeviceRequest {
+        identity: DeviceIdentity::parse("CP-8841-3PCC", mac, mac).unwrap(),
+        mac_attribute: MacAttribute::Surname,
+        key: key(),
+        validity,
+        replace: false,
+    }
+}
+
+fn server(name: &str, validity: Option<Validity>) -> ServerRequest {
+    ServerRequest { names: vec![ServerName::host(name).unwrap()], key: key(), validity, replace: false }
+}
+
+fn now() -> Timestamp {
+    at("2026-06-01T12:00:00Z")
+}
+
+#[test]
+fn a_whole_demonstration_in_code() {
+    for shape in [Shape::Flat, Shape::Issuing] {
+        let place = Place::new();
+        let mut authority = place.found(shape, now());
+        let host = authority.issue_server(server("localhost", None)).unwrap();
+        let phone = authority.issue_device(device("000e08abcdef", None)).unwrap();
+        let generic = authority
+            .issue_generic(GenericRequest {
+                mac_attribute: MacAttribute::Surname,
+                key: key(),
+                validity: None,
+                replace: false,
+            })
+            .unwrap();
+        for Issued { folder, certificate, is_new, superseded } in [&host, &phone, &generic] {
+            assert!(*is_new && superseded.is_none());
+            let chain = std::fs::read_to_string(folder.join("chain.pem")).unwrap();
+            assert!(chain.starts_with(&certificate.to_pem()));
+            assert!(folder.join("key.pem").is_file());
+        }
+        assert_eq!(phone.folder, place.root().join("devices/000e08abcdef"));
+        assert_eq!(
+            phone.certificate.subject().to_one_line(),
+            "/OU=CP-8841-3PCC/L=000e08abcdef/SN=000e08abcdef"
+        );
+        assert_eq!(
+            generic.certificate.subject().to_one_line(),
+            "/OU=cisco.com/L=ciscogeneric/SN=ciscogeneric"
+        );
+        assert_eq!(phone.certificate.validity(), validity_for(now(), ca::DEVICE_DAYS));
+        assert_eq!(host.certificate.validity(), validity_for(now(), ca::SERVER_DAYS));
+    }
+}
+
+#[test]
+fn an_expired_device_certificate_can_be_made_on_purpose() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let validity = Validity { not_before: at("2020-01-01T00:00:00Z"), not_after: at("2020-12-31T23:59:59Z") };
+    let issued = authority.issue_device(device("000e08abcdef", Some(validity))).unwrap();
+    assert_eq!(issued.certificate.validity(), validity);
+    // An expired one does not stand in the way of a valid one, only its folder does.
+    let request = DeviceRequest { replace: true, ..device("000e08abcdef", None) };
+    assert!(authority.issue_device(request).unwrap().superseded.is_some());
+}
+
+#[test]
+fn r7_e1_impossible_periods_are_refused() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let period = |from: &str, to: &str| Some(Validity { not_before: at(from), not_after: at(to) });
+    for (from, to) in [
+        ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ("1969-12-31T23:59:59Z", "2026-01-01T00:00:00Z"),
+    ] {
+        let refused = authority.issue_device(device("000e08abcdef", period(from, to))).unwrap_err();
+        assert!(matches!(refused, IssueError::Validity { .. }), "{from} {to}: {refused:?}");
+    }
+    authority
+        .issue_device(device("000e08abcdef", period("2049-12-31T23:59:59Z", "2050-01-01T00:00:00Z")))
+        .unwrap();
+}
+
+#[test]
+fn c4_a_leaf_may_end_with_its_issuer_and_not_a_second_later() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Issuing, now());
+    let end = authority.issuer_for(Side::Client).unwrap().certificate().validity().not_after;
+    let until = |not_after| Some(Validity { not_before: now(), not_after });
+    let refused = authority.issue_device(device("000e08abcdef", until(end.plus_seconds(1)))).unwrap_err();
+    assert!(matches!(refused, IssueError::OutlivesIssuer { .. }), "{refused:?}");
+    assert!(!place.root().join("devices").exists(), "nothing was left behind");
+    authority.issue_device(device("000e08abcdef", until(end))).unwrap();
+}
+
+#[test]
+fn c1_an_authority_that_expired_or_was_revoked_signs_nothing() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Issuing, now());
+    let mut later = place.open(now().plus_seconds(11_000 * DAY));
+    let in_the_past = Some(Validity { not_before: now(), not_after: now().plus_seconds(DAY) });
+    let refused = later.issue_device(device("000e08abcdef", in_the_past)).unwrap_err();
+    assert!(refused.to_string().contains("expired"), "{refused}");
+    let issuing = authority.select("client-issuing").unwrap();
+    authority.revoke(issuing[0].id, RevocationReason::CaCompromise).unwrap();
+    let refused = authority.issue_device(device("000e08abcdef", None)).unwrap_err();
+    assert!(refused.to_string().contains("client-issuing cannot sign: it is revoked"), "{refused}");
+    authority.issue_server(server("prov.example.com", None)).unwrap();
+}
+
+#[test]
+fn c7_a_root_cannot_be_revoked_and_an_issuing_authority_can() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Issuing, now());
+    let root = authority.select("client-root").unwrap();
+    let refused = authority.revoke(root[0].id, RevocationReason::KeyCompromise).unwrap_err();
+    assert!(matches!(refused, IssueError::RootRevocation { .. }));
+    let issuing = authority.select("client-issuing").unwrap();
+    authority.revoke(issuing[0].id, RevocationReason::KeyCompromise).unwrap();
+    let published = authority.publish_crls(Some("client-root"), 30).unwrap();
+    assert_eq!(published[0].entries, 1);
+}
+
+#[test]
+fn e4_a_clock_that_fell_behind_stops_the_work() {
+    let place = Place::new();
+    place.found(Shape::Flat, now());
+    let refused = place.open(now().plus_seconds(-61)).issue_device(device("000e08abcdef", None)).unwrap_err();
+    assert!(matches!(refused, IssueError::ClockBehind { .. }), "{refused:?}");
+    place.open(now().plus_seconds(-60)).issue_device(device("000e08abcdef", None)).unwrap();
+    let other = Place::new();
+    let options = FoundOptions { key: KeyType::P256, ..FoundOptions::default() };
+    let clock = Arc::new(FixedClock(at("1970-01-02T00:00:00Z")));
+    let refused = Authority::found(&other.root(), &options, None, clock).unwrap_err();
+    assert!(matches!(refused, IssueError::ClockBehind { .. }), "{refused:?}");
+    assert!(!other.root().exists());
+}
+
+#[test]
+fn a3_a_renewal_has_another_serial_number() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let first = authority.issue_server(server("prov.example.com", None)).unwrap();
+    let request = ServerRequest { replace: true, ..server("prov.example.com", None) };
+    let second = authority.issue_server(request).unwrap();
+    assert_ne!(first.certificate.serial(), second.certificate.serial());
+}
+
+#[test]
+fn i5_one_mac_twice_in_a_batch_is_issued_once() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let outcomes = authority
+        .issue_devices(vec![
+            device("000e08abcdef", None),
+            device("000e08abcdef", None),
+            device("000e08abcde0", None),
+        ])
+        .unwrap();
+    assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
+    assert!(outcomes[1].as_ref().unwrap_err().to_string().contains("twice"));
+    let identity = DeviceIdentity::parse("CP-8841-3PCC", "000e08abcdef", "000e08abcdef").unwrap();
+    assert!(matches!(authority.device_standing(&identity, false).unwrap(), Standing::Issued(_)));
+    assert!(matches!(authority.device_standing(&identity, true).unwrap(), Standing::Free));
+}
+
+#[test]
+fn g5_revoking_twice_keeps_the_first_date_and_only_compromise_is_worse() {
+    let place = Place::new();
+    place.found(Shape::Flat, now()).issue_device(device("000e08abcdef", None)).unwrap();
+    let revoke = |seconds: i64, reason| {
+        let mut authority = place.open(now().plus_seconds(seconds));
+        let id = authority.select("000e08abcdef").unwrap()[0].id;
+        authority.revoke(id, reason).unwrap()
+    };
+    let first = revoke(10, RevocationReason::Superseded);
+    assert!(!first.already);
+    let second = revoke(20, RevocationReason::CessationOfOperation);
+    assert!(second.already);
+    assert_eq!(second.revocation, first.revocation);
+    let third = revoke(30, RevocationReason::KeyCompromise);
+    assert_eq!(
+        (third.revocation.at, third.revocation.reason),
+        (first.revocation.at, RevocationReason::KeyCompromise)
+    );
+    assert_eq!(revoke(40, RevocationReason::Unspecified).revocation, third.revocation);
+}
+
+#[test]
+fn g2_numbers_only_rise() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let number =
+        |authority: &mut Authority| authority.publish_crls(Some("client-root"), 30).unwrap()[0].number;
+    let mut last = number(&mut authority);
+    for _ in 0..3 {
+        let next = number(&mut authority); // the clock stands still
+        assert!(next > last);
+        last = next;
+    }
+    assert!(number(&mut place.open(now().plus_seconds(5 * DAY))) > last);
+}
+
+#[test]
+fn g3_an_expired_certificate_stays_on_one_more_list() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let validity = Some(Validity { not_before: now(), not_after: now().plus_seconds(10 * DAY) });
+    authority.issue_device(device("000e08abcdef", validity)).unwrap();
+    let id = authority.select("000e08abcdef").unwrap()[0].id;
+    authority.revoke(id, RevocationReason::KeyCompromise).unwrap();
+    let entries = |days: i64| {
+        place.open(now().plus_seconds(days * DAY)).publish_crls(Some("client-root"), 30).unwrap()[0].entries
+    };
+    assert_eq!(entries(5), 1);
+    assert_eq!(entries(15), 1, "expired on day 10, and not on a list since");
+    assert_eq!(entries(20), 0);
+}
+
+#[test]
+fn lists_for_the_gateway_are_there_from_the_first_day() {
+    for (shape, names) in
+        [(Shape::Flat, vec!["client-root"]), (Shape::Issuing, vec!["client-root", "client-issuing"])]
+    {
+        let place = Place::new();
+        let authority = place.found(shape, now());
+        for name in names {
+            let list = RevocationList::parse(&std::fs::read(authority.layout().crl(name)).unwrap()).unwrap();
+            assert!(list.is_usable() && list.is_empty());
+            let issuer = authority.issuers().iter().find(|issuer| issuer.name() == name).unwrap();
+            assert!(list.verify_signature(issuer.certificate().public_key()).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_folder_in_the_way_is_never_overwritten_unsaid() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let folder = authority.layout().device("000e08abcdef");
+    std::fs::create_dir_all(&folder).unwrap();
+    let refused = authority.issue_device(device("000e08abcdef", None)).unwrap_err();
+    assert!(matches!(refused, IssueError::Exists { .. }), "{refused:?}");
+    std::fs::remove_dir(&folder).unwrap();
+    authority.issue_device(device("000e08abcdef", None)).unwrap();
+}
+
+#[test]
+fn what_a_killed_process_left_is_ended_by_the_next() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let issued = authority.issue_device(device("000e08abcdef", None)).unwrap();
+    let id = authority.find(&Query::All).unwrap().len();
+    // As if killed after the row was written and before the folder was moved into place.
+    let pending = place.root().join(format!("pending/{id}"));
+    std::fs::rename(&issued.folder, &pending).unwrap();
+    std::fs::remove_file(pending.join("chain.pem")).unwrap();
+    // And as if another was killed before its row was finished.
+    std::fs::create_dir(place.root().join("pending/4711")).unwrap();
+    let again = place.open(now()).issue_device(device("000e08abcdef", None)).unwrap();
+    assert!(!again.is_new);
+    assert_eq!(again.certificate, issued.certificate);
+    let chain = std::fs::read_to_string(issued.folder.join("chain.pem")).unwrap();
+    assert_eq!(Certificate::parse_pem(chain).unwrap(), issued.certificate);
+    assert_eq!(std::fs::read_dir(place.root().join("pending")).unwrap().count(), 0);
+}

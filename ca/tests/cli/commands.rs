@@ -1,0 +1,261 @@
+//! What each command prints, as snapshots, and what it leaves on the disk.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{Workplace, assert_snapshot};
+
+const PHONE: [&str; 8] =
+    ["device", "issue", "--model", "CP-8841-3PCC", "--serial", "88012BA01234", "--mac", "00:0E:08:AB:CD:EF"];
+
+fn phone<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = PHONE.to_vec();
+    arguments.extend(["--key", "p256"]);
+    arguments.extend(more);
+    arguments
+}
+
+#[test]
+fn a_first_day_with_the_program() {
+    let here = Workplace::new();
+    let mut day = String::new();
+    for arguments in [
+        vec!["init", "--no-passphrase", "--name", "Example Telco", "--key", "p256"],
+        vec!["server", "issue", "prov.example.com", "--san", "192.0.2.1", "--key", "p256"],
+        phone(&[]),
+        phone(&[]),
+        vec!["device", "generic", "--key", "p256"],
+        vec!["list"],
+        vec!["show", "88012BA01234"],
+        vec!["revoke", "00-0e-08-ab-cd-ef", "--reason", "keyCompromise"],
+        vec!["revoke", "000e08abcdef", "--reason", "superseded"],
+        vec!["crl", "publish", "--out", "client.crl"],
+        vec!["list", "--status", "revoked"],
+    ] {
+        day.push_str(&format!(
+            "$ provision-ca {}\n{}\n",
+            arguments.join(" "),
+            here.run(&arguments).snapshot()
+        ));
+    }
+    assert_snapshot("first-day", &day);
+}
+
+#[test]
+fn help_is_for_a_telephone_engineer() {
+    let here = Workplace::new();
+    for (name, arguments) in [
+        ("help", vec!["--help"]),
+        ("help-init", vec!["init", "--help"]),
+        ("help-server-csr", vec!["server", "csr", "--help"]),
+        ("help-server-issue", vec!["server", "issue", "--help"]),
+        ("help-device-issue", vec!["device", "issue", "--help"]),
+        ("help-revoke", vec!["revoke", "--help"]),
+        ("help-crl-publish", vec!["crl", "publish", "--help"]),
+        ("help-inspect", vec!["inspect", "--help"]),
+        ("help-verify", vec!["verify", "--help"]),
+    ] {
+        assert_snapshot(name, &here.run(&arguments).snapshot());
+    }
+}
+
+#[test]
+fn refusals_name_the_reason_and_a_remedy() {
+    let here = Workplace::with_authorities(&[]);
+    here.run(&phone(&[])).done();
+    let mut text = String::new();
+    for arguments in [
+        vec!["init", "--no-passphrase"],
+        vec!["server", "issue", "*.example.com"],
+        vec!["server", "issue", "10.0.0.1"],
+        vec!["server", "issue", "prov.example.com", "--days", "20000"],
+        vec!["device", "issue", "--model", "CP-8841-3PCC", "--serial", "1", "--mac", "01005e000001"],
+        vec!["device", "issue", "--model", "CP-8841-3PCC", "--serial", "1", "--mac", "000e08abcdef"],
+        vec![
+            "device",
+            "issue",
+            "--model",
+            "CP-8841-3PCC",
+            "--serial",
+            "88012BA01234",
+            "--mac",
+            "000e08abcde0",
+        ],
+        vec!["revoke", "nobody"],
+        vec!["revoke", "client-root"],
+        vec!["show", "000e08abcde0"],
+        vec!["crl", "publish", "--authority", "nobody"],
+        vec!["--store", "elsewhere", "list"],
+        vec!["init", "--store", "other"],
+        vec!["init", "--store", "other", "--passphrase-env", "NOT_SET"],
+        vec!["verify", "missing.pem", "--trust", "provision-ca/trust/client-root.pem"],
+        vec!["verify", "provision-ca/trust/client-root.pem", "--trust", "x", "--at", "tomorrow"],
+    ] {
+        text.push_str(&format!(
+            "$ provision-ca {}\n{}\n",
+            arguments.join(" "),
+            here.run(&arguments).snapshot()
+        ));
+    }
+    assert_snapshot("refusals", &text);
+    assert!(!here.path("other").exists(), "a failed init leaves no folder");
+    assert!(!here.path("elsewhere").exists());
+}
+
+#[test]
+fn misuse_ends_with_2() {
+    let here = Workplace::with_authorities(&[]);
+    for arguments in [
+        vec!["server", "issue"],
+        vec!["server", "issue", "a.example", "--csr", "x"],
+        vec!["device", "issue", "--model", "x"],
+        vec!["revoke", "x", "--reason", "removeFromCRL"],
+        vec!["init", "--passphrase", "secret"],
+        vec!["device", "issue", "--csv", "x", "--jobs", "0"],
+    ] {
+        assert_eq!(here.run(&arguments).code, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn h1_keys_are_0600_in_0700_folders_and_trust_is_readable() {
+    let here = Workplace::with_authorities(&["--shape", "issuing"]);
+    here.run(&phone(&[])).done();
+    here.run(&["server", "issue", "prov.example.com"]).done();
+    let mode = |path: &str| here.path(path).metadata().unwrap().permissions().mode() & 0o777;
+    for file in here.files("provision-ca") {
+        let wanted = if file.starts_with("provision-ca/trust/") { 0o644 } else { 0o600 };
+        assert_eq!(mode(&file), wanted, "{file}");
+    }
+    for folder in
+        ["authorities", "authorities/client-root", "devices", "devices/000e08abcdef", "server", "pending"]
+    {
+        assert_eq!(mode(&format!("provision-ca/{folder}")), 0o700, "{folder}");
+    }
+    for folder in ["", "trust", "trust/crls"] {
+        assert_eq!(mode(&format!("provision-ca/{folder}")), 0o755, "{folder}");
+    }
+}
+
+#[test]
+fn the_files_are_those_that_the_documentation_names() {
+    let here = Workplace::with_authorities(&["--shape", "issuing"]);
+    here.run(&phone(&[])).done();
+    here.run(&["server", "issue", "prov.example.com"]).done();
+    here.run(&["server", "csr", "outside.example.com", "--zip"]).done();
+    assert_snapshot("files", &(here.files("provision-ca").join("\n") + "\n"));
+    let chain = here.read("provision-ca/devices/000e08abcdef/chain.pem");
+    assert_eq!(chain.matches("BEGIN CERTIFICATE").count(), 2, "leaf and issuing authority, no root");
+    assert!(chain.starts_with(&here.read("provision-ca/devices/000e08abcdef/cert.pem")));
+}
+
+#[test]
+fn force_renews_visibly_and_keeps_the_old_files() {
+    let here = Workplace::with_authorities(&[]);
+    here.run(&phone(&[])).done();
+    let before = here.read("provision-ca/devices/000e08abcdef/cert.pem");
+    let said = here.run(&phone(&["--force"]));
+    assert!(said.stderr.contains("are now in provision-ca/superseded/000e08abcdef-"), "{}", said.stderr);
+    assert_ne!(here.read("provision-ca/devices/000e08abcdef/cert.pem"), before);
+    let kept: Vec<_> = here
+        .files("provision-ca/superseded")
+        .into_iter()
+        .filter(|file| file.ends_with("/cert.pem"))
+        .collect();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(here.read(&kept[0]), before);
+    assert_eq!(here.run(&["list", "--kind", "device"]).done().matches("valid").count(), 2);
+}
+
+#[test]
+fn h2_the_passphrase_opens_the_keys_and_stays_out_of_everything() {
+    let here = Workplace::new();
+    here.write("pw", "correct horse battery\n");
+    here.write("wrong", "wrong horse battery\n");
+    let said = here.run(&["init", "--key", "p256", "--passphrase-file", "pw", "--json"]);
+    assert!(!format!("{}{}", said.stdout, said.stderr).contains("correct horse"));
+    said.done();
+    assert!(
+        here.read("provision-ca/authorities/client-root/key.pem")
+            .starts_with("-----BEGIN ENCRYPTED PRIVATE KEY")
+    );
+    let wrong = here.run(&phone(&["--passphrase-file", "wrong"])).refused();
+    assert!(wrong.contains("error: wrong passphrase"), "{wrong}");
+    let none = here.run(&phone(&[])).refused();
+    assert!(none.contains("no terminal"), "{none}");
+    assert!(!here.path("provision-ca/devices").exists());
+    here.run(&phone(&["--passphrase-file", "pw", "--encrypt-keys"])).done();
+    assert!(here.read("provision-ca/devices/000e08abcdef/key.pem").contains("ENCRYPTED"));
+    let environment = here
+        .command(&["crl", "publish", "--passphrase-env", "CA_SECRET"])
+        .env("CA_SECRET", "correct horse battery")
+        .output()
+        .unwrap();
+    assert!(environment.status.success());
+    here.run(&["list"]).done();
+    here.run(&["revoke", "000e08abcdef"]).done();
+}
+
+#[test]
+fn h3_a_key_of_another_authority_is_named() {
+    let here = Workplace::with_authorities(&[]);
+    std::fs::copy(
+        here.path("provision-ca/authorities/server-root/key.pem"),
+        here.path("provision-ca/authorities/client-root/key.pem"),
+    )
+    .unwrap();
+    let message = here.run(&phone(&[])).refused();
+    assert!(message.contains("does not belong to the certificate of client-root"), "{message}");
+}
+
+#[test]
+fn json_is_json_everywhere() {
+    let here = Workplace::new();
+    let device = "provision-ca/devices/000e08abcdef/cert.pem";
+    for arguments in [
+        vec!["init", "--no-passphrase", "--key", "p256"],
+        vec!["server", "issue", "prov.example.com"],
+        vec!["server", "csr", "prov.example.com"],
+        phone(&[]),
+        vec!["device", "generic"],
+        vec!["list"],
+        vec!["show", "000e08abcdef"],
+        vec!["inspect", device],
+        vec!["verify", device, "--trust", "provision-ca/trust/client-root.pem"],
+        vec!["revoke", "000e08abcdef", "--publish"],
+        vec!["crl", "publish"],
+    ] {
+        let mut with_json = arguments.clone();
+        with_json.push("--json");
+        let out = here.run(&with_json).done();
+        let value: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|_| panic!("{arguments:?}: {out}"));
+        assert!(value.is_object());
+    }
+    let refused = here.run(&["verify", device, "--trust", "provision-ca/trust/server-root.pem", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&refused.stdout).unwrap();
+    assert_eq!(value["reason"], "unknown_issuer");
+    assert_eq!(refused.code, Some(1));
+}
+
+#[test]
+fn inspect_explains_a_phone_and_finds_its_key() {
+    let here = Workplace::with_authorities(&["--key", "rsa2048"]);
+    here.run(&[&PHONE[..], &["--mac-attribute", "state"]].concat()).done();
+    let folder = "provision-ca/devices/000e08abcdef";
+    let said = here.run(&[
+        "inspect",
+        &format!("{folder}/cert.pem"),
+        &format!("{folder}/key.pem"),
+        "provision-ca/authorities/server-root/key.pem",
+        "provision-ca/trust/crls/client-root.crl",
+        "provision-ca/lock",
+    ]);
+    assert_snapshot(
+        "inspect",
+        &said
+            .snapshot()
+            .lines()
+            .filter(|line| !line.contains("  number "))
+            .fold(String::new(), |text, line| text + line + "\n"),
+    );
+}

@@ -1,0 +1,10 @@
+//! The program as an operator meets it: real processes, judged by their output, their files, and by OpenSSL.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod bulk;
+mod commands;
+mod hostile;
+mod openssl;
+mod support;
+mod survival;

@@ -1,0 +1,109 @@
+//! Processes that are killed, and processes that run at once (CA I1, I7).
+
+use std::collections::{HashMap, HashSet};
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::bulk::list;
+use crate::support::Workplace;
+
+/// Everything the store calls issued, by name, and the certificates on the disk agree with it.
+fn assert_whole(here: &Workplace, count: usize) {
+    let out = here.run(&["list", "--kind", "device", "--json"]).done();
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let mut known = HashMap::new();
+    for one in value["certificates"].as_array().unwrap() {
+        let name = one["name"].as_str().unwrap().to_owned();
+        assert!(
+            known.insert(name, one["serial"].as_str().unwrap().to_owned()).is_none(),
+            "issued twice: {one}"
+        );
+    }
+    assert_eq!(known.len(), count);
+    for (mac, serial) in &known {
+        let folder = format!("provision-ca/devices/{mac}");
+        let names: Vec<String> = here.files(&folder);
+        assert_eq!(names.len(), 3, "{names:?}");
+        let text = here.read(&format!("{folder}/cert.pem"));
+        let certificate = certs::Certificate::parse_pem(&text).unwrap();
+        assert_eq!(certificate.serial().to_string(), *serial);
+        let key = ca::PrivateKey::from_pem(&here.read(&format!("{folder}/key.pem")), None).unwrap();
+        assert_eq!(key.public_key_der(), certificate.public_key().spki_der());
+    }
+    assert_eq!(here.files("provision-ca/devices").len(), count * 3, "a certificate the store does not know");
+    assert!(here.files("provision-ca/pending").is_empty());
+}
+
+#[test]
+fn i1_killed_at_any_moment_and_run_again_every_device_is_issued_once() {
+    let here = Workplace::with_authorities(&[]);
+    here.write("devices.csv", list(400));
+    let issue = ["device", "issue", "--csv", "devices.csv", "--key", "p256"];
+    let mut killed = 0;
+    for round in 0_u64..20 {
+        let mut child = here.command(&issue).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Not a wait for something to happen: the moment of the kill is what is tried.
+        std::thread::sleep(Duration::from_millis(5 + round * 37 % 230));
+        child.kill().unwrap();
+        if !child.wait().unwrap().success() {
+            killed += 1;
+        }
+    }
+    assert!(killed > 0, "no run was still going when it was killed");
+    here.run(&issue).done();
+    assert_whole(&here, 400);
+}
+
+#[test]
+fn a_killed_init_is_completed_or_begun_anew() {
+    for pause in [1_u64, 5, 10, 15, 20, 30, 40, 60, 80, 120] {
+        let here = Workplace::new();
+        let init = ["init", "--no-passphrase", "--shape", "issuing"];
+        let mut child = here.command(&init).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !here.path("provision-ca/ca.sqlite").exists() {
+            here.run(&init).done();
+        }
+        here.run(&["device", "generic", "--key", "p256"]).done();
+        here.run(&["crl", "publish"]).done();
+        assert!(
+            !here.path("provision-ca/.initialised").exists() || here.path("provision-ca/ca.sqlite").exists()
+        );
+    }
+}
+
+#[test]
+fn i7_a2_processes_issuing_revoking_and_publishing_at_once_do_not_collide() {
+    let here = Workplace::with_authorities(&[]);
+    here.write("a.csv", list(60));
+    // The second list has the first half of the first, so both want the same devices.
+    here.write("b.csv", list(30));
+    here.run(&["server", "issue", "prov.example.com", "--key", "p256"]).done();
+    let mut children: Vec<_> = [
+        vec!["device", "issue", "--csv", "a.csv", "--key", "p256"],
+        vec!["device", "issue", "--csv", "b.csv", "--key", "p256"],
+        vec!["revoke", "prov.example.com"],
+        vec!["crl", "publish"],
+        vec!["crl", "publish"],
+        vec!["device", "generic", "--key", "p256"],
+        vec!["list"],
+    ]
+    .iter()
+    .map(|arguments| here.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+    .collect();
+    for child in children.drain(..) {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    here.run(&["revoke", "ciscogeneric"]).done();
+    let out = here.run(&["list", "--json"]).done();
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let serials: HashSet<_> =
+        value["certificates"].as_array().unwrap().iter().map(|one| one["serial"].as_str().unwrap()).collect();
+    assert_eq!(serials.len(), 2 + 1 + 60 + 1);
+    // The generic certificate's folder is no device of the lists.
+    std::fs::remove_dir_all(here.path("provision-ca/devices/ciscogeneric")).unwrap();
+    assert_whole(&here, 60);
+}
