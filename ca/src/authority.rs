@@ -2,6 +2,8 @@
 
 mod found;
 mod issue;
+mod judge;
+mod leaf;
 mod place;
 mod revoke;
 
@@ -23,7 +25,7 @@ use crate::store::{
 };
 
 pub use found::{FoundOptions, Shape};
-pub use issue::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
+pub use leaf::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
 pub use revoke::{CRL_DAYS, Published, Revoked};
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.

@@ -8,8 +8,8 @@ use std::path::Path;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    KeyPair as _, RSA_PKCS1_SHA256,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
+    RSA_PKCS1_SHA256,
 };
 use der::asn1::{Any, ObjectIdentifier};
 use x509_cert::spki::AlgorithmIdentifierOwned;
@@ -194,15 +194,11 @@ impl PrivateKey {
     }
 
     fn from_sec1(der: &[u8]) -> Result<Self, KeyError> {
-        let kinds: [(&'static EcdsaSigningAlgorithm, fn(EcdsaKeyPair) -> Pair); 2] =
-            [(&ECDSA_P256_SHA256_ASN1_SIGNING, Pair::P256), (&ECDSA_P384_SHA384_ASN1_SIGNING, Pair::P384)];
-        for (algorithm, wrap) in kinds {
-            if let Ok(pair) = EcdsaKeyPair::from_private_key_der(algorithm, der) {
-                let document = pair.to_pkcs8v1().map_err(|_failed| KeyError::Rejected)?;
-                return Ok(Self { pkcs8: Zeroizing::new(document.as_ref().to_vec()), pair: wrap(pair) });
-            }
-        }
-        Err(KeyError::Rejected)
+        let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_ASN1_SIGNING, der)
+            .or_else(|_other_curve| EcdsaKeyPair::from_private_key_der(&ECDSA_P384_SHA384_ASN1_SIGNING, der))
+            .map_err(|_rejected| KeyError::Rejected)?;
+        let document = pair.to_pkcs8v1().map_err(|_failed| KeyError::Rejected)?;
+        Self::from_pkcs8(document.as_ref())
     }
 
     /// The key as a plain PKCS #8 PEM block.

@@ -1,7 +1,7 @@
 //! `device issue --csv`: a whole list, keys made on all cores, in one pass that can be repeated (CA I5).
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -246,7 +246,7 @@ fn summarise(
     context: &Context<'_>,
     devices: &[ListedDevice],
     outcomes: &[Option<Outcome>],
-    report: &PathBuf,
+    report: &Path,
 ) -> Result<(), CommandError> {
     let (mut issued, mut already) = (0_usize, 0_usize);
     let mut failures = Vec::new();

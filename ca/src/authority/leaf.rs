@@ -1,0 +1,133 @@
+//! What can be asked of an authority, and what it gives.
+
+use std::path::PathBuf;
+
+use certs::{Certificate, Validity};
+use zeroize::Zeroizing;
+
+use crate::device::{DeviceIdentity, MacAttribute};
+use crate::error::IssueError;
+use crate::key::{KeyError, KeyType, PrivateKey};
+use crate::passphrase::Passphrase;
+use crate::profile::Profile;
+use crate::random::RandomSource;
+use crate::request::ServerRequestContent;
+use crate::server_name::ServerName;
+use crate::store::{CertificateRecord, Kind, Side};
+use crate::subject::SubjectName;
+
+/// The key a certificate is for.
+#[derive(Debug)]
+pub struct SubjectKey {
+    pub(super) public_key: Vec<u8>,
+    pub(super) private_pem: Option<Zeroizing<String>>,
+}
+
+impl SubjectKey {
+    /// Makes a new key; its PEM is encrypted when a passphrase is given. Takes a while: do it before taking any lock.
+    pub fn generate(
+        key_type: KeyType,
+        passphrase: Option<&Passphrase>,
+        random: &dyn RandomSource,
+    ) -> Result<Self, KeyError> {
+        let key = PrivateKey::generate(key_type)?;
+        let private_pem = match passphrase {
+            Some(passphrase) => Zeroizing::new(key.to_encrypted_pem(passphrase, random)?),
+            None => key.to_pem(),
+        };
+        Ok(Self { public_key: key.public_key_der(), private_pem: Some(private_pem) })
+    }
+
+    /// The key of a certification request; its private half stays where it is.
+    pub fn from_request(request: &ServerRequestContent) -> Self {
+        Self { public_key: request.public_key.clone(), private_pem: None }
+    }
+}
+
+/// A server certificate to issue.
+#[derive(Debug)]
+pub struct ServerRequest {
+    /// The host names, the one for the common name first.
+    pub names: Vec<ServerName>,
+    /// The server's key.
+    pub key: SubjectKey,
+    /// From when until when; [`SERVER_DAYS`](super::SERVER_DAYS) from now when absent.
+    pub validity: Option<Validity>,
+    /// Issue even if there is a valid certificate, and move its files to `superseded`.
+    pub replace: bool,
+}
+
+/// A device certificate to issue.
+#[derive(Debug)]
+pub struct DeviceRequest {
+    /// The device.
+    pub identity: DeviceIdentity,
+    /// Which attribute carries the MAC address.
+    pub mac_attribute: MacAttribute,
+    /// The device's key.
+    pub key: SubjectKey,
+    /// From when until when; [`DEVICE_DAYS`](super::DEVICE_DAYS) from now when absent.
+    pub validity: Option<Validity>,
+    /// Issue even if there is a valid certificate, and move its files to `superseded`.
+    pub replace: bool,
+}
+
+/// A generic certificate to issue.
+#[derive(Debug)]
+pub struct GenericRequest {
+    /// Which attribute carries what is a MAC address elsewhere.
+    pub mac_attribute: MacAttribute,
+    /// The shared key.
+    pub key: SubjectKey,
+    /// From when until when; [`DEVICE_DAYS`](super::DEVICE_DAYS) from now when absent.
+    pub validity: Option<Validity>,
+    /// Issue even if there is a valid certificate, and move its files to `superseded`.
+    pub replace: bool,
+}
+
+/// A certificate in the store, with its files in place.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Where `cert.pem`, `chain.pem` and, unless it came from a request, `key.pem` lie.
+    pub folder: PathBuf,
+    /// Whether it was made just now; if not, the same one was there already and nothing was done.
+    pub is_new: bool,
+    /// Where the files went that it replaced.
+    pub superseded: Option<PathBuf>,
+}
+
+/// How a device stands in the inventory.
+#[derive(Debug)]
+pub enum Standing {
+    /// Nothing stands in the way of a certificate.
+    Free,
+    /// It has this valid certificate.
+    Issued(Box<CertificateRecord>),
+    /// Its MAC address or serial number belongs to another.
+    Taken(Box<IssueError>),
+}
+
+/// What all kinds have in common.
+pub(super) struct LeafRequest {
+    pub(super) kind: Kind,
+    pub(super) side: Side,
+    pub(super) profile: Profile,
+    pub(super) name: String,
+    pub(super) product: Option<String>,
+    pub(super) device_serial: Option<String>,
+    pub(super) subject: SubjectName,
+    pub(super) names: Vec<ServerName>,
+    pub(super) key: SubjectKey,
+    pub(super) validity: Option<Validity>,
+    pub(super) days: u32,
+    pub(super) replace: bool,
+    pub(super) folder: PathBuf,
+}
+
+/// What is to be done about a request.
+pub(super) enum Judged {
+    Issue(Box<LeafRequest>, Validity),
+    There(Box<CertificateRecord>),
+}
