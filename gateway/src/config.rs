@@ -2,7 +2,39 @@
 //!
 //! [`Config::load`] gives a whole configuration or every mistake in it, each with file and line. All files that it names are read
 //! then, once; nothing past this module opens one of them again. There is no default permit: a listener without hosts, a host
-//! without trust or rules, an unknown key or a file that cannot be read is a mistake.
+//! without trust or rules, an unknown key or a file that cannot be read is a mistake. Paths begin at the file's folder.
+//!
+//! | table | key | what it says | when absent |
+//! | --- | --- | --- | --- |
+//! | `[[listener]]` | `address` | address and port | needed |
+//! | | `tls` | a shipped TLS policy (`modern`) or a file | needed |
+//! | `[[host]]` | `names` | exact names, `*.example.com`, `*` (any name, or none) | needed |
+//! | | `certificate`, `private-key` | PEM files: the chain, its own certificate first, and the key | needed |
+//! | | `private-key-passphrase-file` | the passphrase, on the first line | key not encrypted |
+//! | | `[[host.further-certificate]]` | the same three keys again, for a key of another kind | one pair |
+//! | | `client-auth` | `required` or `optional` | needed |
+//! | | `ca-names` | authorities named in the handshake: `all`, `none`, or certificate files | `all` |
+//! | | `rules` | a shipped rule set (`own-profile`, `any-device`) or a file | needed |
+//! | | `backend` | `directory:PATH`, `http://HOST:PORT`, `https://HOST:PORT`, `unix:PATH` | needed |
+//! | | `backend-ca` | who may have certified an `https://` backend | needed for one |
+//! | | `backend-certificate`, `backend-private-key`, `backend-private-key-passphrase-file` | what an `https://` backend is shown | nothing |
+//! | | `headers` | `guide`, `broadworks`, `rfc9440`, `xfcc`, `device` | none |
+//! | | `issuer-fields` | whose `SSL-Client-I-DN-OU`, `-L`, `-S` are: `guide` (the phone's) or `mod_ssl` | `guide` |
+//! | | `header-separator` | `-` or `_` | `-` |
+//! | | `header-certificate` | whether `guide` and `xfcc` carry the certificate | `false` |
+//! | `[[host.trust]]` | `anchors` | PEM file of authorities | needed |
+//! | | `identity` | shipped identity profiles or files, in the order they are tried | needed |
+//! | | `name` | what messages call the entry | the anchor file's name |
+//! | | `intermediates` | certificates that phones leave out | none |
+//! | | `ouis` | how MAC addresses must begin | anyhow |
+//! | | `crls` | a file or a folder of CRLs | **no revocation is checked** |
+//! | | `crl-unknown`, `crl-expired` | `deny` or `allow` | `deny` |
+//! | | `deny` | a file of phones that are shut out | none |
+//! | | `allow`, `until` | exceptions (`sha1`, `md5`, `rsa-1024`, `x509-v1`, `{ expired = "3y" }`) and their last day | none |
+//! | | `require-eku` | whether a certificate must list clientAuth | `false` |
+//! | `[audit]` | `file` | the JSON Lines file | nothing is recorded |
+//! | | `queue`, `when-full` | bytes that may wait, `drop-and-count` | 8 MiB |
+//! | `[limits]` | see [`Limits`] | | each has a default |
 
 mod audit;
 mod backend;
@@ -24,7 +56,7 @@ use std::{
 };
 
 use certs::Timestamp;
-use policies::document::{Diagnostic, Document, Table};
+use policies::document::{Diagnostic, Document, Place, Table};
 
 use self::files::Files;
 pub use self::{
@@ -202,7 +234,27 @@ fn read_hosts(
         lines.push(table.place().line);
         hosts.push(host);
     }
+    warn_of_client_auth(root, &hosts, &lines, &index);
     (hosts, index)
+}
+
+/// A host that takes names out of another's wildcard and asks for certificates in another way may be meant so, or not (SEC-28).
+fn warn_of_client_auth(root: &Table<'_, '_>, hosts: &[HostConfig], lines: &[usize], index: &HostNames) {
+    for (host, line) in hosts.iter().zip(lines) {
+        for name in &host.names {
+            let Some(at) = index.covering(name) else { continue };
+            let (Some(wider), Some(wider_line)) = (hosts.get(at), lines.get(at)) else { continue };
+            if wider.client_auth != host.client_auth {
+                let message = format!(
+                    "for {name} client-auth is {}, and {} for the other names that the host of line {wider_line} covers",
+                    host.client_auth.as_str(),
+                    wider.client_auth.as_str()
+                );
+                let place = Place { line: *line, column: 1, key: "host".to_owned() };
+                root.document().warning(&place, message, None);
+            }
+        }
+    }
 }
 
 fn read_audit(root: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<AuditConfig> {

@@ -122,6 +122,8 @@ async fn serve(demonstration: &Demonstration, streams: &mut Streams<'_>) -> Resu
     let reflecting = reflect::on_socket(&demonstration.socket())?;
     let served = run::run(&demonstration.config).await;
     reflecting.abort();
+    // Left behind it would only be made anew.
+    let _ = std::fs::remove_file(demonstration.socket());
     served?;
     Ok(Outcome::Done)
 }

@@ -128,6 +128,18 @@ impl HostNames {
         }
     }
 
+    /// The host whose wildcard, or whose `*`, would serve this name if it were not there.
+    pub(super) fn covering(&self, name: &HostName) -> Option<usize> {
+        match name {
+            HostName::Any => None,
+            HostName::Exact(name) => {
+                let wildcard = name.split_once('.').and_then(|(_, rest)| self.wildcard.get(rest).copied());
+                wildcard.or(self.any)
+            }
+            HostName::Wildcard(_) => self.any,
+        }
+    }
+
     fn select_lower(&self, name: &str) -> Option<usize> {
         let wildcard = || {
             let (label, rest) = name.split_once('.')?;

@@ -22,6 +22,7 @@ pub(super) struct Picture {
     pub(super) sound: bool,
     pub(super) listeners: Vec<Listener>,
     pub(super) hosts: Vec<Host>,
+    pub(super) serves_without_server_name: bool,
     pub(super) limits: Vec<Limit>,
     pub(super) audit: Option<Audit>,
     pub(super) warnings: Vec<Note>,
@@ -105,6 +106,8 @@ pub(super) struct Crl {
     pub(super) current: bool,
     pub(super) revoked: usize,
     pub(super) unusable: Option<String>,
+    /// Whether it is of one of the entry's authorities.
+    pub(super) of_entry: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -173,6 +176,7 @@ impl Picture {
             sound: true,
             listeners: config.listeners.iter().map(Listener::of).collect(),
             hosts: config.hosts.iter().map(|host| Host::of(host, now)).collect(),
+            serves_without_server_name: config.names.select(None).is_some(),
             limits: config.limits.entries().into_iter().map(|(key, value)| Limit { key, value }).collect(),
             audit: config.audit.as_ref().map(|audit| Audit {
                 file: audit.file.display().to_string(),
@@ -304,6 +308,7 @@ fn allowed(tolerances: &Tolerances) -> Vec<String> {
 
 fn checked(entry: &TrustConfig, now: Timestamp) -> Option<Checked> {
     let Revocation::Checked { lists: _, unknown, expired } = &entry.revocation else { return None };
+    let authorities = || entry.anchors.iter().chain(&entry.intermediates);
     let crl = |loaded: &LoadedList| {
         let list = &loaded.list;
         Crl {
@@ -315,6 +320,7 @@ fn checked(entry: &TrustConfig, now: Timestamp) -> Option<Checked> {
             current: loaded.is_current(now),
             revoked: list.len(),
             unusable: loaded.unusable.clone(),
+            of_entry: authorities().any(|authority| authority.subject().equals(list.issuer())),
         }
     };
     Some(Checked {

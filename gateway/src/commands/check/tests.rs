@@ -27,9 +27,9 @@ fn a_sound_configuration_is_pictured_whole() {
         "    key           P-256\n",
         "  phones          must present a certificate\n",
         "  trust           root\n",
-        "    subject       CN=Test Client Root\n",
-        &format!("    valid until   {} (", anchor.validity().not_after),
-        &format!("    SHA-256       {}\n", anchor.fingerprint()),
+        "    anchor\n      subject     CN=Test Client Root\n",
+        &format!("      valid until {} (", anchor.validity().not_after),
+        &format!("      SHA-256     {}\n", anchor.fingerprint()),
         "    identity      cisco-small-business\n",
         "    revocation    checked; where no CRL is usable: deny; where it is out of date: deny\n",
         "      CRL         CN=Test Client Root\n",
@@ -60,6 +60,29 @@ fn it_says_when_no_revocation_is_checked_and_what_is_tolerated() {
     assert!(out.contains("    tolerates     sha1, expired for up to 30 days, until 2029-12-31\n"), "{out}");
     let (_, out, _) = run(&fixture, SOUND, false);
     assert!(!out.contains("no revocation is checked") && !out.contains("tolerates"), "{out}");
+}
+
+#[test]
+fn it_says_who_is_refused_for_sending_no_server_name() {
+    let fixture = Fixture::new();
+    let (_, out, _) = run(&fixture, SOUND, false);
+    assert!(out.contains("Phones that send no server name are refused"), "{out}");
+    let (_, out, _) =
+        run(&fixture, &SOUND.replace("[\"prov.example.com\"]", "[\"prov.example.com\", \"*\"]"), false);
+    assert!(
+        out.contains("any other server name, and phones that send none") && !out.contains("are refused:"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_crl_of_somebody_else_is_marked() {
+    let fixture = Fixture::new();
+    let (_, out, _) = run(&fixture, SOUND, false);
+    assert!(!out.contains("of no authority of this entry"), "{out}");
+    fixture.write("trust/crls/other.crl", Pki::named("Other").root().crl().to_pem());
+    let (_, out, _) = run(&fixture, SOUND, false);
+    assert!(out.contains("of no authority of this entry"), "{out}");
 }
 
 #[test]

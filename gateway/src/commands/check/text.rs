@@ -13,6 +13,10 @@ pub(super) fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
     for host in &picture.hosts {
         write_host(out, host)?;
     }
+    if !picture.serves_without_server_name {
+        writeln!(out, "Phones that send no server name are refused: no host has the name \"*\".")?;
+        writeln!(out)?;
+    }
     writeln!(out, "Limits")?;
     for limit in &picture.limits {
         writeln!(out, "  {:<26}{}", limit.key, limit.value)?;
@@ -88,7 +92,7 @@ fn write_host(out: &mut dyn Write, host: &Host) -> io::Result<()> {
 
 fn write_certificate(out: &mut dyn Write, certificate: &ServerCertificate) -> io::Result<()> {
     line(out, 2, "certificate", &certificate.file)?;
-    write_facts(out, &certificate.certificate)?;
+    write_facts(out, 4, &certificate.certificate)?;
     line(out, 4, "issuer", &certificate.certificate.issuer)?;
     line(out, 4, "names", &certificate.names.join(", "))?;
     line(out, 4, "key", &certificate.key)?;
@@ -98,26 +102,26 @@ fn write_certificate(out: &mut dyn Write, certificate: &ServerCertificate) -> io
     Ok(())
 }
 
-fn write_facts(out: &mut dyn Write, facts: &CertificateFacts) -> io::Result<()> {
-    line(out, 4, "subject", &facts.subject)?;
+fn write_facts(out: &mut dyn Write, indent: usize, facts: &CertificateFacts) -> io::Result<()> {
+    line(out, indent, "subject", &facts.subject)?;
     let left = match facts.days_left {
         days if days < 0 => "EXPIRED".to_owned(),
         1 => "1 day left".to_owned(),
         days => format!("{days} days left"),
     };
-    line(out, 4, "valid until", &format!("{} ({left})", facts.not_after))?;
-    line(out, 4, "SHA-256", &facts.sha256)
+    line(out, indent, "valid until", &format!("{} ({left})", facts.not_after))?;
+    line(out, indent, "SHA-256", &facts.sha256)
 }
 
 fn write_trust(out: &mut dyn Write, trust: &Trust) -> io::Result<()> {
     line(out, 2, "trust", &trust.name)?;
     for anchor in &trust.anchors {
-        line(out, 2, "  anchor", "")?;
-        write_facts(out, anchor)?;
+        writeln!(out, "    anchor")?;
+        write_facts(out, 6, anchor)?;
     }
     for intermediate in &trust.intermediates {
-        line(out, 2, "  intermediate", "")?;
-        write_facts(out, intermediate)?;
+        writeln!(out, "    held intermediate")?;
+        write_facts(out, 6, intermediate)?;
     }
     line(out, 4, "identity", &trust.identity.join(", "))?;
     if !trust.ouis.is_empty() {
@@ -160,7 +164,8 @@ fn write_crl(out: &mut dyn Write, crl: &Crl) -> io::Result<()> {
     line(out, 4, "", &format!("{number}{next}, revoked: {}, {}", crl.revoked, crl.file))?;
     match &crl.unusable {
         Some(reason) => line(out, 4, "", &format!("NOT USABLE: {reason}")),
-        None => Ok(()),
+        None if crl.of_entry => Ok(()),
+        None => line(out, 4, "", "of no authority of this entry, so it decides nothing here"),
     }
 }
 

@@ -112,3 +112,23 @@ fn without_audit_nothing_is_recorded_and_check_says_so() {
     let warnings = fixture.warnings(text);
     assert!(warnings[0].starts_with("1:1: nothing is recorded"), "{warnings:?}");
 }
+
+#[test]
+fn sec_28_a_host_within_another_ones_wildcard_that_asks_otherwise_is_a_warning() {
+    let fixture = Fixture::new();
+    let host = SOUND.split_once("[[host]]").unwrap().1.split_once("[audit]").unwrap().0;
+    let other =
+        host.replace("[\"prov.example.com\"]", "[\"*.example.com\"]").replace("\"required\"", "\"optional\"");
+    let of_names = |text: &str| {
+        let warnings = fixture.warnings(text);
+        warnings.into_iter().filter(|warning| warning.contains("client-auth")).collect::<Vec<_>>()
+    };
+    let text = SOUND.replace("[audit]", &format!("[[host]]{other}[audit]"));
+    assert_eq!(
+        of_names(&text),
+        [
+            "5:1: `host`: for prov.example.com client-auth is required, and optional for the other names that the host of line 20 covers"
+        ]
+    );
+    assert_eq!(of_names(&text.replace("\"optional\"", "\"required\"")), Vec::<String>::new());
+}
