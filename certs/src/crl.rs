@@ -69,12 +69,12 @@ pub enum Unusable {
         /// The extension.
         oid: Oid,
     },
-    /// It has extensions but no number (RFC 5280 §5.2.3).
-    #[error("it has no CRL number")]
-    NoNumber,
     /// It does not say when the next list comes (RFC 5280 §5.1.2.5).
     #[error("it has no nextUpdate")]
     NoNextUpdate,
+    /// It has extensions but no number (RFC 5280 §5.2.3).
+    #[error("it has no CRL number")]
+    NoNumber,
     /// It covers only some reasons for revocation.
     #[error("it covers only some reasons for revocation")]
     SomeReasons,

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use aws_lc_rs::signature::{self as aws, ParsedPublicKey, VerificationAlgorithm};
-use rsa::traits::PublicKeyParts as _;
 use sha2::Digest as _;
 
 use crate::der::{self, Element, Reader, tag};
@@ -220,11 +219,14 @@ pub(crate) const MD5_DIGEST_INFO: &[u8] = &[
     0x10,
 ];
 
+/// Longest key that is verified without aws-lc-rs: peers may not make slow work slower.
+const MAX_SLOW_BITS: usize = 4096;
+
 fn rsa_key(key: &PublicKey) -> Option<rsa::RsaPublicKey> {
     let mut numbers = Reader::new(key.key_bytes()).sequence("an RSA key").ok()?;
     let modulus = rsa::BigUint::from_bytes_be(numbers.integer("a modulus").ok()?.value);
     let exponent = rsa::BigUint::from_bytes_be(numbers.integer("an exponent").ok()?.value);
-    rsa::RsaPublicKey::new_with_max_size(modulus, exponent, 8192).ok().filter(|key| key.size() >= 64)
+    rsa::RsaPublicKey::new_with_max_size(modulus, exponent, MAX_SLOW_BITS).ok()
 }
 
 /// The hash of RSASSA-PSS parameters (RFC 4055 §3.1) of the one shape that is used: MGF1 with the same hash, a salt

@@ -19,7 +19,7 @@ const MAX_PATH: usize = 16;
 /// Most certificates that are tried as somebody's issuer.
 const MAX_STEPS: u32 = 2_000;
 /// Most signatures that are verified for one chain and trust entry.
-const MAX_SIGNATURES: usize = 128;
+const MAX_SIGNATURES: usize = 64;
 
 /// What a search works with.
 pub(super) struct Search<'a> {
@@ -207,6 +207,10 @@ impl<'a> Search<'a> {
             && bits < MIN_RSA_BITS
         {
             return Err(ChainError::WeakKey { depth: depth + 1, key });
+        }
+        // Hashes that are not tolerated are not worth the work: MD5 is verified slowly.
+        if !self.trust.tolerances.accepts(certificate.signature_algorithm()) {
+            return Err(ChainError::WeakSignature { depth, signature: certificate.signature_algorithm() });
         }
         let known = self.verified.iter().find(|(link, _)| *link == (current, candidate));
         let result = match known {
