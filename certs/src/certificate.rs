@@ -100,7 +100,7 @@ impl Certificate {
         let envelope = Envelope::read(der, WHAT)?;
         let mut tbs = envelope.tbs.reader();
         let version = read_version(&mut tbs)?;
-        let serial = Serial::from_bytes(tbs.integer("a serial number").map_err(broken)?.value);
+        let serial = Serial::from_bytes(Serial::read(&mut tbs).map_err(broken)?);
         let inner_algorithm = tbs.expect(tag::SEQUENCE, "a signature algorithm").map_err(broken)?;
         if inner_algorithm.encoded != envelope.algorithm.encoded {
             return Err(ParseError::AlgorithmMismatch { what: WHAT });

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::der::{self, Reader, tag};
+
 /// A certificate's serial number (RFC 5280 §4.1.2.2), which CRLs name.
 ///
 /// Displays as Apache's `SSL_CLIENT_M_SERIAL`: upper-case hexadecimal with an even number of digits, `-` before a
@@ -13,6 +15,12 @@ impl Serial {
     /// From the two's complement contents of the INTEGER, as DER has them. Leading bytes that change nothing are
     /// dropped, so equal numbers are equal serials.
     pub fn from_bytes(bytes: &[u8]) -> Self {
+        let minimal = Self::minimal(bytes);
+        Self(if minimal.is_empty() { Box::new([0]) } else { minimal.into() })
+    }
+
+    /// The contents without leading bytes that change nothing.
+    pub(crate) fn minimal(bytes: &[u8]) -> &[u8] {
         let mut minimal = bytes;
         while let [first, rest @ ..] = minimal {
             let redundant = match (first, rest.first()) {
@@ -25,7 +33,18 @@ impl Serial {
             }
             minimal = rest;
         }
-        Self(if minimal.is_empty() { Box::new([0]) } else { minimal.into() })
+        minimal
+    }
+
+    /// Reads the serial number of a certificate or of an entry in a list. Vendors padded them with needless leading
+    /// bytes (SEC-57), which no other INTEGER may have.
+    pub(crate) fn read<'a>(reader: &mut Reader<'a>) -> der::Result<&'a [u8]> {
+        let element = reader.expect(tag::INTEGER, "a serial number")?;
+        if element.value.is_empty() {
+            element.invalid("serial number")
+        } else {
+            Ok(Self::minimal(element.value))
+        }
     }
 
     /// Reads the displayed form, in any case, with or without `:` between bytes. `None` for anything else.

@@ -66,6 +66,23 @@ fn odd_serials_are_read() {
 }
 
 #[test]
+fn a_padded_serial_is_read_as_the_number_that_it_is() {
+    // SEC-57
+    let der = Pki::new().device().serial(&[0x11, 0x22, 0x33, 0x44]).broken_signature().to_der();
+    let serial = [0x02, 0x04, 0x11, 0x22, 0x33, 0x44];
+    let at = der.windows(serial.len()).position(|window| window == serial).unwrap();
+    let mut padded = der.clone();
+    padded[at + 2] = 0;
+    let certificate = Certificate::parse(&padded).unwrap();
+    assert_eq!(certificate.serial(), &Serial::from_bytes(&[0x22, 0x33, 0x44]));
+    let list = Pki::new().root().crl().revoke_serial(&Serial::from_bytes(&[0x11, 0x22, 0x33, 0x44])).to_der();
+    let at = list.windows(serial.len()).position(|window| window == serial).unwrap();
+    let mut padded = list.clone();
+    padded[at + 2] = 0;
+    assert!(RevocationList::parse(&padded).unwrap().contains(certificate.serial()).is_some());
+}
+
+#[test]
 fn refuses_repeated_and_malformed_extensions() {
     let leaf = Pki::new().device();
     let malformed = leaf.clone().extension(oid::KEY_USAGE, true, &[5, 0]).to_der();

@@ -5,6 +5,7 @@ use std::fmt;
 use super::Unusable;
 use crate::der::{self, Reader, tag};
 use crate::oid::{self, Oid};
+use crate::serial::Serial;
 use crate::validity::Timestamp;
 
 /// One revoked certificate.
@@ -90,7 +91,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn read(fields: &mut Reader<'_>) -> der::Result<Self> {
-        fields.integer("a serial number")?;
+        Serial::read(fields)?;
         let date = Timestamp::read(fields)?;
         let mut entry = Self { date, reason: None, unusable: None };
         if !fields.is_empty() {

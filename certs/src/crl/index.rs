@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 
 use crate::der::Reader;
+use crate::serial::Serial;
 
 /// Offsets of entries, found by the serial number that stands first in each.
 #[derive(Default)]
@@ -69,5 +70,5 @@ fn probe(hasher: &RandomState, slots: usize, serial: &[u8]) -> impl Iterator<Ite
 fn serial_at(der: &[u8], offset: u32) -> Option<&[u8]> {
     let entry = der.get(usize::try_from(offset).ok()?..)?;
     let mut fields = Reader::new(entry).sequence("an entry").ok()?;
-    fields.any().ok().map(|serial| serial.value)
+    Serial::read(&mut fields).ok()
 }
