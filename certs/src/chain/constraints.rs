@@ -144,19 +144,18 @@ fn check_usage(certificate: &Certificate, depth: usize, needed: KeyUsage) -> Res
     }
 }
 
-/// Whether the extKeyUsage, where there is one, has the purpose.
+/// Whether the extKeyUsage, where there is one, has the purpose. `anyExtendedKeyUsage` does for an authority, as it
+/// limits nothing below; a leaf must list its purpose itself, as RFC 5280 §4.2.1.12 lets a verifier require.
 fn check_purpose(certificate: &Certificate, depth: usize, needed: Purpose) -> Result<(), ChainError> {
     let wanted = match needed {
         Purpose::Any => return Ok(()),
         Purpose::ClientAuth => oid::CLIENT_AUTH,
         Purpose::ServerAuth => oid::SERVER_AUTH,
     };
-    match certificate.extended_key_usage() {
-        Some(usage) if !usage.allows(&wanted) => {
-            Err(ChainError::ExtendedKeyUsage { depth, needed, present: true })
-        }
-        Some(_) | None => Ok(()),
-    }
+    let suits = certificate
+        .extended_key_usage()
+        .is_none_or(|usage| if depth == 0 { usage.lists(&wanted) } else { usage.allows(&wanted) });
+    if suits { Ok(()) } else { Err(ChainError::ExtendedKeyUsage { depth, needed, present: true }) }
 }
 
 fn check_end_entity(leaf: &Certificate, trust: &TrustEntry) -> Result<(), ChainError> {

@@ -101,6 +101,7 @@ fn refuses_a_leaf_that_lists_other_purposes() {
     let expected = ChainError::ExtendedKeyUsage { depth: 0, needed: Purpose::ClientAuth, present: true };
     let good = leaf(&[oid::SERVER_AUTH, oid::CLIENT_AUTH]);
     refused(&pki, &leaf(&[oid::SERVER_AUTH]), &good, expected.clone());
+    refused(&pki, &leaf(&[oid::ANY_EXTENDED_KEY_USAGE]), &good, expected.clone());
     refused(&pki, &leaf(&[oid::EMAIL_PROTECTION, oid::CODE_SIGNING]), &leaf(&[oid::CLIENT_AUTH]), expected);
     let server = |purpose| verifier(&pki, |entry| entry.purpose = purpose);
     let device = pki.device().issue();
