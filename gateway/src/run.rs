@@ -3,7 +3,9 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use certs::Timestamp;
 use policies::Diagnostic;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -83,9 +85,9 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
         warn!("{warning}");
     }
     let auditor = auditor(&config)?;
-    let server = Server::start(&config, auditor.clone())?;
+    let server = Server::start(&config, auditor)?;
     announce(&server).map_err(RunError::System)?;
-    serve(path, config, server, auditor).await
+    serve(path, config, server).await
 }
 
 /// Opens the auditor a configuration asks for.
@@ -112,26 +114,22 @@ fn announce(server: &Server) -> io::Result<()> {
     out.flush()
 }
 
-async fn serve(
-    path: &Path,
-    mut config: Config,
-    mut server: Server,
-    auditor: Auditor,
-) -> Result<(), RunError> {
+async fn serve(path: &Path, config: Config, server: Server) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::System)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(RunError::System)?;
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut watch = Watch::new(&config.watched);
+    let mut running = Running { path: path.to_path_buf(), changes_at: config.changes_at, config, server };
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hang_up.recv() => {
-                auditor.reopen();
-                watch = Watch::new(&config.watched);
-                config = reload(path, config, &mut server, "SIGHUP").await;
+                running.server.gateway().auditor().reopen();
+                watch = Watch::new(&running.config.watched);
+                running.reload("SIGHUP").await;
             }
             _ = look.tick() => {
                 // Off the runtime: a file on a network file system may take its time.
@@ -142,57 +140,92 @@ async fn serve(
                 let Ok((watched, settled)) = looked.await else { break };
                 watch = watched;
                 if settled {
-                    config = reload(path, config, &mut server, "a file changed").await;
-                    if watch.is_of_others(&config.watched) {
-                        watch = Watch::new(&config.watched);
-                    }
+                    running.reload("a file changed").await;
+                } else if running.changes_at.is_some_and(|at| at <= clock::now()) {
+                    running.reload("an exception came to its end").await;
                 }
             }
         }
+        if watch.is_of_others(&running.config.watched) {
+            watch = Watch::new(&running.config.watched);
+        }
     }
     info!("stopping: no new connections, open requests may finish");
-    let left = server.stop(config.limits.shutdown_timeout).await;
-    let closing = tokio::task::spawn_blocking(move || auditor.close(std::time::Duration::from_secs(5)));
-    if let Ok(Err(unwritten)) = closing.await {
-        error!(error = %unwritten, "audit records were lost");
-    }
+    let auditor = Auditor::clone(&running.server.gateway().auditor());
+    let left = running.server.stop(running.config.limits.shutdown_timeout).await;
+    close(auditor).await;
     info!(left, "stopped");
     Ok(())
 }
 
-/// Puts the configuration file's present content in force, or keeps the old one and says why.
-async fn reload(path: &Path, old: Config, server: &mut Server, cause: &'static str) -> Config {
-    let owned = path.to_path_buf();
-    let loaded = tokio::task::spawn_blocking(move || Config::load(&owned, clock::now())).await;
-    let new = match loaded {
-        Ok(Ok(new)) => new,
-        Ok(Err(mistakes)) => {
-            for mistake in &mistakes {
-                error!("{mistake}");
+/// Writes what is left in the queue of an auditor that gets no more records.
+async fn close(auditor: Auditor) {
+    let closing = tokio::task::spawn_blocking(move || auditor.close(Duration::from_secs(5)));
+    if let Ok(Err(unwritten)) = closing.await {
+        error!(error = %unwritten, "audit records were lost");
+    }
+}
+
+/// How long after a failed attempt a change that is due by itself is tried again, in seconds.
+const TRY_AGAIN_AFTER: i64 = 60;
+
+/// The gateway and the configuration in force.
+struct Running {
+    path: PathBuf,
+    config: Config,
+    server: Server,
+    /// When the configuration comes to mean something else by itself.
+    changes_at: Option<Timestamp>,
+}
+
+impl Running {
+    /// Puts the configuration file's present content in force, or keeps the old one and says why.
+    async fn reload(&mut self, cause: &'static str) {
+        match self.try_reload(cause).await {
+            Ok(()) => {
+                self.changes_at = self.config.changes_at;
+                info!(cause, hosts = self.config.hosts.len(), "configuration reloaded");
             }
-            error!(
-                cause,
-                mistakes = mistakes.len(),
-                "configuration not reloaded: the old one stays in force"
-            );
-            return old;
+            Err(why) => {
+                let later = clock::now().plus_seconds(TRY_AGAIN_AFTER);
+                self.changes_at = self.changes_at.map(|at| at.max(later));
+                error!(cause, why, "configuration not reloaded: the old one stays in force");
+            }
         }
-        Err(panicked) => {
-            error!(cause, error = %panicked, "configuration not reloaded: the old one stays in force");
-            return old;
+    }
+
+    async fn try_reload(&mut self, cause: &'static str) -> Result<(), String> {
+        let path = self.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || Config::load(&path, clock::now()));
+        let new = loaded.await.map_err(|panicked| panicked.to_string())?.map_err(|mistakes| {
+            for mistake in &mistakes {
+                error!(cause, "{mistake}");
+            }
+            format!("{} mistakes", mistakes.len())
+        })?;
+        let auditor = match new.audit == self.config.audit {
+            true => None,
+            false => Some(auditor(&new).map_err(|error| with_cause(&error))?),
+        };
+        self.server.reload(&new).map_err(|error| with_cause(&error))?;
+        if let Some(auditor) = auditor {
+            let old = self.server.gateway().replace_auditor(auditor);
+            tokio::spawn(close(old));
         }
-    };
-    if let Err(refused) = server.reload(&new) {
-        let why = std::error::Error::source(&refused).map(ToString::to_string).unwrap_or_default();
-        error!(cause, error = %refused, why, "configuration not reloaded: the old one stays in force");
-        return old;
+        for warning in &new.warnings {
+            warn!("{warning}");
+        }
+        for shrunk in new.shrunk_since(&self.config) {
+            warn!("{shrunk}");
+        }
+        self.config = new;
+        Ok(())
     }
-    for warning in &new.warnings {
-        warn!("{warning}");
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
-    for shrunk in new.shrunk_since(&old) {
-        warn!("{shrunk}");
-    }
-    info!(cause, hosts = new.hosts.len(), "configuration reloaded");
-    new
 }

@@ -24,7 +24,7 @@ use crate::site::{ListenerKey, Site, SiteError};
 #[derive(Debug)]
 pub struct Gateway {
     site: ArcSwap<Site>,
-    auditor: Auditor,
+    auditor: ArcSwap<Auditor>,
     counters: Arc<Counters>,
     ids: ConnectionIds,
     stopping: watch::Sender<bool>,
@@ -42,8 +42,13 @@ impl Gateway {
     }
 
     /// Where records go.
-    pub fn auditor(&self) -> &Auditor {
-        &self.auditor
+    pub fn auditor(&self) -> arc_swap::Guard<Arc<Auditor>> {
+        self.auditor.load()
+    }
+
+    /// Sends records somewhere else from now on; gives the auditor that took them until now.
+    pub fn replace_auditor(&self, auditor: Auditor) -> Auditor {
+        Auditor::clone(&self.auditor.swap(Arc::new(auditor)))
     }
 
     /// How many connections are open.
@@ -97,7 +102,7 @@ impl Server {
         }
         let gateway = Arc::new(Gateway {
             site: ArcSwap::from_pointee(site),
-            auditor,
+            auditor: ArcSwap::from_pointee(auditor),
             counters: Arc::default(),
             ids: ConnectionIds::starting_at(clock::system()),
             stopping: watch::Sender::new(false),
