@@ -2,6 +2,7 @@
 
 mod constraints;
 mod error;
+mod links;
 pub(crate) mod names;
 mod path;
 pub(crate) mod policies;

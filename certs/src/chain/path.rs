@@ -6,6 +6,7 @@
 
 use super::ChainError;
 use super::constraints::{Target, check_path};
+use super::links::VerifiedLinks;
 use super::revocation::Revocations;
 use super::tolerances::MIN_RSA_BITS;
 use crate::certificate::Certificate;
@@ -27,6 +28,7 @@ pub(super) struct Search<'a> {
     target: Target,
     now: Timestamp,
     revocations: Option<&'a Revocations<'a>>,
+    links: Option<&'a VerifiedLinks>,
     max_intermediates: usize,
     /// The target, other certificates, and then anchors.
     pool: Vec<&'a Certificate>,
@@ -81,6 +83,7 @@ impl<'a> Search<'a> {
             target: kind,
             now,
             revocations: None,
+            links: None,
             max_intermediates: MAX_PATH,
             pool,
             first_anchor,
@@ -94,6 +97,12 @@ impl<'a> Search<'a> {
     /// Also asks whether certificates are revoked before a path counts as valid.
     pub(super) fn with_revocations(mut self, revocations: &'a Revocations<'a>) -> Self {
         self.revocations = Some(revocations);
+        self
+    }
+
+    /// Trusts signatures between authorities that were verified before.
+    pub(super) fn with_links(mut self, links: &'a VerifiedLinks) -> Self {
+        self.links = Some(links);
         self
     }
 
@@ -215,6 +224,9 @@ impl<'a> Search<'a> {
         let known = self.verified.iter().find(|(link, _)| *link == (current, candidate));
         let result = match known {
             Some((_, result)) => *result,
+            None if current > 0 && self.links.is_some_and(|links| links.contains(certificate, issuer)) => {
+                Ok(())
+            }
             None if self.verified.len() >= MAX_SIGNATURES => {
                 self.exhausted = true;
                 return Err(ChainError::SearchExhausted { steps: self.steps });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::constraints::{Target, check_dates};
+use super::links::VerifiedLinks;
 use super::path::{Search, SearchFailure};
 use super::revocation::{ListSignatures, Revocations};
 use super::{ChainError, PresentedChain, VerifiedChain};
@@ -17,6 +18,7 @@ pub struct ChainVerifier {
     entries: Vec<TrustEntry>,
     identity: Identity,
     list_signatures: ListSignatures,
+    links: VerifiedLinks,
     max_intermediates: Option<usize>,
 }
 
@@ -70,6 +72,7 @@ impl ChainVerifier {
             entries,
             identity: Identity(Arc::new(())),
             list_signatures: ListSignatures::default(),
+            links: VerifiedLinks::default(),
             max_intermediates: None,
         })
     }
@@ -102,8 +105,9 @@ impl ChainVerifier {
             if let Some(limit) = self.max_intermediates {
                 search = search.with_max_intermediates(limit);
             }
-            match search.with_revocations(&revocations).run() {
+            match search.with_revocations(&revocations).with_links(&self.links).run() {
                 Ok(found) => {
+                    self.links.keep(&found.path);
                     return Ok(VerifiedChain {
                         path: found.path.into_iter().cloned().collect(),
                         presented: presented.clone(),

@@ -187,6 +187,23 @@ fn a_search_that_explodes_is_given_up() {
 }
 
 #[test]
+fn an_intermediate_that_was_accepted_before_is_not_trusted_in_another_shape() {
+    let pki = Pki::new();
+    let verifier = pki.verifier();
+    let key = TestKey::cached(crate::testing::KeyKind::P256, "shape");
+    let good = pki.root().intermediate("CA").with_key(&key).authority();
+    let forged = pki.root().intermediate("CA").with_key(&key).broken_signature().authority();
+    for _ in 0..2 {
+        assert!(verifier.verify(&good.leaf().issue().presented(), Pki::NOW).is_ok());
+        let refused = verifier.verify(&forged.leaf().issue().presented(), Pki::NOW).unwrap_err();
+        assert_eq!(refused, ChainError::BadSignature { depth: 1 });
+        let refused =
+            verifier.verify(&good.leaf().broken_signature().issue().presented(), Pki::NOW).unwrap_err();
+        assert_eq!(refused, ChainError::BadSignature { depth: 0 });
+    }
+}
+
+#[test]
 fn only_its_own_verifier_rechecks_a_chain() {
     let pki = Pki::new();
     let issued = pki.device().issue();
