@@ -84,10 +84,13 @@ impl Judge {
     /// The [`Refusal`] with its reason.
     pub fn judge_der<'a>(
         &self,
-        certificates: impl Iterator<Item = &'a [u8]>,
+        certificates: impl Iterator<Item = &'a [u8]> + Clone,
         now: Timestamp,
     ) -> Result<Peer, Refusal> {
-        let presented = PresentedChain::parse(certificates).map_err(|error| refused(&error, None))?;
+        let presented = PresentedChain::parse(certificates.clone()).map_err(|error| {
+            // Whatever is wrong with the rest, the record shows the client's own certificate if that can be read.
+            refused(&error, PresentedChain::parse(certificates.take(1)).ok().as_ref())
+        })?;
         self.judge(&presented, now)
     }
 
