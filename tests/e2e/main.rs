@@ -1,9 +1,20 @@
 //! The gateway and the authority judged from outside, one module per behaviour. Real processes, real sockets; Apache, curl
 //! and `openssl` as peers; certificates made as each test needs them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod audit;
 mod authorization;
+mod backend;
+mod certificates;
 mod handshake;
 mod identity;
+mod limits;
+mod reload;
+mod resumption;
+mod revocation;
+mod rewriting;
+mod shutdown;
 mod smuggling;
 mod spoofing;
 mod verdict;

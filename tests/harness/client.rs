@@ -318,6 +318,11 @@ impl Connection {
         }
     }
 
+    /// The bytes inside, to be read as they come.
+    pub fn into_reader(self) -> impl Read {
+        self.stream
+    }
+
     /// Whether an earlier session was resumed.
     pub fn is_resumed(&self) -> bool {
         self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)

@@ -552,7 +552,7 @@ impl Credentials {
 
     /// SHA-256 of the holder's certificate, 64 lower-case hex digits.
     pub fn fingerprint(&self) -> String {
-        hex(&rsa::sha2::Sha256::digest(self.chain.first().unwrap()))
+        fingerprint(self.chain.first().unwrap())
     }
 
     /// The serial number as Apache prints it: upper-case hex.
@@ -561,7 +561,20 @@ impl Credentials {
     }
 }
 
+/// SHA-256 of a certificate, 64 lower-case hex digits.
+pub fn fingerprint(certificate: &[u8]) -> String {
+    hex(&rsa::sha2::Sha256::digest(certificate))
+}
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of base64 text.
+///
+/// # Panics
+/// It is none.
+pub fn from_base64(text: &str) -> Vec<u8> {
+    pem::parse(format!("-----BEGIN X-----\n{text}\n-----END X-----\n")).unwrap().into_contents()
 }
