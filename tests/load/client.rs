@@ -49,7 +49,8 @@ pub struct Client {
     address: SocketAddr,
 }
 
-const THREADS: usize = 2;
+/// Devices at once. More than the servers have cores, as in life: a server then finds several at each wake-up.
+const THREADS: usize = 16;
 
 impl Client {
     pub fn new(credentials: &Arc<Credentials>, address: SocketAddr) -> Self {

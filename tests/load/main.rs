@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         arguments.iter().position(|one| one == flag).and_then(|at| arguments.get(at + 1)).cloned()
     };
     let rounds: usize = value("--rounds").map_or(Ok(9), |text| text.parse())?;
-    let operations: usize = value("--operations").map_or(Ok(300), |text| text.parse())?;
+    let operations: usize = value("--operations").map_or(Ok(320), |text| text.parse())?;
     let only = value("--only");
     let binaries = std::env::current_exe()?.parent().map(Path::to_path_buf).ok_or("no folder of binaries")?;
     let folder = tempfile::tempdir()?;
