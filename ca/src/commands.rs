@@ -11,6 +11,7 @@ mod server;
 mod show;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -143,6 +144,19 @@ impl Context<'_> {
             None => Ok(Some(self.passphrase_source().fresh()?)),
         }
     }
+}
+
+/// Refuses an output file that could not be written, before any work is done for it.
+fn check_output(path: &Path) -> Result<(), CommandError> {
+    let folder =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    if !folder.is_dir() {
+        return Err(CommandError::failed(format!("there is no folder {}", folder.display()), None));
+    }
+    if path.is_dir() {
+        return Err(CommandError::failed(format!("{} is a folder, a file is needed", path.display()), None));
+    }
+    Ok(())
 }
 
 /// What a certificate is, in a word or two of JSON each.

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use facts::Facts;
 
+use crate::key::foreign::{self, ForeignKey};
 use crate::key::{KeyError, PrivateKey};
 use crate::passphrase::Passphrase;
 
@@ -112,7 +113,8 @@ fn from_block(
             let text = String::from_utf8_lossy(whole);
             let old = text.contains("Proc-Type: 4,ENCRYPTED").then_some(KeyError::OldEncryption);
             let read = old.map_or_else(|| PrivateKey::from_der(der, passphrase), Err);
-            private_key_item(source, label, read).map_err(|source| InspectError::Key { line, source })
+            private_key_item(source, label, read, der, passphrase)
+                .map_err(|source| InspectError::Key { line, source })
         }
         label if pem::is_certificate(label) => Certificate::parse(der)
             .map(|certificate| certificate_item(source, certificate, now))
@@ -140,12 +142,10 @@ fn der(
         }
         Err(_) => {}
     }
-    match PrivateKey::from_der(der, passphrase) {
-        Err(KeyError::Rejected) => {}
-        read => {
-            return private_key_item(source, "DER", read)
-                .map_err(|source| InspectError::Key { line: 1, source });
-        }
+    let read = PrivateKey::from_der(der, passphrase);
+    if !matches!(read, Err(KeyError::Rejected)) || foreign::read(der, passphrase).is_some() {
+        return private_key_item(source, "DER", read, der, passphrase)
+            .map_err(|source| InspectError::Key { line: 1, source });
     }
     PublicKey::from_spki_der(der)
         .map(|key| public_key_item(source, &key))
@@ -201,25 +201,32 @@ fn private_key_item(
     source: String,
     label: &str,
     read: Result<PrivateKey, KeyError>,
+    der: &[u8],
+    passphrase: Option<&Passphrase>,
 ) -> Result<Item, KeyError> {
-    let encrypted = label == "ENCRYPTED PRIVATE KEY";
+    let encrypted = label == "ENCRYPTED PRIVATE KEY" || matches!(read, Err(KeyError::WantsPassphrase));
     let mut facts = Facts::new("private key");
     facts.text("encrypted", if encrypted { "yes" } else { "no: who reads the file has the key" });
-    let content = match read {
-        Ok(key) => {
-            let spki = key.public_key_der();
-            if let Ok(public) = PublicKey::from_spki_der(&spki) {
-                facts.text("key", judgement::key_text(&public));
-            }
-            Content::Key(spki)
-        }
+    let public = match read {
+        Ok(key) => Some(key.public_key_der()),
         Err(KeyError::WantsPassphrase) => {
             facts.text("key", "closed: `--passphrase-file` or `--passphrase-env` opens it");
-            Content::Closed
+            None
         }
+        Err(KeyError::Rejected) => match foreign::read(der, passphrase) {
+            Some(ForeignKey::Rsa(public)) => Some(public),
+            Some(ForeignKey::Other(oid)) => {
+                facts.text("key", format!("of a kind this program does not use ({oid})"));
+                None
+            }
+            None => return Err(KeyError::Rejected),
+        },
         Err(error) => return Err(error),
     };
-    Ok(Item { source, facts, content })
+    if let Some(public) = public.as_deref().and_then(|der| PublicKey::from_spki_der(der).ok()) {
+        facts.text("key", judgement::key_text(&public));
+    }
+    Ok(Item { source, facts, content: public.map_or(Content::Closed, Content::Key) })
 }
 
 fn public_key_item(source: String, key: &PublicKey) -> Item {

@@ -1,6 +1,7 @@
 //! Private keys: made, kept as PKCS #8 (plain or encrypted), and used to sign.
 
 mod encryption;
+pub(crate) mod foreign;
 
 use std::fmt;
 use std::path::Path;

@@ -35,9 +35,13 @@
 //! transaction; then the files are moved into place. Killed between any two steps, the next command that writes ends or
 //! clears away what was begun.
 //!
+//! Numbers such as CA B7 in comments and tests name the requirements on certificate authorities that are kept there: A
+//! serial numbers, B requests, C authorities, D names, E time, F extensions, G revocation, H keys and files, I the cycle
+//! above; R faults seen in other software.
+//!
 //! Certificates are built with the types of `der` and `x509-cert`, not with a certificate-making library: the bytes to be
 //! signed exist before any key is touched, the issuer's name and the public key stay byte for byte what they were, and
-//! the faults that CA lists for rcgen (R1–R17) have no place to occur.
+//! the measured faults of rcgen (R1 to R17) have no place to occur.
 
 mod authority;
 pub mod cli;

@@ -88,7 +88,7 @@ impl PassphraseSource {
             Self::Environment(name) => from_environment(name)?,
             Self::File(path) => from_file(path)?,
             Self::Prompt => {
-                let first = ask("New passphrase for the authorities' keys: ")?;
+                let first = ask("New passphrase: ")?;
                 let second = ask("The same once more: ")?;
                 if *first.0 != *second.0 {
                     return Err(PassphraseError::Mismatch);

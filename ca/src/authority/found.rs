@@ -102,7 +102,9 @@ impl Authority {
         };
         if let Err(error) = made {
             let _leftover = remove_tree(&root.join(MAKING));
-            let _lock_file = fs::remove_file(layout.lock());
+            if !layout.database().exists() {
+                let _lock_file = fs::remove_file(layout.lock()); // a store that is there keeps its lock
+            }
             if fresh_folder {
                 let _not_empty = fs::remove_dir(root);
             }

@@ -9,7 +9,7 @@ use std::thread;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{CommandError, Context};
+use super::{CommandError, Context, check_output};
 use crate::authority::{Authority, DeviceRequest, Standing, SubjectKey};
 use crate::cli::{DeviceIssueArgs, DeviceOptions};
 use crate::device_list::{BadLine, ListedDevice, parse};
@@ -40,6 +40,8 @@ pub(super) fn run(
     list: &Path,
 ) -> Result<(), CommandError> {
     let DeviceIssueArgs { jobs, report, options, .. } = arguments;
+    let report = report.clone().unwrap_or_else(|| list.with_extension("report.csv"));
+    check_output(&report)?;
     let bytes = std::fs::read(list).map_err(|source| FileError::new("read", list, source))?;
     let devices = parse(&bytes).map_err(|bad| bad_lines(list, &bad))?;
     let mut authority = context.open_to_sign()?;
@@ -57,7 +59,6 @@ pub(super) fn run(
         make_all(&mut authority, &devices, &missing, jobs, passphrase.as_ref(), options, &mut outcomes, &bar);
     bar.finish_and_clear();
 
-    let report = report.clone().unwrap_or_else(|| list.with_extension("report.csv"));
     write_replacing(&report, report_text(&devices, &outcomes, &authority).as_bytes(), 0o644)?;
     result?;
     summarise(context, &devices, &outcomes, &report)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{CommandError, Context};
+use super::{CommandError, Context, check_output};
 use crate::authority::Published;
 use crate::cli::{CrlCommand, CrlPublishArgs};
 use crate::key::armour;
@@ -10,6 +10,9 @@ use crate::store::{Side, write_replacing};
 
 pub(super) fn run(context: &Context<'_>, command: &CrlCommand) -> Result<(), CommandError> {
     let CrlCommand::Publish(CrlPublishArgs { authority: only, out, der, days }) = command;
+    if let Some(out) = out {
+        check_output(out)?;
+    }
     let mut authority = context.open_to_sign()?;
     let published = authority.publish_crls(only.as_deref(), *days)?;
     if let Some(out) = out {

@@ -405,3 +405,6 @@ fn upgrade(connection: &mut Connection) -> Result<(), StoreError> {
 fn format(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Workplace, assert_snapshot};
+use crate::support::{Workplace, assert_snapshot, openssl_is_here};
 
 const PHONE: [&str; 8] =
     ["device", "issue", "--model", "CP-8841-3PCC", "--serial", "88012BA01234", "--mac", "00:0E:08:AB:CD:EF"];
@@ -258,4 +258,95 @@ fn inspect_explains_a_phone_and_finds_its_key() {
             .filter(|line| !line.contains("  number "))
             .fold(String::new(), |text, line| text + line + "\n"),
     );
+}
+
+#[test]
+fn verify_prints_the_path_or_the_exact_reason() {
+    let here = Workplace::with_authorities(&["--shape", "issuing"]);
+    here.run(&phone(&[])).done();
+    let (leaf, chain) =
+        ("provision-ca/devices/000e08abcdef/cert.pem", "provision-ca/devices/000e08abcdef/chain.pem");
+    let (client, server) = ("provision-ca/trust/client-root.pem", "provision-ca/trust/server-root.pem");
+    let (root_list, list) =
+        ("provision-ca/trust/crls/client-root.crl", "provision-ca/trust/crls/client-issuing.crl");
+    let mut text = String::new();
+    let mut say = |arguments: &[&str]| {
+        text.push_str(&format!(
+            "$ provision-ca {}\n{}\n",
+            arguments.join(" "),
+            here.run(arguments).snapshot()
+        ));
+    };
+    say(&["verify", chain, "--trust", client, "--purpose", "client"]);
+    say(&["verify", chain, "--trust", client, "--purpose", "server"]);
+    say(&["verify", chain, "--trust", server]);
+    say(&["verify", leaf, "--trust", client]);
+    say(&[
+        "verify",
+        leaf,
+        "--trust",
+        client,
+        "--intermediate",
+        "provision-ca/authorities/client-issuing/cert.pem",
+    ]);
+    say(&["verify", chain, "--trust", client, "--crl", root_list, "--crl", list]);
+    say(&["verify", chain, "--trust", client, "--crl", root_list]);
+    say(&["verify", chain, "--trust", client, "--at", "2020-01-01T00:00:00Z"]);
+    here.run(&["revoke", "000e08abcdef", "--reason", "keyCompromise", "--publish"]).done();
+    say(&["verify", chain, "--trust", client, "--crl", root_list, "--crl", list]);
+    assert_snapshot("verify", &text);
+}
+
+/// A certificate as old phones have it: X.509 version 1, signed with SHA-1.
+fn old_certificate(here: &Workplace, name: &str, subject: &str, bits: &str) {
+    let (key, file) = (format!("{name}.key"), format!("{name}.pem"));
+    here.openssl(&["genrsa", "-out", &key, bits]).done();
+    here.openssl(&["req", "-new", "-key", &key, "-subj", subject, "-out", "x.csr"]).done();
+    let root = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=old root"];
+    here.openssl(&[&root[..], &["-keyout", "ca.key", "-out", "ca.pem"]].concat()).done();
+    let sign = ["x509", "-req", "-in", "x.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-sha1", "-days", "30"];
+    here.openssl(&[&sign[..], &["-out", &file]].concat()).done();
+}
+
+#[test]
+fn inspect_explains_what_old_phones_present() {
+    if !openssl_is_here("inspect_explains_what_old_phones_present") {
+        return;
+    }
+    let here = Workplace::new();
+    let mic =
+        "/serialNumber=PID:CP-8861 SN:FCH2133E8B9/O=Cisco Systems Inc./OU=CTG/CN=CP-8861-SEP2C3124C9F8E1";
+    for (name, subject, bits, wanted) in [
+        (
+            "mic",
+            mic,
+            "1024",
+            vec![
+                "cisco-mic: product CP-8861, serial number FCH2133E8B9, MAC 2c3124c9f8e1",
+                "RSA 1024 (weak)",
+                "refused: RSA key of 1024 bits, signed with SHA-1, X.509 version 1",
+                "accepted where the trust entry excepts rsa-1024, sha1, x509-v1",
+            ],
+        ),
+        (
+            "snom",
+            "/CN=000413741767",
+            "2048",
+            vec!["cn-mac: MAC 000413741767", "accepted where the trust entry excepts sha1, x509-v1"],
+        ),
+        (
+            "generic",
+            "/OU=cisco.com/L=ciscogeneric/SN=ciscogeneric",
+            "2048",
+            vec!["cisco-small-business: generic, shared by many phones, no identity"],
+        ),
+    ] {
+        old_certificate(&here, name, subject, bits);
+        let file = format!("{name}.pem");
+        let said = here.run(&["inspect", &file, &format!("{name}.key")]).done();
+        assert!(said.contains(&format!("belongs to   {file}")), "{said}");
+        for text in wanted {
+            assert!(said.contains(text), "{text:?} is missing: {said}");
+        }
+    }
 }
