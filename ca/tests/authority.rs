@@ -307,9 +307,10 @@ fn what_a_killed_process_left_is_ended_by_the_next() {
     // As if killed after the row was written and before the folder was moved into place.
     let pending = place.root().join(format!("pending/{id}"));
     std::fs::rename(&issued.folder, &pending).unwrap();
-    std::fs::remove_file(pending.join("chain.pem")).unwrap();
+    std::fs::File::create(pending.join("chain.pem")).unwrap();
     // And as if another was killed before its row was finished.
     std::fs::create_dir(place.root().join("pending/4711")).unwrap();
+    std::fs::File::create(place.root().join("pending/.writing-x")).unwrap();
     let again = place.open(now()).issue_device(device("000e08abcdef", None)).unwrap();
     assert!(!again.is_new);
     assert_eq!(again.certificate, issued.certificate);

@@ -14,7 +14,7 @@ use crate::error::IssueError;
 use crate::serial::hex;
 use crate::store::{
     CertificateRecord, FileError, Query, RecordId, State, Tier, make_folder, remove_tree, sync_folder,
-    write_new, write_replacing,
+    write_new,
 };
 
 impl Authority {
@@ -45,9 +45,13 @@ impl Authority {
         certificate: &Certificate,
     ) -> Result<Option<PathBuf>, IssueError> {
         let staged = self.pending_folder(record.id);
-        write_replacing(&staged.join("cert.pem"), certificate.to_pem().as_bytes(), 0o600)?;
+        for name in ["cert.pem", "chain.pem"] {
+            remove_file(&staged.join(name))?; // half-written, perhaps, by a process that was killed
+        }
+        write_new(&staged.join("cert.pem"), certificate.to_pem().as_bytes(), 0o600)?;
         let chain: String = self.chain(record, certificate).iter().map(Certificate::to_pem).collect();
-        write_replacing(&staged.join("chain.pem"), chain.as_bytes(), 0o600)?;
+        write_new(&staged.join("chain.pem"), chain.as_bytes(), 0o600)?;
+        sync_folder(&staged)?;
 
         let target = self.layout.root().join(&record.intent.folder);
         let parent = target.parent().unwrap_or_else(|| self.layout.root());
@@ -120,10 +124,20 @@ impl Authority {
                         })?;
                     self.place(&record, &certificate)?;
                 }
-                _ => remove_tree(&path)?,
+                _ if path.is_dir() => remove_tree(&path)?,
+                _ => remove_file(&path)?,
             }
         }
         Ok(())
+    }
+}
+
+fn remove_file(path: &Path) -> Result<(), IssueError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(FileError::new("remove", path, error).into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::key::armour;
 use crate::serial::hex;
 use crate::store::{
     AuditEvent, AuthorityId, CertificateRecord, CrlRecord, Kind, RecordId, Revocation, RevocationReason,
-    make_folder, write_replacing,
+    make_folder, write_by_way_of,
 };
 
 /// Days a revocation list counts unless said otherwise; publish the next one well before.
@@ -134,7 +134,8 @@ impl Authority {
         let pem = armour("X509 CRL", &der);
         self.store.reserve_crl(&crl, &audit)?;
         make_folder(&self.layout.crls(), 0o755)?;
-        write_replacing(&path, pem.as_bytes(), 0o644)?;
+        make_folder(&self.layout.pending(), 0o700)?;
+        write_by_way_of(&self.layout.pending(), &path, pem.as_bytes(), 0o644)?;
         Ok(Published { authority: name, path, der, number, entries: entries.len(), next_update })
     }
 }

@@ -41,16 +41,29 @@ pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Fi
 
 /// Writes a file, or puts new content in its place in one step: a reader sees the old or the new, never half.
 pub(crate) fn write_replacing(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
-    let folder =
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    write_by_way_of(folder_of(path), path, content, mode)
+}
+
+/// The same, gathered in another folder of the same file system: nothing half-written ever lies beside the file, even
+/// when the process is killed.
+pub(crate) fn write_by_way_of(
+    workshop: &Path,
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+) -> Result<(), FileError> {
     let result =
-        tempfile::Builder::new().prefix(".writing-").tempfile_in(folder).and_then(|mut temporary| {
+        tempfile::Builder::new().prefix(".writing-").tempfile_in(workshop).and_then(|mut temporary| {
             fill(temporary.as_file_mut(), content, mode)?;
             temporary.persist(path).map_err(|error| error.error)?;
             Ok(())
         });
     result.map_err(|source| FileError::new("write", path, source))?;
-    sync_folder(folder)
+    sync_folder(folder_of(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 /// Makes a new name in this folder survive a power cut.
