@@ -76,7 +76,8 @@ fn callgrind(step: &str, calls: u64) -> Result<u64, Box<dyn std::error::Error>> 
     if !output.status.success() {
         return Err(text.into());
     }
-    let collected = text.lines().find_map(|line| line.split_once("Collected :")).ok_or_else(|| text.as_ref())?;
+    let collected =
+        text.lines().find_map(|line| line.split_once("Collected :")).ok_or_else(|| text.as_ref())?;
     Ok(collected.1.trim().parse()?)
 }
 

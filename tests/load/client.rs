@@ -10,28 +10,28 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 /// What a device holds.
-pub struct Credentials {
-    pub chain: Vec<CertificateDer<'static>>,
-    pub key: PrivateKeyDer<'static>,
-    pub roots: Arc<RootCertStore>,
+pub(crate) struct Credentials {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+    pub(crate) roots: Arc<RootCertStore>,
     /// The path of its own profile.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 #[derive(Clone, Copy)]
-pub enum Version {
+pub(crate) enum Version {
     Tls12,
     Tls13,
 }
 
 #[derive(Clone, Copy)]
-pub enum Resumption {
+pub(crate) enum Resumption {
     Always,
     Never,
 }
 
 /// TLS settings, and whether a handshake is to be a resumed one.
-pub struct Tls {
+pub(crate) struct Tls {
     /// One for each thread: a TLS 1.3 ticket serves once, so two devices must not share a store.
     configs: Vec<Arc<ClientConfig>>,
     resumption: Resumption,
@@ -44,7 +44,7 @@ impl Tls {
 }
 
 /// A device that talks to one server.
-pub struct Client {
+pub(crate) struct Client {
     credentials: Arc<Credentials>,
     address: SocketAddr,
 }
@@ -53,11 +53,11 @@ pub struct Client {
 const THREADS: usize = 16;
 
 impl Client {
-    pub fn new(credentials: &Arc<Credentials>, address: SocketAddr) -> Self {
+    pub(crate) fn new(credentials: &Arc<Credentials>, address: SocketAddr) -> Self {
         Self { credentials: Arc::clone(credentials), address }
     }
 
-    pub fn tls(&self, version: Version, resumption: Resumption) -> io::Result<Tls> {
+    pub(crate) fn tls(&self, version: Version, resumption: Resumption) -> io::Result<Tls> {
         let version = match version {
             Version::Tls12 => &rustls::version::TLS12,
             Version::Tls13 => &rustls::version::TLS13,
@@ -81,7 +81,7 @@ impl Client {
     }
 
     /// Opens `count` connections, each for one request.
-    pub fn handshakes(&self, tls: &Tls, count: usize) -> io::Result<()> {
+    pub(crate) fn handshakes(&self, tls: &Tls, count: usize) -> io::Result<()> {
         let wanted = match tls.resumption {
             Resumption::Always => HandshakeKind::Resumed,
             Resumption::Never => HandshakeKind::Full,
@@ -105,7 +105,7 @@ impl Client {
     }
 
     /// Sends `count` requests over a few kept connections.
-    pub fn kept(&self, count: usize) -> io::Result<()> {
+    pub(crate) fn kept(&self, count: usize) -> io::Result<()> {
         let tls = self.tls(Version::Tls13, Resumption::Never)?;
         self.in_threads(count, |thread, share| {
             let mut stream = self.connect(tls.config(thread)?)?;

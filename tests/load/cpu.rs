@@ -8,7 +8,7 @@ use std::{fs, io};
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub fn of_tree(root: u32) -> io::Result<Duration> {
+pub(crate) fn of_tree(root: u32) -> io::Result<Duration> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {

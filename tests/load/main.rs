@@ -9,7 +9,7 @@
 //! header rewriting, an audit record for each request. nginx and HAProxy verify the same chain, set the same
 //! identity fields, write their access log, and proxy to the same nginx with kept connections.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,13 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         table.add(name, measure(&fleet, scenario, rounds, operations)?);
     }
-    print(&table.markdown())?;
-    Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "the table is this program's output")]
-fn print(text: &str) -> io::Result<()> {
-    println!("{text}");
+    writeln!(io::stdout(), "{}", table.markdown())?;
     Ok(())
 }
 

@@ -19,15 +19,15 @@ const SERIAL: &str = "88012BA01234";
 const MAC: &str = "000e08abcdef";
 
 /// One running server.
-pub struct Server {
-    pub name: &'static str,
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
     process: Child,
 }
 
 impl Server {
     /// The process whose tree does the work.
-    pub fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.process.id()
     }
 }
@@ -41,7 +41,7 @@ impl Drop for Server {
 }
 
 /// The gateway, its peers, the backend they share and a device to call them.
-pub struct Fleet {
+pub(crate) struct Fleet {
     servers: Vec<Server>,
     credentials: Arc<Credentials>,
     _backend: Server,
@@ -49,7 +49,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Makes authorities and certificates with `provision-ca` and starts everything below `folder`.
-    pub fn start(folder: &Path, binaries: &Path) -> io::Result<Self> {
+    pub(crate) fn start(folder: &Path, binaries: &Path) -> io::Result<Self> {
         let pki = folder.join("pki");
         let ca = |arguments: &[&str]| -> io::Result<()> {
             let output = Command::new(binaries.join("provision-ca"))
@@ -97,15 +97,15 @@ impl Fleet {
     }
 
     /// The gateway first, then its peers.
-    pub fn servers(&self) -> &[Server] {
+    pub(crate) fn servers(&self) -> &[Server] {
         &self.servers
     }
 
-    pub fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.servers.iter().map(|server| server.name).collect()
     }
 
-    pub fn credentials(&self) -> &Arc<Credentials> {
+    pub(crate) fn credentials(&self) -> &Arc<Credentials> {
         &self.credentials
     }
 }

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Rows of figures, one column a server; the first column is the gateway.
-pub struct Table {
+pub(crate) struct Table {
     text: String,
 }
 
 impl Table {
-    pub fn new(servers: Vec<&str>) -> Self {
+    pub(crate) fn new(servers: Vec<&str>) -> Self {
         let mut text = String::from("| operation |");
         for name in &servers {
             let _ = write!(text, " {name} |");
@@ -25,7 +25,7 @@ impl Table {
         Self { text }
     }
 
-    pub fn add(&mut self, name: &str, mut figures: Vec<Vec<Duration>>) {
+    pub(crate) fn add(&mut self, name: &str, mut figures: Vec<Vec<Duration>>) {
         let _ = write!(self.text, "| {name} |");
         let ratios: Vec<f64> = match figures.split_first() {
             Some((gateway, peers)) => peers.iter().map(|peer| ratio(gateway, peer)).collect(),
@@ -42,7 +42,7 @@ impl Table {
         self.text.push('\n');
     }
 
-    pub fn markdown(&self) -> &str {
+    pub(crate) fn markdown(&self) -> &str {
         &self.text
     }
 }
