@@ -2,7 +2,7 @@
 //! to send.
 //!
 //! rustls keeps neither a refused chain nor our reason, so both are left in a slot that surrounds the handshake
-//! ([`with_verdict`]).
+//! (`with_verdict`).
 
 use std::cell::RefCell;
 use std::sync::Arc;
