@@ -146,15 +146,24 @@ impl Context<'_> {
     }
 }
 
-/// Refuses an output file that could not be written, before any work is done for it.
-fn check_output(path: &Path) -> Result<(), CommandError> {
-    let folder =
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+/// Refuses an output file that could not be written, before any work is done for it, and one that would overwrite
+/// anything but an earlier output of the same kind.
+fn check_output(path: &Path, is_ours: impl FnOnce(&[u8]) -> bool) -> Result<(), CommandError> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
     if !folder.is_dir() {
         return Err(CommandError::failed(format!("there is no folder {}", folder.display()), None));
     }
     if path.is_dir() {
         return Err(CommandError::failed(format!("{} is a folder, a file is needed", path.display()), None));
+    }
+    if path.exists() && !std::fs::read(path).is_ok_and(|earlier| is_ours(&earlier)) {
+        return Err(CommandError::failed(
+            format!("{} exists already and is something else", path.display()),
+            Some("name another file"),
+        ));
     }
     Ok(())
 }

@@ -20,6 +20,9 @@ use crate::random::OperatingSystem;
 use crate::serial::hex;
 use crate::store::{FileError, write_replacing};
 
+/// The first line of every report.
+const HEADING: &str = "line,model,serial,mac,status,certificate,until,folder,error\n";
+
 /// The most certificates signed in one transaction.
 const BATCH: usize = 64;
 
@@ -41,7 +44,7 @@ pub(super) fn run(
 ) -> Result<(), CommandError> {
     let DeviceIssueArgs { jobs, report, options, .. } = arguments;
     let report = report.clone().unwrap_or_else(|| list.with_extension("report.csv"));
-    check_output(&report)?;
+    check_output(&report, |earlier| earlier.starts_with(HEADING.as_bytes()))?;
     let bytes = std::fs::read(list).map_err(|source| FileError::new("read", list, source))?;
     let devices = parse(&bytes).map_err(|bad| bad_lines(list, &bad))?;
     let mut authority = context.open_to_sign()?;
@@ -205,7 +208,7 @@ fn progress(length: usize) -> ProgressBar {
 
 /// One line per device, in the list's order.
 fn report_text(devices: &[ListedDevice], outcomes: &[Option<Outcome>], authority: &Authority) -> String {
-    let mut text = "line,model,serial,mac,status,certificate,until,folder,error\n".to_owned();
+    let mut text = HEADING.to_owned();
     for (device, outcome) in devices.iter().zip(outcomes) {
         let mac = device.identity.mac().to_string();
         let folder = authority.layout().device(&mac).display().to_string();

@@ -1,5 +1,6 @@
 //! `crl publish`
 
+use certs::RevocationList;
 use serde_json::json;
 
 use super::{CommandError, Context, check_output};
@@ -11,7 +12,7 @@ use crate::store::{Side, write_replacing};
 pub(super) fn run(context: &Context<'_>, command: &CrlCommand) -> Result<(), CommandError> {
     let CrlCommand::Publish(CrlPublishArgs { authority: only, out, der, days }) = command;
     if let Some(out) = out {
-        check_output(out)?;
+        check_output(out, |earlier| RevocationList::parse(earlier).is_ok())?;
     }
     let mut authority = context.open_to_sign()?;
     let published = authority.publish_crls(only.as_deref(), *days)?;

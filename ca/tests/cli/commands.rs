@@ -350,3 +350,21 @@ fn inspect_explains_what_old_phones_present() {
         }
     }
 }
+
+#[test]
+fn an_output_replaces_an_earlier_one_and_nothing_else() {
+    let here = Workplace::with_authorities(&[]);
+    here.write("notes.txt", "not a list");
+    let message = here.run(&["crl", "publish", "--out", "notes.txt"]).refused();
+    assert!(message.contains("notes.txt exists already and is something else"), "{message}");
+    here.write("devices.csv", "CP-8841-3PCC,1,000e08abcdef\n");
+    here.run(&["device", "issue", "--csv", "devices.csv", "--report", "notes.txt"]).refused();
+    assert_eq!(here.read("notes.txt"), "not a list");
+    assert!(!here.path("provision-ca/devices").exists());
+    for _ in 0..2 {
+        here.run(&["crl", "publish", "--out", "client.crl", "--der"]).done();
+        here.run(&["device", "issue", "--csv", "devices.csv", "--key", "p256"]).done();
+    }
+    let message = here.run(&["crl", "publish", "--out", "nowhere/client.crl"]).refused();
+    assert!(message.contains("there is no folder nowhere"), "{message}");
+}
