@@ -5,7 +5,7 @@
 //! | `SSL-Client-Verify` | `SUCCESS`, or `NONE` without a certificate |
 //! | `SSL-Client-M-Version`, `-M-Serial` | `3`; upper-case hexadecimal, an even number of digits |
 //! | `SSL-Client-S-DN`, `-I-DN` | the whole subject and issuer, RFC 2253 in UTF-8, last attribute first |
-//! | `SSL-Client-S-DN-x`, `-I-DN-x` | the first attribute of type x: `C ST L O OU CN T I G S D UID Email`; further ones `-x-1`, `-x-2` |
+//! | `SSL-Client-S-DN-x`, `-I-DN-x` | the first attribute of type x: `C ST L O OU CN T I G S D UID Email SerialNumber`; further ones `-x-1`, `-x-2` |
 //! | `SSL-Client-I-DN-OU`, `-L`, `-S` | with `issuer-fields = "guide"` (default) the *device's* product, serial number and MAC, absent for anyone else; with `"mod_ssl"` the issuer's |
 //! | `SSL-Client-V-Start`, `-V-End`, `-V-Remain` | `Jan  2 03:04:05 2026 GMT`; whole days left, `0` when expired |
 //! | `SSL-Client-A-Sig`, `-A-Key` | OpenSSL's long names, as `sha256WithRSAEncryption`, `rsaEncryption` |
@@ -24,7 +24,7 @@ use super::peer_fields::{Fields, PeerFacts, name, printable, spelled};
 use super::{HeaderConfig, IssuerFields, Separator, openssl_names};
 
 /// Apache's attribute types. `S-DN-x` is complete for these and has nothing else.
-const ATTRIBUTES: [(Oid, &str); 13] = [
+const ATTRIBUTES: [(Oid, &str); 14] = [
     (oid::COUNTRY, "c"),
     (oid::STATE, "st"),
     (oid::LOCALITY, "l"),
@@ -38,6 +38,7 @@ const ATTRIBUTES: [(Oid, &str); 13] = [
     (oid::DESCRIPTION, "d"),
     (oid::USER_ID, "uid"),
     (oid::EMAIL, "email"),
+    (oid::SERIAL_NUMBER, "serialnumber"),
 ];
 
 /// How many alternative names of one kind are passed on.
@@ -90,8 +91,8 @@ fn set_certificate(fields: &mut Fields, separator: Separator, leaf: &Certificate
     let texts = [
         ("ssl-client-m-version", leaf.version().number().to_string()),
         ("ssl-client-m-serial", leaf.serial().to_string()),
-        ("ssl-client-s-dn", leaf.subject().to_rfc2253_utf8()),
-        ("ssl-client-i-dn", leaf.issuer().to_rfc2253_utf8()),
+        ("ssl-client-s-dn", whole_name(leaf.subject())),
+        ("ssl-client-i-dn", whole_name(leaf.issuer())),
         ("ssl-client-v-start", asn1_time(validity.not_before)),
         ("ssl-client-v-end", asn1_time(validity.not_after)),
         ("ssl-client-v-remain", days_left(validity.not_after, now).to_string()),
@@ -107,6 +108,16 @@ fn set_certificate(fields: &mut Fields, separator: Separator, leaf: &Certificate
     }
     for (at, email) in names.emails().take(ALTERNATIVE_NAMES).enumerate() {
         fields.set(spelled(separator, format!("ssl-client-san-email-{at}")), &printable(email));
+    }
+}
+
+/// RFC 2253 in UTF-8. A space at the end of a field is lost on the way, and only the backslash before it would arrive: it
+/// is written `\20` (RFC 4514 §2.4), which means the same.
+fn whole_name(name: &DistinguishedName) -> String {
+    let text = name.to_rfc2253_utf8();
+    match text.strip_suffix("\\ ") {
+        Some(rest) => format!("{rest}\\20"),
+        None => text,
     }
 }
 
