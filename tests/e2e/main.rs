@@ -3,13 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod apache;
 mod audit;
 mod authorization;
 mod backend;
 mod certificates;
 mod handshake;
 mod identity;
+mod issuance;
 mod limits;
+mod peers;
+mod quickstart;
 mod reload;
 mod resumption;
 mod revocation;

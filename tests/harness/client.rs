@@ -93,9 +93,14 @@ impl Outcome {
 impl Client {
     /// A client of a server at this address whose certificate `root` issued, asking for `host`.
     pub fn new(address: SocketAddr, root: &Authority, host: &str) -> Self {
+        Self::trusting(address, root.certificate().to_vec(), host)
+    }
+
+    /// The same with the root's certificate in DER.
+    pub fn trusting(address: SocketAddr, root: Vec<u8>, host: &str) -> Self {
         Self {
             address,
-            root: root.certificate().to_vec(),
+            root,
             host: host.to_owned(),
             name: host.to_owned(),
             sends_name: true,

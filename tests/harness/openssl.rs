@@ -57,7 +57,11 @@ impl SClient {
 
     /// One GET on one connection; what `s_client` printed, the answer in it.
     pub fn get(&self, target: &str) -> Finished {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+        self.say(&format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// Any text on one connection.
+    pub fn say(&self, text: &str) -> Finished {
         let mut command: Command = Peer::Openssl.command();
         command
             .arg("s_client")
@@ -65,7 +69,7 @@ impl SClient {
             .arg(self.address.to_string())
             .arg("-ign_eof")
             .args(&self.arguments);
-        process::run(&mut command, request.as_bytes())
+        process::run(&mut command, text.as_bytes())
     }
 }
 

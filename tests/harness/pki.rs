@@ -578,3 +578,12 @@ pub fn hex(bytes: &[u8]) -> String {
 pub fn from_base64(text: &str) -> Vec<u8> {
     pem::parse(format!("-----BEGIN X-----\n{text}\n-----END X-----\n")).unwrap().into_contents()
 }
+
+/// The blocks of PEM text, label and contents.
+///
+/// # Panics
+/// It is none.
+pub fn pem_blocks(text: &str) -> Vec<(String, Vec<u8>)> {
+    let blocks = pem::parse_many(text).unwrap();
+    blocks.into_iter().map(|block| (block.tag().to_owned(), block.into_contents())).collect()
+}

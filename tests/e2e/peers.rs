@@ -1,0 +1,216 @@
+//! curl and `openssl s_client` as devices: both TLS versions, both kinds of key, with and without a server name, resumed;
+//! and the alerts they report.
+
+use harness::{
+    curl::Curl,
+    expect::{Peer, all_present, now},
+    gateway::{Gateway, HOST, PROFILE, Scene, phone_template},
+    openssl::SClient,
+    pki::{Authority, Key, KeyKind, Template},
+};
+use policies::Reason;
+
+fn scene_with(server: KeyKind) -> Scene {
+    let scene = Scene::new();
+    let certificate = Template::server(&[HOST]);
+    scene.server_authority.issue_for(Key::new(server), &certificate).write(&scene.folder, "server");
+    scene
+}
+
+fn last(gateway: &Gateway) -> harness::audit::Record {
+    gateway.audit.next()
+}
+
+#[test]
+fn curl_is_served_over_both_versions_with_both_keys_with_and_without_a_name() {
+    if !all_present("curl_is_served_over_both_versions_with_both_keys_with_and_without_a_name", &[Peer::Curl])
+    {
+        return;
+    }
+    for server in [KeyKind::Rsa2048, KeyKind::P256] {
+        let scene = scene_with(server);
+        let gateway = scene.start();
+        for device in [KeyKind::Rsa2048, KeyKind::P256] {
+            let phone = scene.client_authority.issue_for(Key::new(device), &phone_template());
+            for (version, arguments) in [
+                ("TLSv1.2", ["--tlsv1.2", "--tls-max", "1.2"]),
+                ("TLSv1.3", ["--tlsv1.3", "--tls-max", "1.3"]),
+            ] {
+                let curl = || {
+                    Curl::new(gateway.address(), &scene.server_authority).presenting(&phone).with(&arguments)
+                };
+                let got = curl().get_one(PROFILE);
+                assert_eq!(got.status, 200, "{got:?}");
+                let record = last(&gateway);
+                assert_eq!((record.text("tls.version"), record.text("hello.sni")), (version, HOST));
+                let got = curl().without_server_name().get_one(PROFILE);
+                assert_eq!(got.status, 200, "{got:?}");
+                assert!(last(&gateway).at("hello.sni").is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn curl_keeps_its_connection_and_is_judged_each_time() {
+    if !all_present("curl_keeps_its_connection_and_is_judged_each_time", &[Peer::Curl]) {
+        return;
+    }
+    let scene = Scene::new();
+    let gateway = scene.start();
+    let curl = Curl::new(gateway.address(), &scene.server_authority).presenting(&scene.phone());
+    let got = curl.get(&[PROFILE, "/000e08abcdf0.cfg", PROFILE]);
+    assert_eq!(got.iter().map(|got| got.status).collect::<Vec<_>>(), [200, 403, 200]);
+    let records = [(); 3].map(|()| last(&gateway));
+    assert!(records.iter().all(|record| record.text("connection") == records[0].text("connection")));
+}
+
+#[test]
+fn openssl_is_served_over_both_versions_with_both_keys_with_and_without_a_name() {
+    if !all_present(
+        "openssl_is_served_over_both_versions_with_both_keys_with_and_without_a_name",
+        &[Peer::Openssl],
+    ) {
+        return;
+    }
+    for server in [KeyKind::Rsa2048, KeyKind::P256] {
+        let scene = scene_with(server);
+        let gateway = scene.start();
+        for device in [KeyKind::Rsa2048, KeyKind::P256] {
+            let phone = scene.client_authority.issue_for(Key::new(device), &phone_template());
+            for (version, argument) in [("TLSv1.2", "-tls1_2"), ("TLSv1.3", "-tls1_3")] {
+                let client = || {
+                    SClient::new(gateway.address(), &scene.server_authority)
+                        .presenting(&phone)
+                        .with(&[argument])
+                };
+                let got = client().get(PROFILE);
+                assert!(got.out.contains("HTTP/1.1 200"), "{got:?}");
+                assert_eq!(last(&gateway).text("tls.version"), version);
+                let got = client().without_server_name().get(PROFILE);
+                assert!(got.out.contains("HTTP/1.1 200"), "{got:?}");
+                assert!(last(&gateway).at("hello.sni").is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn openssl_resumes_over_both_versions() {
+    if !all_present("openssl_resumes_over_both_versions", &[Peer::Openssl]) {
+        return;
+    }
+    let scene = Scene::new();
+    let gateway = scene.start();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let phone = scene.phone();
+        let client =
+            || SClient::new(gateway.address(), &scene.server_authority).presenting(&phone).with(&[version]);
+        let first = client();
+        let session = first.file("session.pem");
+        let got = first.with(&["-sess_out", &session]);
+        assert!(got.get(PROFILE).out.contains("HTTP/1.1 200"));
+        assert_eq!(last(&gateway).boolean("tls.resumed"), Some(false));
+        let resumed = client().with(&["-sess_in", &session]).get(PROFILE);
+        assert!(resumed.out.contains("HTTP/1.1 200") && resumed.out.contains("Reused, TLSv1"), "{resumed:?}");
+        assert_eq!(last(&gateway).boolean("tls.resumed"), Some(true));
+        drop(got);
+    }
+}
+
+/// SEC-39: a session made at one host is offered to another on the same port, whose trust differs: a full handshake.
+#[test]
+fn a_session_of_one_host_is_not_resumed_at_another() {
+    if !all_present("a_session_of_one_host_is_not_resumed_at_another", &[Peer::Openssl]) {
+        return;
+    }
+    let mut scene = Scene::new();
+    let certificate = Template::server(&[HOST, "two.example.com"]);
+    scene.server_authority.issue(&certificate).write(&scene.folder, "server");
+    let mut second = scene.config.host().clone();
+    second.names = vec!["two.example.com".to_owned()];
+    let other = Authority::root("Other Client Root");
+    scene.folder.write("other-root.pem", other.pem());
+    second.trust = vec![harness::gateway::Trust::new("other-root.pem", &["cisco-small-business"])];
+    scene.config.hosts.push(second);
+    let gateway = scene.start();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let phone = scene.phone();
+        let client =
+            || SClient::new(gateway.address(), &scene.server_authority).presenting(&phone).with(&[version]);
+        let first = client();
+        let session = first.file("session.pem");
+        let first = first.with(&["-sess_out", &session]);
+        assert!(first.get(PROFILE).out.contains("HTTP/1.1 200"));
+        last(&gateway);
+        let elsewhere = client().with(&["-sess_in", &session, "-servername", "two.example.com"]).get(PROFILE);
+        assert!(!elsewhere.out.contains("HTTP/1.1 200"), "{elsewhere:?}");
+        assert_eq!(
+            last(&gateway).text("reason"),
+            Reason::UnknownIssuer.as_str(),
+            "judged anew by the other host"
+        );
+    }
+}
+
+/// Each refusal is named on the device's side, too: the alert arrives.
+#[test]
+fn curl_and_openssl_report_the_alert_of_each_refusal() {
+    if !all_present("curl_and_openssl_report_the_alert_of_each_refusal", &[Peer::Curl, Peer::Openssl]) {
+        return;
+    }
+    let mut scene = Scene::new();
+    scene.config.trust_line("crls = \"root.crl\"");
+    scene.config.trust_line("deny = \"deny.txt\"");
+    scene.folder.write("deny.txt", "mac 000e08abcdf0\n");
+    let issue = |template: &Template| scene.client_authority.issue(template);
+    let revoked = scene.phone();
+    scene.folder.write("root.crl", scene.client_authority.crl(&[&revoked.serial]).pem());
+    let denied = harness::pki::Name::phone("CP-8841-3PCC", "1", "000e08abcdf0");
+    let servers_own =
+        phone_template().with(harness::pki::Extension::extended_key_usage(&[harness::pki::SERVER_AUTH]));
+    let cases = [
+        ("certificate expired", issue(&Template { not_after: now() - 60, ..phone_template() })),
+        ("certificate revoked", revoked.clone()),
+        ("unknown ca", Authority::root("Foreign").issue(&phone_template())),
+        ("unsupported certificate", issue(&servers_own)),
+        ("access denied", scene.device(denied)),
+        ("certificate unknown", scene.device(harness::pki::Name::common("phone"))),
+    ];
+    let gateway = scene.start();
+    for (alert, credentials) in &cases {
+        for (tls12, curl) in [(true, ["--tls-max", "1.2"]), (false, ["--tls-max", "1.3"])] {
+            let version = if tls12 { "-tls1_2" } else { "-tls1_3" };
+            let openssl = SClient::new(gateway.address(), &scene.server_authority).presenting(credentials);
+            let got = openssl.with(&[version]).get(PROFILE);
+            assert!(got.err.contains(&format!("alert {alert}")), "{alert} {version}: {got:?}");
+            let got =
+                Curl::new(gateway.address(), &scene.server_authority).presenting(credentials).with(&curl);
+            let got = got.get_one(PROFILE);
+            // curl has a word of its own for this one.
+            let own_word = *alert == "certificate expired" && got.code == Some(60);
+            assert!(own_word || got.message.contains(&format!("alert {alert}")), "{alert} {curl:?}: {got:?}");
+        }
+    }
+    let silent = SClient::new(gateway.address(), &scene.server_authority).with(&["-tls1_3"]).get(PROFILE);
+    assert!(silent.err.contains("alert certificate required"), "{silent:?}");
+    // The twin of all: a phone with nothing wrong.
+    let good =
+        SClient::new(gateway.address(), &scene.server_authority).presenting(&scene.phone()).get(PROFILE);
+    assert!(good.out.contains("HTTP/1.1 200"), "{good:?}");
+}
+
+/// SEC-44: a client that wants to renegotiate is not served.
+#[test]
+fn renegotiation_is_refused() {
+    if !all_present("renegotiation_is_refused", &[Peer::Openssl]) {
+        return;
+    }
+    let scene = Scene::new();
+    let gateway = scene.start();
+    let client = SClient::new(gateway.address(), &scene.server_authority).presenting(&scene.phone());
+    let got = client.with(&["-tls1_2", "-legacy_renegotiation"]).say("R\n");
+    assert!(!got.out.contains("HTTP/1.1 200"), "{got:?}");
+    let twin = SClient::new(gateway.address(), &scene.server_authority).presenting(&scene.phone());
+    assert!(twin.with(&["-tls1_2"]).get(PROFILE).out.contains("HTTP/1.1 200"));
+}
