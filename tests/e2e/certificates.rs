@@ -1,8 +1,9 @@
 //! One test for each reason why a certificate chain is refused, each with the twin that is let in.
 
 use harness::{
+    client::Client,
     expect::now,
-    gateway::{MAC, PRODUCT, SERIAL, Scene, phone_template},
+    gateway::{Gateway, MAC, PRODUCT, SERIAL, Scene, phone_template},
     openssl::SClient,
     pki::{
         Authority, CLIENT_AUTH, Credentials, DAY, Digest, Extension, Key, KeyKind, Name, SERVER_AUTH,
@@ -101,9 +102,19 @@ fn refuses_a_leaf_signed_with_an_algorithm_nobody_knows() {
     one_change(Reason::UnsupportedAlgorithm, |leaf| leaf.digest = Digest::Unheard);
 }
 
+/// SEC-56.
 #[test]
-fn refuses_a_version_1_leaf() {
-    one_change(Reason::UnsupportedVersion, |leaf| leaf.version_3 = false);
+fn refuses_a_version_1_leaf_unless_the_trust_entry_allows_it() {
+    let mut scene = Scene::new();
+    let old = scene.client_authority.issue(&Template { version_3: false, ..phone_template() });
+    judged(&scene, &old, Reason::UnsupportedVersion, &scene.phone());
+    scene.config.trust_line("allow = [\"x509-v1\"]");
+    std::fs::remove_file(scene.folder.join("audit.jsonl")).unwrap();
+    let gateway = scene.start();
+    for version in [Client::tls12, Client::tls13] {
+        let record = admitted(&gateway, &version(scene.client(&gateway, &old)));
+        assert_eq!(record.at("exceptions").unwrap(), &serde_json::json!(["x509-v1"]));
+    }
 }
 
 #[test]
@@ -239,27 +250,39 @@ fn refuses_a_sha1_signature_unless_the_trust_entry_allows_it() {
 
 /// SEC-56. Our own client would not use such a key; `openssl` does when told to.
 #[test]
-fn refuses_a_1024_bit_key() {
+fn refuses_a_1024_bit_key_unless_the_trust_entry_allows_it() {
     use harness::expect::{Peer, all_present};
-    if !all_present("refuses_a_1024_bit_key", &[Peer::Openssl]) {
+    if !all_present("refuses_a_1024_bit_key_unless_the_trust_entry_allows_it", &[Peer::Openssl]) {
         return;
     }
-    let scene = Scene::new();
-    let gateway = scene.start();
-    let with = |kind| {
+    let mut scene = Scene::new();
+    let with = |scene: &Scene, gateway: &Gateway, kind, version| {
         let phone = scene.client_authority.issue_for(Key::new(kind), &phone_template());
         SClient::new(gateway.address(), &scene.server_authority)
             .presenting(&phone)
-            .with(&["-cipher", "DEFAULT@SECLEVEL=0", "-tls1_2"])
+            .with(&["-cipher", "DEFAULT@SECLEVEL=0", version])
             .get(harness::gateway::PROFILE)
     };
-    let weak = with(KeyKind::Rsa1024);
-    let record = gateway.audit.next();
-    assert_eq!(record.text("reason"), Reason::WeakKey.as_str(), "{record:?} {weak:?}");
-    assert_eq!(record.text("alert"), "sent unsupported_certificate");
-    assert!(weak.err.contains("alert unsupported certificate"), "{weak:?}");
-    let strong = with(KeyKind::Rsa2048);
-    assert!(strong.out.contains("HTTP/1.1 200"), "{strong:?}");
+    let gateway = scene.start();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let weak = with(&scene, &gateway, KeyKind::Rsa1024, version);
+        let record = gateway.audit.next();
+        assert_eq!(record.text("reason"), Reason::WeakKey.as_str(), "{record:?} {weak:?}");
+        assert_eq!(record.text("alert"), "sent unsupported_certificate");
+        assert!(weak.err.contains("alert unsupported certificate"), "{weak:?}");
+        let strong = with(&scene, &gateway, KeyKind::Rsa2048, version);
+        assert!(strong.out.contains("HTTP/1.1 200"), "{strong:?}");
+        gateway.audit.next();
+    }
+    drop(gateway);
+    scene.config.trust_line("allow = [\"rsa-1024\"]");
+    let gateway = scene.start();
+    gateway.audit.skip_to_end();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let weak = with(&scene, &gateway, KeyKind::Rsa1024, version);
+        assert!(weak.out.contains("HTTP/1.1 200"), "{weak:?}");
+        assert_eq!(gateway.audit.next().at("exceptions").unwrap(), &serde_json::json!(["rsa-1024"]));
+    }
 }
 
 #[test]

@@ -7,13 +7,14 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use certs::{Certificate, Curve, Hash, KeyAlgorithm, PublicKey, SignatureAlgorithm};
 use policies::Reason;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     AlertDescription, CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError,
-    SignatureScheme,
+    PeerMisbehaved, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 
@@ -56,6 +57,73 @@ impl ClientVerifier {
     }
 }
 
+impl ClientVerifier {
+    /// Verifies the signature that proves the client's key.
+    ///
+    /// rustls's own verification reads the certificate again, and refuses what `certs` has just accepted: version 1,
+    /// unique identifiers, keys that a trust entry tolerates. The key is all that is needed here.
+    fn verify_proof(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let offered = self.algorithms.mapping.iter().any(|(scheme, _)| *scheme == signature.scheme);
+        let Some(algorithm) = algorithm(signature.scheme).filter(|_| offered) else {
+            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+        };
+        let key = key_of(certificate).ok_or(CertificateError::BadEncoding)?;
+        algorithm.verify(&key, message, signature.signature()).map_err(|_| CertificateError::BadSignature)?;
+        Ok(HandshakeSignatureValid::assertion())
+    }
+}
+
+/// The key of the certificate that was judged in this handshake.
+fn key_of(certificate: &CertificateDer<'_>) -> Option<PublicKey> {
+    let judged = VERDICT.try_with(|slot| {
+        let slot = slot.borrow();
+        let leaf = slot.as_ref()?.as_ref().ok()?.chain()?.leaf();
+        (leaf.der() == certificate.as_ref()).then(|| leaf.public_key().clone())
+    });
+    judged.ok().flatten().or_else(|| Some(Certificate::parse(certificate).ok()?.public_key().clone()))
+}
+
+/// What a TLS signature scheme (RFC 8446 §4.2.3) is in a certificate's words; SHA-1 and MD5 are none.
+fn algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's list of schemes is open")]
+    Some(match scheme {
+        SignatureScheme::ECDSA_NISTP256_SHA256 => SignatureAlgorithm::Ecdsa(Hash::Sha256),
+        SignatureScheme::ECDSA_NISTP384_SHA384 => SignatureAlgorithm::Ecdsa(Hash::Sha384),
+        SignatureScheme::ECDSA_NISTP521_SHA512 => SignatureAlgorithm::Ecdsa(Hash::Sha512),
+        SignatureScheme::ED25519 => SignatureAlgorithm::Ed25519,
+        SignatureScheme::RSA_PKCS1_SHA256 => SignatureAlgorithm::RsaPkcs1(Hash::Sha256),
+        SignatureScheme::RSA_PKCS1_SHA384 => SignatureAlgorithm::RsaPkcs1(Hash::Sha384),
+        SignatureScheme::RSA_PKCS1_SHA512 => SignatureAlgorithm::RsaPkcs1(Hash::Sha512),
+        SignatureScheme::RSA_PSS_SHA256 => SignatureAlgorithm::RsaPss(Hash::Sha256),
+        SignatureScheme::RSA_PSS_SHA384 => SignatureAlgorithm::RsaPss(Hash::Sha384),
+        SignatureScheme::RSA_PSS_SHA512 => SignatureAlgorithm::RsaPss(Hash::Sha512),
+        _ => return None,
+    })
+}
+
+/// The one curve that TLS 1.3 gives an ECDSA scheme.
+fn curve(scheme: SignatureScheme) -> Option<Curve> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's list of schemes is open")]
+    match scheme {
+        SignatureScheme::ECDSA_NISTP256_SHA256 => Some(Curve::P256),
+        SignatureScheme::ECDSA_NISTP384_SHA384 => Some(Curve::P384),
+        SignatureScheme::ECDSA_NISTP521_SHA512 => Some(Curve::P521),
+        _ => None,
+    }
+}
+
+fn is_on(key: &PublicKey, wanted: Curve) -> bool {
+    match key.algorithm() {
+        KeyAlgorithm::Ec { curve } => curve == wanted,
+        KeyAlgorithm::Ed25519 | KeyAlgorithm::Other { .. } | KeyAlgorithm::Rsa { .. } => false,
+    }
+}
+
 impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.judge.client_auth() == ClientAuth::Required
@@ -88,7 +156,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        self.verify_proof(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -97,7 +165,18 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        // RFC 8446 §4.2.3: PKCS #1 v1.5 is for certificates only, and each ECDSA scheme for one curve.
+        let scheme = signature.scheme;
+        if matches!(
+            scheme,
+            SignatureScheme::RSA_PKCS1_SHA256
+                | SignatureScheme::RSA_PKCS1_SHA384
+                | SignatureScheme::RSA_PKCS1_SHA512
+        ) || curve(scheme).is_some_and(|curve| key_of(certificate).is_none_or(|key| !is_on(&key, curve)))
+        {
+            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+        }
+        self.verify_proof(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
