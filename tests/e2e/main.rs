@@ -13,6 +13,7 @@ mod identity;
 mod issuance;
 mod limits;
 mod peers;
+mod pkits;
 mod quickstart;
 mod reload;
 mod resumption;
