@@ -157,6 +157,24 @@ fn a_host_field_of_another_host_is_misdirected_and_any_other_name_is_not() {
     forbidden(&gateway, &nameless.asking_for("two.example.com"), PROFILE, 421, Reason::Misdirected);
 }
 
+#[test]
+fn a_host_field_that_is_missing_repeated_or_none_is_refused() {
+    let (scene, origin) = own_profile();
+    let gateway = scene.start();
+    let client = scene.client(&gateway, &scene.phone());
+    let get =
+        |fields: &str| client.send(format!("GET {PROFILE} HTTP/1.1\r\n{fields}\r\n").as_bytes()).status();
+    let host = format!("Host: {HOST}\r\n");
+    for fields in
+        ["".to_owned(), format!("{host}{host}"), "Host: a b\r\n".to_owned(), "Host: x@y\r\n".to_owned()]
+    {
+        assert_eq!(get(&fields), 400, "{fields:?}");
+        assert_eq!(gateway.audit.next().text("reason"), Reason::BadHost.as_str(), "{fields:?}");
+    }
+    assert_eq!(get(&host), 200);
+    assert_eq!(origin.received().len(), 1);
+}
+
 /// SEC-33, on one kept connection.
 #[test]
 fn every_request_of_a_kept_connection_is_judged() {

@@ -138,6 +138,27 @@ fn refuses_a_hello_that_cannot_be_read() {
     assert_eq!(exchange(gateway.address(), &record(&good), false), Answer::Record(22));
 }
 
+/// After a good hello comes what no handshake has: application data in the clear.
+#[test]
+fn refuses_a_handshake_that_goes_on_as_none_does() {
+    let scene = Scene::new();
+    let gateway = scene.start();
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(&Hello::tls12(HOST).records()).unwrap();
+    stream.write_all(&[23, 3, 3, 0, 3, 1, 2, 3]).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.ends_with(&[21, 3, 3, 0, 2, 2, 10]), "unexpected_message");
+    let record = gateway.audit.next();
+    assert_eq!(
+        (record.text("reason"), record.text("alert")),
+        ("handshake_failed", "sent unexpected_message")
+    );
+    assert_eq!(record.text("reason"), Reason::HandshakeFailed.as_str());
+    admitted(&gateway, &scene.client(&gateway, &scene.phone()));
+}
+
 /// SEC-34, SEC-55.
 #[test]
 fn refuses_a_hello_beyond_64_kib_and_takes_one_of_60() {

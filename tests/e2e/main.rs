@@ -8,6 +8,7 @@ mod audit;
 mod authorization;
 mod backend;
 mod certificates;
+mod coverage;
 mod handshake;
 mod identity;
 mod issuance;

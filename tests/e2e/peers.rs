@@ -214,3 +214,44 @@ fn renegotiation_is_refused() {
     let twin = SClient::new(gateway.address(), &scene.server_authority).presenting(&scene.phone());
     assert!(twin.with(&["-tls1_2"]).get(PROFILE).out.contains("HTTP/1.1 200"));
 }
+
+/// SEC-58: a client whose first key share is of a group we do not have is asked for another, and served.
+#[test]
+fn a_client_that_guesses_the_wrong_group_is_asked_again() {
+    if !all_present("a_client_that_guesses_the_wrong_group_is_asked_again", &[Peer::Openssl]) {
+        return;
+    }
+    let scene = Scene::new();
+    let gateway = scene.start();
+    let with = |groups: &str| {
+        let client = SClient::new(gateway.address(), &scene.server_authority).presenting(&scene.phone());
+        client.with(&["-tls1_3", "-groups", groups]).get(PROFILE)
+    };
+    let asked_again = with("P-521:X25519");
+    assert!(asked_again.out.contains("HTTP/1.1 200"), "{asked_again:?}");
+    last(&gateway);
+    let refused = with("P-521");
+    assert!(!refused.out.contains("HTTP/1.1 200"), "{refused:?}");
+    assert_eq!(last(&gateway).text("reason"), Reason::NoSharedGroup.as_str());
+}
+
+/// SEC-53: the authorities named to a client are the host's anchors, a chosen few, or none.
+#[test]
+fn the_authorities_named_to_a_client_are_as_configured() {
+    if !all_present("the_authorities_named_to_a_client_are_as_configured", &[Peer::Openssl]) {
+        return;
+    }
+    let asked = |line: Option<&str>| {
+        let mut scene = Scene::new();
+        scene.config.host().lines.extend(line.map(str::to_owned));
+        let gateway = scene.start();
+        let client = SClient::new(gateway.address(), &scene.server_authority).presenting(&scene.phone());
+        let got = client.with(&["-tls1_2"]).get(PROFILE);
+        assert!(got.out.contains("HTTP/1.1 200"), "{got:?}");
+        got.out
+    };
+    let named = "Acceptable client certificate CA names\nCN = Test Client Root\n";
+    assert!(asked(Some("ca-names = \"all\"")).contains(named));
+    assert!(asked(Some("ca-names = \"none\"")).contains("No client certificate CA names sent"));
+    asked(None);
+}

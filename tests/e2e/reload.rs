@@ -82,6 +82,30 @@ fn a_list_that_became_unreadable_keeps_the_old_one() {
     }
 }
 
+/// SEC-26: trust that is missing, empty or half readable stops the start, with file and line; the system's own roots are
+/// never taken instead.
+#[test]
+fn trust_that_cannot_be_read_stops_the_start() {
+    let whole = Scene::new();
+    let text = whole.client_authority.pem();
+    let middle = text.len() / 2;
+    let broken =
+        ["", "no certificate\n", &text[..middle], &format!("{text}-----BEGIN CERTIFICATE-----\nAAAA\n")];
+    for contents in broken {
+        let scene = Scene::new();
+        scene.folder.write("client-root.pem", contents);
+        let started = scene.run_command("run", &[]);
+        assert_eq!(started.code, Some(1), "{contents:?}: {started:?}");
+        assert!(started.err.contains("client-root.pem"), "{}", started.err);
+        assert!(!started.out.contains("ready"));
+    }
+    let scene = Scene::new();
+    std::fs::remove_file(scene.folder.join("client-root.pem")).unwrap();
+    assert_eq!(scene.run_command("run", &[]).code, Some(1));
+    let gateway = whole.start();
+    admitted(&gateway, &whole.client(&gateway, &whole.phone()));
+}
+
 /// SEC-29, SEC-50: the kept connection is judged again at its first request after the reload.
 #[test]
 fn a_kept_connection_of_a_device_denied_meanwhile_gets_403_and_is_closed() {
