@@ -167,6 +167,9 @@ impl IssueError {
                 KeyError::OldEncryption => {
                     Some("convert it: openssl pkcs8 -topk8 -in OLD -out NEW".to_owned())
                 }
+                KeyError::TooCostly(_) => Some(
+                    "if the key is yours, encrypt it again: openssl pkcs8 -topk8 -in OLD -out NEW".to_owned(),
+                ),
                 KeyError::EncryptionUnsupported(_)
                 | KeyError::Generation
                 | KeyError::PublicKeyOnly

@@ -19,6 +19,8 @@ use zeroize::Zeroizing;
 use crate::passphrase::Passphrase;
 use crate::random::{RandomError, RandomSource};
 
+pub use encryption::check_decryption_cost;
+
 /// What kind of key to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
 pub enum KeyType {
@@ -78,6 +80,9 @@ pub enum KeyError {
     /// Signing failed.
     #[error("signing failed")]
     Signing,
+    /// Opening it would take more time or memory than any honest key needs.
+    #[error("opening the private key would take {0}, which is refused")]
+    TooCostly(String),
     /// The text holds no private key.
     #[error(
         "no private key found: a PEM block `PRIVATE KEY` or `ENCRYPTED PRIVATE KEY` is expected, found {found}"

@@ -75,7 +75,7 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
 pub use device::{DeviceIdentity, MacAttribute};
 pub use error::IssueError;
-pub use key::{KeyError, KeyType, PrivateKey};
+pub use key::{KeyError, KeyType, PrivateKey, check_decryption_cost};
 pub use key_policy::WeakKey;
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use profile::{Profile, validity_for};

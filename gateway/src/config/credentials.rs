@@ -227,6 +227,7 @@ impl PrivateKey {
 fn decrypt(der: &[u8], passphrase: Option<&[u8]>) -> Result<Vec<u8>, KeyError> {
     let passphrase = passphrase.ok_or(KeyError::PassphraseMissing)?;
     let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| KeyError::UnknownEncryption)?;
+    ca::check_decryption_cost(&encrypted.encryption_algorithm).map_err(|_| KeyError::TooCostly)?;
     let document = encrypted.decrypt(passphrase).map_err(|_| KeyError::PassphraseWrong)?;
     Ok(document.as_bytes().to_vec())
 }
@@ -252,6 +253,8 @@ enum KeyError {
     PassphraseMissing,
     #[error("the passphrase does not open it")]
     PassphraseWrong,
+    #[error("it is encrypted so that opening it would take too much time or memory")]
+    TooCostly,
     #[error("it is encrypted in a way that is not known here")]
     UnknownEncryption,
     #[error("keys of the kind \"{0}\" are not known here")]
@@ -266,6 +269,7 @@ impl KeyError {
             | Self::OldEncryption
             | Self::PassphraseMissing
             | Self::PassphraseWrong
+            | Self::TooCostly
             | Self::UnknownEncryption
             | Self::UnknownLabel(_) => None,
         }
@@ -273,7 +277,7 @@ impl KeyError {
 
     const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::OldEncryption | Self::UnknownEncryption | Self::UnknownLabel(_) => {
+            Self::OldEncryption | Self::TooCostly | Self::UnknownEncryption | Self::UnknownLabel(_) => {
                 Some("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW")
             }
             Self::PassphraseMissing => Some("private-key-passphrase-file names the file that holds it"),
