@@ -9,6 +9,9 @@ use x509_cert::spki::SubjectPublicKeyInfoRef;
 /// A key that must not be certified.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WeakKey {
+    /// The point is written in the short form, which old phones do not read.
+    #[error("its point is compressed, which old phones cannot read")]
+    CompressedPoint,
     /// An elliptic curve we do not take.
     #[error("its curve is {0}, P-256 and P-384 are accepted")]
     Curve(String),
@@ -51,7 +54,11 @@ pub(crate) fn check_key(key: &PublicKey) -> Result<(), WeakKey> {
             let rsa = RsaPublicKey::from_der(key.key_bytes()).map_err(|_malformed| WeakKey::Malformed)?;
             check_rsa(rsa.modulus.as_bytes(), rsa.exponent.as_bytes())
         }
-        KeyAlgorithm::Ec { curve: Curve::P256 | Curve::P384 } => Ok(()),
+        KeyAlgorithm::Ec { curve: Curve::P256 | Curve::P384 } => match key.key_bytes().first() {
+            Some(4) => Ok(()), // SEC 1 §2.3.3: uncompressed
+            Some(2 | 3) => Err(WeakKey::CompressedPoint),
+            _ => Err(WeakKey::Malformed),
+        },
         KeyAlgorithm::Ec { curve } => Err(WeakKey::Curve(curve.to_string())),
         KeyAlgorithm::Ed25519 | KeyAlgorithm::Other { .. } => Err(WeakKey::UnknownAlgorithm),
     }
@@ -152,6 +159,19 @@ mod tests {
         assert_eq!(check_rsa(&modulus, &[1, 0, 1]), Ok(()));
         assert_eq!(check_rsa(&modulus, &[3]), Err(WeakKey::Exponent("3".to_owned())));
         assert_eq!(check_rsa(&modulus, &[1, 0, 2]), Err(WeakKey::Exponent("65538".to_owned())));
+    }
+
+    #[test]
+    fn b6_a_compressed_point_is_refused_and_the_whole_point_is_not() {
+        let whole = PrivateKey::generate(KeyType::P256).unwrap().public_key_der();
+        // The header of a P-256 key's SubjectPublicKeyInfo is 26 octets, then the point: 04, x, y.
+        let mut short = whole[..26].to_vec();
+        (short[1], short[24]) = (57, 34);
+        short.push(2 + (whole[90] & 1));
+        short.extend(&whole[27..59]);
+        let judge = |der: &[u8]| check_key(&PublicKey::from_spki_der(der).unwrap());
+        assert_eq!(judge(&short), Err(WeakKey::CompressedPoint));
+        assert_eq!(judge(&whole), Ok(()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Write};
 
-use certs::{CertificationRequest, GeneralName, ParseError};
+use certs::{CertificationRequest, GeneralName, Hash, ParseError};
 use der::asn1::{Any, ObjectIdentifier, SetOfVec};
 use der::{Decode, Encode, Sequence};
 use x509_cert::attr::Attribute;
@@ -34,7 +34,7 @@ pub enum RequestError {
     WeakKey(#[from] WeakKey),
     /// The request's own signature is too weak.
     #[error("the request is signed with {0}, which anyone can forge")]
-    WeakSignature(&'static str),
+    WeakSignature(Hash),
 }
 
 impl RequestError {
@@ -70,11 +70,14 @@ impl ServerRequestContent {
     /// Reads a request, PEM or DER, and checks proof of possession, key and names (CA B1–B6).
     pub fn read(contents: &[u8]) -> Result<Self, RequestError> {
         let request =
-            CertificationRequest::parse_file(contents).map_err(|error| match weak_hash(contents) {
-                Some(hash) => RequestError::WeakSignature(hash),
-                None => RequestError::Refused(error),
+            CertificationRequest::parse_file(contents).map_err(|error| {
+                match claimed_weak_hash(contents) {
+                    Some(hash) => RequestError::WeakSignature(hash),
+                    None => RequestError::Refused(error),
+                }
             })?;
-        if let Some(hash) = weak_hash(request.der()) {
+        // What was verified decides, so that no way of padding is forgotten.
+        if let Some(hash @ (Hash::Md5 | Hash::Sha1)) = request.signature_algorithm().hash() {
             return Err(RequestError::WeakSignature(hash));
         }
         check_key(request.public_key())?;
@@ -94,15 +97,15 @@ impl ServerRequestContent {
     }
 }
 
-/// The hash of a request's own signature, when it is MD5 or SHA-1.
-fn weak_hash(contents: &[u8]) -> Option<&'static str> {
+/// The hash that a request we cannot verify says it was signed with, when that explains the refusal better.
+fn claimed_weak_hash(contents: &[u8]) -> Option<Hash> {
     let der = pem::parse(contents).map(pem::Pem::into_contents).unwrap_or_else(|_not_pem| contents.to_vec());
     let mut reader = der::SliceReader::new(&der).ok()?;
     let parts: Vec<der::AnyRef<'_>> = Vec::decode(&mut reader).ok()?;
     let algorithm: AlgorithmIdentifierOwned = parts.get(1)?.decode_as().ok()?;
     match algorithm.oid.to_string().as_str() {
-        "1.2.840.113549.1.1.4" => Some("MD5"),
-        "1.2.840.113549.1.1.5" | "1.3.14.3.2.29" | "1.2.840.10045.4.1" => Some("SHA-1"),
+        "1.2.840.113549.1.1.4" => Some(Hash::Md5),
+        "1.2.840.113549.1.1.5" | "1.3.14.3.2.29" | "1.2.840.10045.4.1" => Some(Hash::Sha1),
         _ => None,
     }
 }

@@ -105,6 +105,21 @@ fn b5_a_request_signed_with_sha1_is_refused() {
 }
 
 #[test]
+fn b5_a_request_signed_with_rsa_pss_and_sha1_is_refused() {
+    if !openssl_is_here("b5_a_request_signed_with_rsa_pss_and_sha1_is_refused") {
+        return;
+    }
+    let here = workplace();
+    here.openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.key"])
+        .done();
+    let pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"];
+    let message = hand_in(&here, "rsa.key", &[&pss[..], &["-sha1"]].concat()).refused();
+    assert!(message.contains("signed with SHA-1"), "{message}");
+    assert!(!here.path("provision-ca/server").exists());
+    hand_in(&here, "rsa.key", &[&pss[..], &["-sha256"]].concat()).done();
+}
+
+#[test]
 fn b4_names_from_a_request_keep_the_same_rules() {
     if !openssl_is_here("b4_names_from_a_request_keep_the_same_rules") {
         return;
@@ -189,4 +204,23 @@ fn b7_one_key_one_owner() {
     here.run(&["revoke", "prov.example.com", "--reason", "keyCompromise"]).done();
     let message = here.run(&["server", "issue", "--csr", "hostile.csr", "--force"]).refused();
     assert!(message.contains("revoked for keyCompromise"), "{message}");
+}
+
+#[test]
+fn i9_a_key_file_made_to_exhaust_memory_is_refused_and_the_others_are_explained() {
+    if !openssl_is_here("i9_a_key_file_made_to_exhaust_memory_is_refused_and_the_others_are_explained") {
+        return;
+    }
+    let here = workplace();
+    here.write("pw", "correct horse battery\n");
+    let encrypt = ["pkcs8", "-topk8", "-in", "good.key", "-passout", "file:pw", "-v2", "aes-256-cbc"];
+    here.openssl(&[&encrypt[..], &["-scrypt", "-out", "modest.pem", "-outform", "PEM"]].concat()).done();
+    here.openssl(&[&encrypt[..], &["-scrypt", "-out", "modest.der", "-outform", "DER"]].concat()).done();
+    let mut greedy = std::fs::read(here.path("modest.der")).unwrap();
+    let at = greedy.windows(7).position(|window| window == [2, 2, 0x40, 0, 2, 1, 8]).unwrap();
+    (greedy[at + 2], greedy[at + 6]) = (0x7f, 0x7f); // 32512 × 127 blocks of 128 bytes: half a gigabyte, not 16 MB
+    here.write("greedy.der", &greedy);
+    let message = here.run(&["inspect", "greedy.der", "--passphrase-file", "pw"]).refused();
+    assert!(message.contains("504 MiB of memory for scrypt"), "{message}");
+    here.run(&["inspect", "modest.pem", "--passphrase-file", "pw"]).done();
 }
