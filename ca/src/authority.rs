@@ -120,9 +120,18 @@ impl Authority {
         self.passphrase = Some(passphrase);
     }
 
-    /// The passphrase that was given.
-    pub(crate) fn passphrase(&self) -> Option<&Passphrase> {
-        self.passphrase.as_ref()
+    /// Whether this passphrase opens any of the authorities' keys that are here.
+    pub fn is_opened_by(&self, passphrase: &Passphrase) -> bool {
+        if let Some(known) = &self.passphrase {
+            return known == passphrase;
+        }
+        self.issuers.iter().any(|issuer| {
+            let text = std::fs::read_to_string(self.key_path(issuer.name())).map(Zeroizing::new);
+            text.is_ok_and(|text| {
+                PrivateKey::from_pem(&text, None).is_err()
+                    && PrivateKey::from_pem(&text, Some(passphrase)).is_ok()
+            })
+        })
     }
 
     /// Whether the authorities' keys are encrypted.

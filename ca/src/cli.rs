@@ -11,7 +11,8 @@ use crate::authority::{CRL_DAYS, Shape};
 use crate::key::KeyType;
 
 pub use certificates::{
-    CsrArgs, DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs, ServerCommand, ServerIssueArgs,
+    CsrArgs, DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs, KeyProtection, ServerCommand,
+    ServerIssueArgs,
 };
 pub use inventory::{InspectArgs, ListArgs, RevokeArgs, ShowArgs, VerifyArgs};
 

@@ -19,10 +19,10 @@ use certs::Certificate;
 use serde_json::json;
 
 use crate::authority::{Authority, Issued};
-use crate::cli::{Cli, Command, PassphraseArgs};
+use crate::cli::{Cli, Command, KeyProtection, PassphraseArgs};
 use crate::clock::Clock;
 use crate::error::IssueError;
-use crate::passphrase::{Passphrase, PassphraseSource};
+use crate::passphrase::{Passphrase, PassphraseError, PassphraseSource, Whose};
 use crate::printer::Printer;
 use crate::serial::hex;
 
@@ -123,25 +123,25 @@ impl Context<'_> {
 
     fn passphrase_source(&self) -> PassphraseSource {
         let PassphraseArgs { passphrase_file, passphrase_env } = &self.cli.passphrase;
-        match (passphrase_file, passphrase_env) {
-            (Some(path), _) => PassphraseSource::File(path.clone()),
-            (None, Some(name)) => PassphraseSource::Environment(name.clone()),
-            (None, None) => PassphraseSource::Prompt,
-        }
+        PassphraseSource::of(passphrase_file.as_deref(), passphrase_env.as_deref())
     }
 
-    /// The passphrase for new leaf keys, when they are to be encrypted: the authorities' own if they have one.
+    /// The passphrase for new keys of servers and phones, when they are to be encrypted. It lies on every machine that
+    /// uses such a key, so it must not open the authorities' keys.
     fn leaf_passphrase(
         &self,
-        encrypt: bool,
+        protection: &KeyProtection,
         authority: Option<&Authority>,
     ) -> Result<Option<Passphrase>, CommandError> {
-        if !encrypt {
+        let KeyProtection { encrypt_keys, key_passphrase_file, key_passphrase_env } = protection;
+        if !encrypt_keys {
             return Ok(None);
         }
-        match authority.and_then(Authority::passphrase) {
-            Some(passphrase) => Ok(Some(passphrase.clone())),
-            None => Ok(Some(self.passphrase_source().fresh()?)),
+        let source = PassphraseSource::of(key_passphrase_file.as_deref(), key_passphrase_env.as_deref());
+        let passphrase = source.fresh(Whose::Leaves)?;
+        match authority {
+            Some(authority) if authority.is_opened_by(&passphrase) => Err(PassphraseError::Shared.into()),
+            Some(_) | None => Ok(Some(passphrase)),
         }
     }
 }

@@ -200,6 +200,10 @@ impl IssueError {
                 "`--passphrase-file FILE`, `--passphrase-env NAME`, or `--no-passphrase` at `init`"
                     .to_owned(),
             ),
+            Self::Passphrase(PassphraseError::Shared) => Some(
+                "it lies wherever such a key is used: choose another, with `--key-passphrase-file` or `--key-passphrase-env`"
+                    .to_owned(),
+            ),
             Self::Request(error) => error.hint(),
             Self::Authority { .. }
             | Self::Encoding(_)

@@ -77,7 +77,7 @@ pub use device::{DeviceIdentity, MacAttribute};
 pub use error::IssueError;
 pub use key::{KeyError, KeyType, PrivateKey, check_decryption_cost};
 pub use key_policy::WeakKey;
-pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
+pub use passphrase::{Passphrase, PassphraseError, PassphraseSource, Whose};
 pub use profile::{Profile, validity_for};
 pub use random::{OperatingSystem, RandomError, RandomSource};
 pub use request::{NewRequest, RequestError, ServerRequestContent};

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 const SHORTEST: usize = 8;
 
 /// A secret that does not print and is wiped when dropped (CA H2).
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
@@ -40,12 +40,33 @@ pub enum PassphraseSource {
     Prompt,
 }
 
+/// Which keys a new passphrase is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The authorities', which stay here.
+    Authorities,
+    /// Those of servers and phones, which go elsewhere.
+    Leaves,
+}
+
+impl Whose {
+    fn prompt(self) -> &'static str {
+        match self {
+            Self::Authorities => "New passphrase of the authorities' keys: ",
+            Self::Leaves => "New passphrase of the certificates' keys: ",
+        }
+    }
+}
+
 /// No passphrase could be had.
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
     /// The two entries at the prompt differ.
     #[error("the two passphrases differ")]
     Mismatch,
+    /// One passphrase for the authorities' keys and for keys that leave this machine.
+    #[error("this passphrase opens the authorities' keys; keys that leave this machine need another one")]
+    Shared,
     /// There is no terminal to ask at.
     #[error("a passphrase is needed, and there is no terminal to ask for it")]
     NoTerminal,
@@ -82,13 +103,22 @@ impl PassphraseSource {
         }
     }
 
+    /// The file if there is one, else the variable, else the terminal.
+    pub(crate) fn of(file: Option<&Path>, variable: Option<&str>) -> Self {
+        match (file, variable) {
+            (Some(path), _) => Self::File(path.to_owned()),
+            (None, Some(name)) => Self::Environment(name.to_owned()),
+            (None, None) => Self::Prompt,
+        }
+    }
+
     /// A passphrase for new keys: at a prompt asked for twice, everywhere held to a least length.
-    pub fn fresh(&self) -> Result<Passphrase, PassphraseError> {
+    pub fn fresh(&self, whose: Whose) -> Result<Passphrase, PassphraseError> {
         let passphrase = match self {
             Self::Environment(name) => from_environment(name)?,
             Self::File(path) => from_file(path)?,
             Self::Prompt => {
-                let first = ask("New passphrase: ")?;
+                let first = ask(whose.prompt())?;
                 let second = ask("The same once more: ")?;
                 if *first.0 != *second.0 {
                     return Err(PassphraseError::Mismatch);
@@ -137,7 +167,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file.as_file(), b"correct horse\r\nsecond\n").unwrap();
         let source = PassphraseSource::File(file.path().to_owned());
-        assert_eq!(source.fresh().unwrap().as_bytes(), b"correct horse");
+        assert_eq!(source.fresh(Whose::Authorities).unwrap().as_bytes(), b"correct horse");
     }
 
     #[test]
@@ -145,7 +175,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file.as_file(), b"1234567\n").unwrap();
         let source = PassphraseSource::File(file.path().to_owned());
-        assert!(matches!(source.fresh(), Err(PassphraseError::TooShort { length: 7 })));
+        assert!(matches!(source.fresh(Whose::Authorities), Err(PassphraseError::TooShort { length: 7 })));
         assert!(source.existing().is_ok(), "an existing key may have any passphrase");
     }
 }

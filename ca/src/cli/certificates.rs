@@ -59,9 +59,9 @@ pub struct CsrArgs {
     #[arg(long, value_enum, default_value_t = KeyType::Rsa2048)]
     pub key: KeyType,
 
-    /// Encrypt the private key with the passphrase
-    #[arg(long)]
-    pub encrypt_keys: bool,
+    /// Whether and how the private key is encrypted.
+    #[command(flatten)]
+    pub protection: KeyProtection,
 }
 
 /// `server issue`
@@ -77,7 +77,7 @@ pub struct ServerIssueArgs {
     pub fqdn: Option<String>,
 
     /// Certify the key and the names of this request (PEM or DER); nothing else in it is used
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "encrypt_keys")]
     pub csr: Option<PathBuf>,
 
     /// More names of the same host, or addresses
@@ -92,9 +92,9 @@ pub struct ServerIssueArgs {
     #[arg(long, value_enum, default_value_t = KeyType::Rsa2048, conflicts_with = "csr")]
     pub key: KeyType,
 
-    /// Encrypt the server's private key with the passphrase
-    #[arg(long, conflicts_with = "csr")]
-    pub encrypt_keys: bool,
+    /// Whether and how the private key is encrypted.
+    #[command(flatten)]
+    pub protection: KeyProtection,
 
     /// Renew: issue although there is a valid certificate; its files move to `superseded`
     #[arg(long)]
@@ -176,11 +176,28 @@ pub struct DeviceOptions {
     #[arg(long, value_enum, default_value_t = KeyType::Rsa2048)]
     pub key: KeyType,
 
-    /// Encrypt the private keys with the passphrase
-    #[arg(long)]
-    pub encrypt_keys: bool,
+    /// Whether and how the private key is encrypted.
+    #[command(flatten)]
+    pub protection: KeyProtection,
 
     /// Renew: issue although there is a valid certificate; its files move to `superseded`
     #[arg(long)]
     pub force: bool,
+}
+
+/// What protects the private keys of the certificates.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("key-passphrase-source").multiple(false))]
+pub struct KeyProtection {
+    /// Encrypt the private keys, with a passphrase of their own: it goes where the key goes, the authorities' does not
+    #[arg(long)]
+    pub encrypt_keys: bool,
+
+    /// Read the passphrase for `--encrypt-keys` from the first line of this file
+    #[arg(long, value_name = "FILE", group = "key-passphrase-source", requires = "encrypt_keys")]
+    pub key_passphrase_file: Option<PathBuf>,
+
+    /// Read the passphrase for `--encrypt-keys` from the environment variable of this name
+    #[arg(long, value_name = "NAME", group = "key-passphrase-source", requires = "encrypt_keys")]
+    pub key_passphrase_env: Option<String>,
 }

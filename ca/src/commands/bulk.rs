@@ -56,7 +56,7 @@ pub(super) fn run(
         .collect();
 
     let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), usize::from);
-    let passphrase = context.leaf_passphrase(options.encrypt_keys, Some(&authority))?;
+    let passphrase = context.leaf_passphrase(&options.protection, Some(&authority))?;
     let bar = progress(missing.len());
     let result =
         make_all(&mut authority, &devices, &missing, jobs, passphrase.as_ref(), options, &mut outcomes, &bar);

@@ -59,6 +59,6 @@ fn key(
     options: &DeviceOptions,
     authority: &Authority,
 ) -> Result<SubjectKey, CommandError> {
-    let passphrase = context.leaf_passphrase(options.encrypt_keys, Some(authority))?;
+    let passphrase = context.leaf_passphrase(&options.protection, Some(authority))?;
     Ok(SubjectKey::generate(options.key, passphrase.as_ref(), &OperatingSystem)?)
 }

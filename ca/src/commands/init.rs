@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{CommandError, Context, facts};
 use crate::authority::{Authority, FoundOptions};
 use crate::cli::InitArgs;
+use crate::passphrase::Whose;
 use crate::store::Tier;
 
 pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), CommandError> {
@@ -24,7 +25,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
             .warning("the authorities' keys are kept in the clear: who copies them can issue certificates");
         None
     } else {
-        Some(context.passphrase_source().fresh()?)
+        Some(context.passphrase_source().fresh(Whose::Authorities)?)
     };
     let options = FoundOptions { name: name.clone(), shape: *shape, key: *key, days: *days };
     let authority = Authority::found(root, &options, passphrase.as_ref(), Arc::clone(&context.clock))?;

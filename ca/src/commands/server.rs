@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context<'_>, command: &ServerCommand) -> Result<(), 
 }
 
 fn issue(context: &Context<'_>, arguments: &ServerIssueArgs) -> Result<(), CommandError> {
-    let ServerIssueArgs { fqdn, csr, san, days, key, encrypt_keys, force } = arguments;
+    let ServerIssueArgs { fqdn, csr, san, days, key, protection, force } = arguments;
     let mut names = Vec::new();
     let request = match csr {
         Some(path) => {
@@ -50,7 +50,7 @@ fn issue(context: &Context<'_>, arguments: &ServerIssueArgs) -> Result<(), Comma
         }
         None => SubjectKey::generate(
             *key,
-            context.leaf_passphrase(*encrypt_keys, Some(&authority))?.as_ref(),
+            context.leaf_passphrase(protection, Some(&authority))?.as_ref(),
             &OperatingSystem,
         )?,
     };
@@ -72,7 +72,7 @@ fn add_names(names: &mut Vec<ServerName>, more: &[String]) -> Result<(), NameErr
 }
 
 fn csr(context: &Context<'_>, arguments: &CsrArgs) -> Result<(), CommandError> {
-    let CsrArgs { fqdn, san, organization, country, out, key_out, zip, key, encrypt_keys } = arguments;
+    let CsrArgs { fqdn, san, organization, country, out, key_out, zip, key, protection } = arguments;
     let host = ServerName::host(fqdn)?;
     let mut names = vec![host.clone()];
     add_names(&mut names, san)?;
@@ -98,7 +98,7 @@ fn csr(context: &Context<'_>, arguments: &CsrArgs) -> Result<(), CommandError> {
         }
     }
     let private = PrivateKey::generate(*key)?;
-    let key_pem = match context.leaf_passphrase(*encrypt_keys, None)? {
+    let key_pem = match context.leaf_passphrase(protection, context.open().ok().as_ref())? {
         Some(passphrase) => Zeroizing::new(private.to_encrypted_pem(&passphrase, &OperatingSystem)?),
         None => private.to_pem(),
     };

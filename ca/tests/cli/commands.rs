@@ -183,7 +183,9 @@ fn h2_the_passphrase_opens_the_keys_and_stays_out_of_everything() {
     let none = here.run(&phone(&[])).refused();
     assert!(none.contains("no terminal"), "{none}");
     assert!(!here.path("provision-ca/devices").exists());
-    here.run(&phone(&["--passphrase-file", "pw", "--encrypt-keys"])).done();
+    here.write("leaf", "another horse battery\n");
+    let protect = ["--encrypt-keys", "--key-passphrase-file", "leaf", "--passphrase-file", "pw"];
+    here.run(&phone(&protect)).done();
     assert!(here.read("provision-ca/devices/000e08abcdef/key.pem").contains("ENCRYPTED"));
     let environment = here
         .command(&["crl", "publish", "--passphrase-env", "CA_SECRET"])
@@ -193,6 +195,41 @@ fn h2_the_passphrase_opens_the_keys_and_stays_out_of_everything() {
     assert!(environment.status.success());
     here.run(&["list"]).done();
     here.run(&["revoke", "000e08abcdef"]).done();
+}
+
+#[test]
+fn h2_keys_that_leave_have_a_passphrase_of_their_own() {
+    let here = Workplace::new();
+    here.write("pw", "correct horse battery\n");
+    here.write("leaf", "another horse battery\n");
+    here.run(&["init", "--key", "p256", "--passphrase-file", "pw"]).done();
+    let issue = |file: &str| {
+        let protect = ["--passphrase-file", "pw", "--encrypt-keys", "--key-passphrase-file", file];
+        here.run(&phone(&protect))
+    };
+    let request = |file: &str| {
+        let request = ["server", "csr", "prov.example.com", "--key", "p256"];
+        here.run(&[&request[..], &["--encrypt-keys", "--key-passphrase-file", file]].concat())
+    };
+    for refused in [issue("pw"), request("pw")] {
+        let message = refused.refused();
+        assert!(message.contains("this passphrase opens the authorities' keys"), "{message}");
+    }
+    assert!(here.files("provision-ca/devices").is_empty() && here.files("provision-ca/requests").is_empty());
+    issue("leaf").done();
+    request("leaf").done();
+    let opens = |path: &str, passphrase: &str| {
+        ca::PrivateKey::from_pem(&here.read(path), Some(&ca::Passphrase::new(passphrase))).is_ok()
+    };
+    for path in
+        ["provision-ca/devices/000e08abcdef/key.pem", "provision-ca/requests/prov.example.com/privkey.pem"]
+    {
+        assert!(opens(path, "another horse battery") && !opens(path, "correct horse battery"), "{path}");
+    }
+    let misuse = here.run(&phone(&["--key-passphrase-file", "leaf"]));
+    assert_eq!(misuse.code, Some(2), "a passphrase for nothing: {}", misuse.stderr);
+    let prompt = here.run(&phone(&["--force", "--passphrase-file", "pw", "--encrypt-keys"])).refused();
+    assert!(prompt.contains("no terminal"), "{prompt}");
 }
 
 #[test]
