@@ -176,6 +176,9 @@ reasons! {
         TooManyHandshakes "too_many_handshakes" Gateway
             "More handshakes were waiting than the gateway could serve before their deadline."
             "After a power cut this passes and phones try again; if not, add processors or a gateway."
+        ListenerRemoved "listener_removed" Gateway
+            "The connection came in on a listener that a reload has taken out of the configuration."
+            "Put the listener back, or correct the port in the phone's profile rule."
         ShuttingDown "shutting_down" Gateway
             "The gateway was stopping."
             "Nothing: the phone tries again."
@@ -305,9 +308,6 @@ reasons! {
         BodyTooSlow "body_too_slow" Device
             "The request's body came more slowly than the least rate allowed."
             "Look for a lossy network, or lower the least rate."
-        IdleTimeout "idle_timeout" Device
-            "The kept connection was idle for as long as the limit allows. This is a normal end."
-            "Nothing."
     }
     Authorisation {
         NoRuleMatched "no_rule_matched" Device

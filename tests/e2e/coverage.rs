@@ -63,6 +63,10 @@ const REASONS: &[(Reason, At)] = &[
     ),
     (Reason::TooManyHandshakes, Here("limits", "a_handshake_that_waits_past_its_deadline_is_given_up")),
     (
+        Reason::ListenerRemoved,
+        Here("reload", "a_listener_that_was_taken_out_serves_its_kept_connections_no_more"),
+    ),
+    (
         Reason::ShuttingDown,
         Here("reload", "a_listener_that_was_taken_out_serves_its_kept_connections_no_more"),
     ),
@@ -136,7 +140,6 @@ const REASONS: &[(Reason, At)] = &[
     ),
     (Reason::BodyTooLarge, Here("limits", "a_body_beyond_the_limit_is_refused_declared_or_not")),
     (Reason::BodyTooSlow, Here("limits", "a_body_below_the_least_rate_is_given_up")),
-    (Reason::IdleTimeout, Here("limits", "an_idle_connection_is_closed_without_complaint")),
     (
         Reason::NoRuleMatched,
         Here("authorization", "a_phone_gets_its_own_profile_in_every_shipped_shape_and_nobody_elses"),
