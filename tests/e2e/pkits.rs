@@ -1,113 +1,98 @@
-//! NIST's path validation suite over real handshakes: one gateway with its anchor, all its revocation lists, and
-//! `identity = ["operator"]`. The folder that holds `certs`, `crls` and `pkcs12` is given by `PKITS_DATA`.
+//! NIST's PKITS, presented to the gateway in handshakes: the suite's anchor, and every list of the suite in one folder.
+//!
+//! The suite ends on the last day of 2030; the gateway judges by the clock, so this test does too.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
 use harness::{
+    audit::Record,
     client::{Client, Outcome},
     der,
-    expect::{Peer, all_present, present},
+    expect::{Peer, all_present, eventually},
     gateway::{Gateway, Scene, Trust},
-    openssl,
-    pki::{Credentials, Key, KeyKind, pem_blocks},
-    pkits::{ANCHOR, CASES, Case, Expected, Kind},
+    origin::Origin,
+    pkits::{self, CASES, Case, Expected, Suite},
 };
-use policies::{Reason, Stage};
+use policies::Reason;
 
-/// `None` where the suite is not there; the test is skipped then, or fails with `REQUIRE_PEERS=1`.
-fn suite(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("PKITS_DATA").map(PathBuf::from);
-    let there = match &folder {
-        Some(_) => all_present(test, &[Peer::Openssl]),
-        None => present(test, &["PKITS_DATA, which tests/run fetches"]),
-    };
-    folder.filter(|_| there)
-}
+const RULES: &str = r#"
+[[rule]]
+name  = "operators"
+allow = ["GET"]
+path  = ["/{*}"]
+for   = ["operator"]
+"#;
 
-fn gateway_of(folder: &Path) -> (Scene, Gateway) {
-    let mut scene = Scene::new();
-    let anchor = std::fs::read(folder.join("certs").join(format!("{ANCHOR}.crt"))).unwrap();
-    scene.folder.write("anchor.pem", der::pem("CERTIFICATE", &anchor));
-    let mut trust = Trust::new("anchor.pem", &["operator"]);
-    trust.lines.push(format!("crls = {:?}", folder.join("crls").display().to_string()));
-    scene.config.host().trust = vec![trust];
-    scene.config.host().rules = "rules.toml".to_owned();
-    let rule = "[[rule]]\nname = \"all\"\nallow = [\"GET\"]\npath = [\"/{*}\"]\nfor = [\"operator\"]\n";
-    scene.folder.write("rules.toml", rule);
-    let gateway = scene.start();
-    (scene, gateway)
-}
-
-/// What a case's client presents. Keys of a kind that no TLS client signs with are replaced: the chain is judged first.
-fn credentials(folder: &Path, case: &Case) -> Credentials {
-    let certificate = |name: &str| std::fs::read(folder.join("certs").join(format!("{name}.crt"))).unwrap();
-    let chain = std::iter::once(&case.leaf).chain(case.intermediates).map(|name| certificate(name)).collect();
-    let file = folder.join("pkcs12").join(format!("{}.p12", case.leaf));
-    let file = file.display().to_string();
-    let key =
-        openssl::run(&["pkcs12", "-legacy", "-in", &file, "-passin", "pass:password", "-nodes", "-nocerts"]);
-    let key = pem_blocks(&key.success()).remove(0).1;
-    let usable = case.kind != Kind::Dsa;
-    let key = if usable { key } else { Key::new(KeyKind::P256).pkcs8() };
-    Credentials { chain, key, serial: Vec::new() }
-}
-
-/// None let in wrongly; of the cases whose leaf is no authority all but two judged right; and what is refused is
-/// refused for what is wrong with the certificates, in TLS 1.2 and 1.3 alike.
+/// In TLS 1.2 and 1.3 alike: none is let in wrongly, all but two are judged as NIST does, and what is refused is refused
+/// for what is wrong with it. The two are valid and signed with DSA.
 #[test]
 fn judges_pkits_over_handshakes_as_nist_does() {
-    let Some(folder) = suite("judges_pkits_over_handshakes_as_nist_does") else { return };
-    let (scene, gateway) = gateway_of(&folder);
-    let (mut counted, mut right) = (0, 0);
-    let (mut let_in_wrongly, mut wrong) = (Vec::new(), Vec::new());
-    for case in CASES.iter().filter(|case| case.kind != Kind::LeafIsAuthority) {
-        counted += 1;
-        let presented = credentials(&folder, case);
-        let mut as_nist = true;
-        for version in [Client::tls12, Client::tls13] {
-            let client = version(scene.client(&gateway, &presented)).without_resumption();
-            let admitted =
-                matches!(client.get("/CP-8841-3PCC.cfg"), Outcome::Answer(answer) if answer.status == 200);
-            let record = gateway.audit.next();
-            let told = format!(
-                "{} {}: {} ({})",
-                case.section,
-                case.leaf,
-                record.text("reason"),
-                record.text("detail")
-            );
-            match (admitted, case.expected) {
-                (true, Expected::Valid) => {}
-                (true, Expected::Invalid) => let_in_wrongly.push(told),
-                (false, expected) => {
-                    let stage = Reason::from_code(record.text("reason")).map(Reason::stage);
-                    if expected == Expected::Valid || stage != Some(Stage::Certificate) {
-                        as_nist = false;
-                        wrong.push(told);
-                    }
-                }
-            }
-        }
-        right += usize::from(as_nist);
+    let test = "judges_pkits_over_handshakes_as_nist_does";
+    let Some(suite) = Suite::find(test) else { return };
+    if !all_present(test, &[Peer::Openssl]) {
+        return;
     }
-    println!("PKITS over handshakes: {right} of {counted} right; otherwise: {wrong:#?}");
-    assert!(let_in_wrongly.is_empty(), "{let_in_wrongly:#?}");
-    // The two valid cases signed with DSA are no TLS client's.
-    assert!(counted >= 107 && right + 2 >= counted, "{right} of {counted}: {wrong:#?}");
+    let presented: Vec<_> = CASES.iter().map(|case| (case, suite.credentials(case))).collect();
+    for version in [Client::tls12, Client::tls13] {
+        let origin = Origin::start();
+        let scene = scene(&suite, &origin);
+        let gateway = scene.start();
+        let outcomes: Vec<_> = presented
+            .iter()
+            .map(|(_, credentials)| version(scene.client(&gateway, credentials)).get("/"))
+            .collect();
+        let records = records_by_leaf(&gateway);
+        let said: Vec<_> = presented
+            .iter()
+            .zip(outcomes)
+            .map(|((case, credentials), outcome)| {
+                (*case, said(case, outcome, &records[&credentials.fingerprint()]))
+            })
+            .collect();
+        pkits::judge(&said);
+        let let_in = said.iter().filter(|(_, said)| *said == Expected::Valid).count();
+        assert_eq!(origin.received().len(), let_in, "the backend heard from those let in, and from no other");
+    }
 }
 
-/// An authority's own certificate is no client's, whatever the suite says of its path.
-#[test]
-fn an_authoritys_certificate_is_refused_over_handshakes() {
-    let Some(folder) = suite("an_authoritys_certificate_is_refused_over_handshakes") else { return };
-    let (scene, gateway) = gateway_of(&folder);
-    for case in CASES.iter().filter(|case| case.kind == Kind::LeafIsAuthority) {
-        let client = scene.client(&gateway, &credentials(&folder, case));
-        let outcome = client.get("/CP-8841-3PCC.cfg");
-        assert!(!matches!(outcome, Outcome::Answer(_)), "{}: {outcome:?}", case.section);
-        let record = gateway.audit.next();
-        if case.expected == Expected::Valid {
-            assert_eq!(record.text("reason"), Reason::LeafIsAuthority.as_str(), "{}", case.section);
+fn scene(suite: &Suite, origin: &Origin) -> Scene {
+    let mut scene = Scene::before(origin.address());
+    scene.folder.write("pkits.pem", der::pem("CERTIFICATE", &suite.anchor()));
+    scene.folder.write("operators.toml", RULES);
+    let crls = suite.crls();
+    let host = scene.config.host();
+    host.rules = "operators.toml".to_owned();
+    host.trust = vec![Trust::new("pkits.pem", &["operator"])];
+    for line in [&format!("crls = {crls:?}"), "crl-unknown = \"deny\"", "crl-expired = \"deny\""] {
+        scene.config.trust_line(line);
+    }
+    scene
+}
+
+/// One record for each case, by the fingerprint of its leaf.
+fn records_by_leaf(gateway: &Gateway) -> BTreeMap<String, Record> {
+    let records = eventually("a record of every case", || {
+        Some(gateway.audit.records()).filter(|records| records.len() >= CASES.len())
+    });
+    assert_eq!(records.len(), CASES.len(), "one record for each case");
+    records.into_iter().map(|record| (record.text("certificate.sha256").to_owned(), record)).collect()
+}
+
+/// What the gateway said: to the client by its answer or its alert, and in the record alike.
+fn said(case: &Case, outcome: Outcome, record: &Record) -> Expected {
+    match outcome {
+        Outcome::Answer(response) => {
+            assert_eq!((response.status, response.text().as_str()), (200, "origin"), "{case:?}");
+            assert_eq!(record.text("event"), "request", "{case:?} {record:?}");
+            assert_eq!(record.text("device.kind"), "operator", "{case:?} {record:?}");
+            Expected::Valid
         }
+        Outcome::Alert(alert) => {
+            assert_eq!(record.text("event"), "connection", "{case:?} {record:?}");
+            assert_eq!(record.text("alert"), format!("sent {alert}"), "{case:?} {record:?}");
+            let reason = Reason::ALL.iter().find(|reason| reason.as_str() == record.text("reason"));
+            Expected::Invalid(*reason.unwrap_or_else(|| panic!("{case:?} has no reason: {record:?}")))
+        }
+        other @ (Outcome::Closed | Outcome::Broken(_)) => panic!("{case:?}: {other:?}; {record:?}"),
     }
 }
