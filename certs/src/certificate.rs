@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::chain::names::NameConstraints;
 use crate::chain::policies::PolicyFacts;
@@ -65,6 +65,7 @@ struct Inner {
     extensions: Box<[Extension]>,
     facts: Facts,
     self_issued: bool,
+    entity: OnceLock<Fingerprint>,
 }
 
 /// The extensions that are understood.
@@ -130,6 +131,7 @@ impl Certificate {
             extensions,
             facts,
             self_issued,
+            entity: OnceLock::new(),
             der: der.into(),
         })))
     }
@@ -206,6 +208,19 @@ impl Certificate {
     /// Whether subject and issuer are the same name (RFC 5280 §6.1).
     pub fn is_self_issued(&self) -> bool {
         self.0.self_issued
+    }
+
+    /// The same for certificates that hold the same key and names, which a path need not hold twice
+    /// (RFC 4158 §2.4.2).
+    pub(crate) fn entity(&self) -> Fingerprint {
+        *self.0.entity.get_or_init(|| {
+            let names =
+                self.extensions().iter().find(|extension| extension.oid == oid::SUBJECT_ALTERNATIVE_NAME);
+            let subject = Fingerprint::of(self.subject().canonical());
+            let names = Fingerprint::of(names.map(|extension| &*extension.value).unwrap_or_default());
+            let key = Fingerprint::of(self.public_key().spki_der());
+            Fingerprint::of(&[*subject.as_bytes(), *names.as_bytes(), *key.as_bytes()].concat())
+        })
     }
 
     /// Every extension, known or not.

@@ -23,16 +23,21 @@ pub struct DistinguishedName {
     der: Arc<[u8]>,
     attributes: Arc<[Attribute]>,
     rdns: usize,
+    /// Equal for names that are equal by RFC 5280 §7.1.
+    canonical: Arc<[u8]>,
 }
 
 impl DistinguishedName {
-    /// Most attributes of a name: more than any honest one, few enough to compare quickly.
+    /// Most attributes of a name, more than any honest one.
     pub const MAX_ATTRIBUTES: usize = 64;
+    /// Most attributes of one relative distinguished name, more than any honest one.
+    pub const MAX_ATTRIBUTES_PER_RDN: usize = 8;
 
     /// Reads a DER encoded Name.
     ///
     /// # Errors
-    /// [`ParseError::Der`] for anything else, trailing bytes, or more than [`MAX_ATTRIBUTES`](Self::MAX_ATTRIBUTES).
+    /// [`ParseError::Der`] for anything else, trailing bytes, more than [`MAX_ATTRIBUTES`](Self::MAX_ATTRIBUTES), or
+    /// more than [`MAX_ATTRIBUTES_PER_RDN`](Self::MAX_ATTRIBUTES_PER_RDN) together.
     pub fn parse(der: &[u8]) -> Result<Self, ParseError> {
         let read = || {
             let mut reader = Reader::new(der);
@@ -62,6 +67,9 @@ impl DistinguishedName {
                 if attributes.len() == Self::MAX_ATTRIBUTES {
                     return value.invalid("name with very many attributes");
                 }
+                if attributes.len() - first == Self::MAX_ATTRIBUTES_PER_RDN {
+                    return value.invalid("relative distinguished name with very many attributes");
+                }
                 let start = value.offset - name.offset;
                 attributes.push(Attribute::new(&der, oid, rdns, start..start + value.encoded.len(), &value));
             }
@@ -72,7 +80,8 @@ impl DistinguishedName {
             }
             rdns += 1;
         }
-        Ok(Self { der, attributes: attributes.into(), rdns })
+        let canonical = compare::canonical(split_rdns(&attributes)).into();
+        Ok(Self { der, attributes: attributes.into(), rdns, canonical })
     }
 
     /// The DER encoding.
@@ -92,7 +101,7 @@ impl DistinguishedName {
 
     /// The attributes of each relative distinguished name, in the order of the certificate.
     pub fn rdns(&self) -> impl DoubleEndedIterator<Item = &[Attribute]> {
-        self.attributes.chunk_by(|left, right| left.rdn() == right.rdn())
+        split_rdns(&self.attributes)
     }
 
     /// How many relative distinguished names there are.
@@ -108,13 +117,17 @@ impl DistinguishedName {
 
     /// Compares as RFC 5280 §7.1: case, runs of spaces and the kind of string do not matter.
     pub fn equals(&self, other: &Self) -> bool {
-        self.der == other.der || (self.rdns == other.rdns && self.is_within(other))
+        self.canonical == other.canonical
     }
 
     /// Whether the name lies in the subtree below `base` (RFC 5280 §4.2.1.10).
     pub fn is_within(&self, base: &Self) -> bool {
-        self.rdns >= base.rdns
-            && self.rdns().zip(base.rdns()).all(|(own, other)| compare::same_rdn(own, other))
+        self.canonical.starts_with(&base.canonical)
+    }
+
+    /// Bytes that are equal for names that [`equals`](Self::equals) finds equal.
+    pub(crate) fn canonical(&self) -> &[u8] {
+        &self.canonical
     }
 
     /// The name with one more relative distinguished name, given as the DER of its SET.
@@ -143,6 +156,10 @@ impl DistinguishedName {
     pub fn to_one_line(&self) -> String {
         text::one_line(self)
     }
+}
+
+fn split_rdns(attributes: &[Attribute]) -> impl DoubleEndedIterator<Item = &[Attribute]> {
+    attributes.chunk_by(|left, right| left.rdn() == right.rdn())
 }
 
 impl PartialEq for DistinguishedName {
@@ -224,6 +241,41 @@ mod tests {
         assert!(one.equals(&other));
         let repeated = name(|leaf| leaf.multi_valued(&[(oid::COMMON_NAME, "a"), (oid::COMMON_NAME, "A")]));
         assert!(!repeated.equals(&one));
+    }
+
+    #[test]
+    fn a_subtree_holds_whole_relative_names_from_the_top() {
+        let base = name(|leaf| leaf.attribute(oid::ORGANIZATION, "Acme"));
+        let within = |leaf: CertificateBuilder| leaf.attribute(oid::ORGANIZATION, "ACME ");
+        assert!(name(within).is_within(&base) && base.is_within(&name(|leaf| leaf)));
+        assert!(name(|leaf| within(leaf).attribute(oid::COMMON_NAME, "x")).is_within(&base));
+        for outside in [
+            name(|leaf| leaf),
+            name(|leaf| leaf.attribute(oid::ORGANIZATION, "Acme Phones")),
+            name(|leaf| leaf.attribute(oid::COMMON_NAME, "x").attribute(oid::ORGANIZATION, "Acme")),
+            name(|leaf| leaf.multi_valued(&[(oid::ORGANIZATION, "Acme"), (oid::COMMON_NAME, "x")])),
+        ] {
+            assert!(!outside.is_within(&base), "{outside}");
+        }
+    }
+
+    #[test]
+    fn refuses_more_attributes_than_any_honest_name_has() {
+        let named = |leaf: CertificateBuilder| crate::Certificate::parse(&leaf.to_der());
+        let together = |count| named(Pki::new().leaf().multi_valued(&vec![(oid::COMMON_NAME, "x"); count]));
+        assert!(together(8).is_ok());
+        let refused = together(9).unwrap_err();
+        let ParseError::Der { source, .. } = refused else { panic!("{refused:?}") };
+        let expected = "relative distinguished name with very many attributes";
+        assert_eq!(source.problem, der::DerProblem::Invalid(expected));
+        let apart = |count| {
+            let leaf = Pki::new().leaf();
+            named((0..count).fold(leaf, |leaf, _| leaf.attribute(oid::COMMON_NAME, "x")))
+        };
+        assert!(apart(64).is_ok());
+        let refused = apart(65).unwrap_err();
+        let ParseError::Der { source, .. } = refused else { panic!("{refused:?}") };
+        assert_eq!(source.problem, der::DerProblem::Invalid("name with very many attributes"));
     }
 
     #[test]

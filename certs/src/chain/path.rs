@@ -4,6 +4,9 @@
 //! Candidates are found by name and ordered so that those which look right come first; each link is verified once,
 //! however many paths share it.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use super::ChainError;
 use super::constraints::{Target, check_path};
 use super::links::VerifiedLinks;
@@ -33,6 +36,10 @@ pub(super) struct Search<'a> {
     /// The target, other certificates, and then anchors.
     pool: Vec<&'a Certificate>,
     first_anchor: usize,
+    /// Who has a name, by its canonical form.
+    by_subject: HashMap<&'a [u8], Vec<usize>>,
+    /// Who may have issued each certificate of the pool, the most likely first; found when first asked for.
+    issuers: Vec<Option<Rc<[usize]>>>,
     verified: Vec<((usize, usize), Result<(), SignatureError>)>,
     steps: u32,
     exhausted: bool,
@@ -78,6 +85,10 @@ impl<'a> Search<'a> {
         let mut pool: Vec<&Certificate> = std::iter::once(target).chain(others).collect();
         let first_anchor = pool.len();
         pool.extend(anchors);
+        let mut by_subject: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        for (index, certificate) in pool.iter().enumerate().skip(1) {
+            by_subject.entry(certificate.subject().canonical()).or_default().push(index);
+        }
         Self {
             trust,
             target: kind,
@@ -85,8 +96,10 @@ impl<'a> Search<'a> {
             revocations: None,
             links: None,
             max_intermediates: MAX_PATH,
+            issuers: vec![None; pool.len()],
             pool,
             first_anchor,
+            by_subject,
             verified: Vec::new(),
             steps: 0,
             exhausted: false,
@@ -136,45 +149,58 @@ impl<'a> Search<'a> {
         let depth = path.len() - 1;
         let certificate = *self.pool.get(current)?;
         let mut issuer_known = false;
-        for looks_right in [true, false] {
-            // Anchors first: the shortest path is the usual one.
-            for candidate in (self.first_anchor..self.pool.len()).chain(1..self.first_anchor) {
-                let issuer = *self.pool.get(candidate)?;
-                if !issuer.subject().equals(certificate.issuer())
-                    || self.looks_right(certificate, issuer) != looks_right
-                    || self.is_loop(path, issuer, candidate)
-                {
-                    continue;
-                }
-                issuer_known = true;
-                if self.exhausted || path.len() >= MAX_PATH || self.steps >= MAX_STEPS {
-                    self.exhausted = true;
-                    return None;
-                }
-                self.steps += 1;
-                if let Err(error) = self.verify_link(current, candidate, depth) {
-                    self.note(Failure { reached_anchor: false, depth, issuer_known, error });
-                    continue;
-                }
-                path.push(candidate);
-                if self.intermediates(path) > self.max_intermediates {
-                    let error = ChainError::TooManyIntermediates { limit: self.max_intermediates };
-                    self.note(Failure { reached_anchor: false, depth, issuer_known, error });
-                    path.pop();
-                    continue;
-                }
-                let found = if candidate >= self.first_anchor { self.judge(path) } else { self.extend(path) };
+        for &candidate in &*self.issuers_of(current) {
+            if self.is_loop(path, candidate) {
+                continue;
+            }
+            issuer_known = true;
+            if self.exhausted || path.len() >= MAX_PATH || self.steps >= MAX_STEPS {
+                self.exhausted = true;
+                return None;
+            }
+            self.steps += 1;
+            if let Err(error) = self.verify_link(current, candidate, depth) {
+                self.note(Failure { reached_anchor: false, depth, issuer_known, error });
+                continue;
+            }
+            path.push(candidate);
+            if self.intermediates(path) > self.max_intermediates {
+                let error = ChainError::TooManyIntermediates { limit: self.max_intermediates };
+                self.note(Failure { reached_anchor: false, depth, issuer_known, error });
                 path.pop();
-                if found.is_some() {
-                    return found;
-                }
+                continue;
+            }
+            let found = if candidate >= self.first_anchor { self.judge(path) } else { self.extend(path) };
+            path.pop();
+            if found.is_some() {
+                return found;
             }
         }
-        if !issuer_known {
+        if !issuer_known && self.failure.as_ref().is_none_or(|best| (false, depth, false) > best.rank()) {
             let error = ChainError::UnknownIssuer { depth, issuer: certificate.issuer().to_string() };
             self.note(Failure { reached_anchor: false, depth, issuer_known, error });
         }
         None
+    }
+
+    /// Everybody of the issuer's name: those that look right first, and of those the anchors, as the shortest path is
+    /// the usual one.
+    fn issuers_of(&mut self, index: usize) -> Rc<[usize]> {
+        if let Some(Some(known)) = self.issuers.get(index) {
+            return Rc::clone(known);
+        }
+        let Some(certificate) = self.pool.get(index) else { return Rc::default() };
+        let mut issuers = self.by_subject.get(certificate.issuer().canonical()).cloned().unwrap_or_default();
+        issuers.sort_by_cached_key(|&candidate| {
+            let looks_right =
+                self.pool.get(candidate).is_some_and(|issuer| self.looks_right(certificate, issuer));
+            (!looks_right, candidate < self.first_anchor, candidate)
+        });
+        let issuers: Rc<[usize]> = issuers.into();
+        if let Some(slot) = self.issuers.get_mut(index) {
+            *slot = Some(Rc::clone(&issuers));
+        }
+        issuers
     }
 
     /// Key identifiers are hints (RFC 5280 §4.2.1.1), and so are the facts that a path is judged by later.
@@ -188,15 +214,11 @@ impl<'a> Search<'a> {
             && issuer.basic_constraints().is_none_or(|constraints| constraints.ca)
     }
 
-    /// Whether the path already holds this name with this key (RFC 4158 §2.4.2).
-    fn is_loop(&self, path: &[usize], issuer: &Certificate, candidate: usize) -> bool {
-        candidate < self.first_anchor
-            && path.iter().filter_map(|index| self.pool.get(*index)).any(|other| {
-                *other == issuer
-                    || (other.public_key() == issuer.public_key()
-                        && other.subject().equals(issuer.subject())
-                        && other.subject_alternative_names() == issuer.subject_alternative_names())
-            })
+    /// Whether the path already holds these names with this key (RFC 4158 §2.4.2).
+    fn is_loop(&self, path: &[usize], candidate: usize) -> bool {
+        let entity = |index: &usize| self.pool.get(*index).map(|certificate| certificate.entity());
+        let own = entity(&candidate);
+        candidate < self.first_anchor && path.iter().any(|index| entity(index) == own)
     }
 
     fn intermediates(&self, path: &[usize]) -> usize {

@@ -1,6 +1,9 @@
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::fingerprint::Fingerprint;
-use crate::testing::{Authority, TestKey, presented};
+use crate::oid;
+use crate::testing::{Authority, CertificateBuilder, TestKey, presented};
 use crate::trust_store::{Exception, Tolerances, TrustAnchor};
 
 fn entry(name: &str, roots: &[&Authority]) -> TrustEntry {
@@ -221,4 +224,31 @@ impl Pki {
     fn verified_path(&self, chain: &PresentedChain) -> Vec<Certificate> {
         self.verifier().verify(chain, Self::NOW).unwrap().path().to_vec()
     }
+}
+
+#[test]
+fn a_chain_of_long_equal_names_costs_next_to_nothing() {
+    // SEC-54: ten authorities of one key and one long name, in another letter case in each place, so that each may
+    // have issued each other. Comparing such names value by value took minutes.
+    const BUDGET: Duration = Duration::from_secs(1);
+    let key = TestKey::cached(crate::testing::KeyKind::P256, "long names");
+    let named = |builder: CertificateBuilder, first: &str| {
+        let values: Vec<String> =
+            (0..8).map(|index| format!("{first}{}{index:02}", "b".repeat(31))).collect();
+        let rdn: Vec<_> = values.iter().map(|value| (oid::ORGANIZATIONAL_UNIT, value.as_str())).collect();
+        (0..8).fold(builder, |builder, _| builder.multi_valued(&rdn))
+    };
+    let upper = named(Authority::root("x").without_subject(), "A").with_key(&key).authority();
+    let ders: Vec<Vec<u8>> = (0..10)
+        .map(|index| {
+            let builder = upper.intermediate("x").without_subject().without_key_identifiers().with_key(&key);
+            named(builder, "a").dns_names(&[&format!("x{index}")]).to_der()
+        })
+        .collect();
+    let verifier = Pki::new().verifier();
+    let begin = Instant::now();
+    let chain = PresentedChain::parse(&ders).unwrap();
+    let refused = verifier.verify(&chain, Pki::NOW).unwrap_err();
+    assert!(matches!(refused, ChainError::SearchExhausted { .. }), "{refused:?}");
+    assert!(begin.elapsed() < BUDGET, "took {:?}", begin.elapsed());
 }
