@@ -1,7 +1,9 @@
 //! One connection, from its first byte to its last request: the steps of the crate's table in their order.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use policies::{Principal, Reason};
 use rustls::AlertDescription;
@@ -18,23 +20,35 @@ use crate::client_hello::message::is_grease;
 use crate::client_hello::{self, ClientHello, Greeting, HelloError, fingerprint};
 use crate::handshake::{self, HandshakeRefused, Replayed, Stream, TlsFacts};
 use crate::peer::{Peer, Refusal};
-use crate::server::Gateway;
+use crate::server::{Gateway, Stopping};
 use crate::site::{ListenerKey, Site, VirtualHost};
 use crate::tls::offer;
 
 mod deadlines;
+mod exchange;
 mod http;
+mod session;
 
 /// Serves one connection to its end; whatever the end is, it is on record.
 pub(crate) async fn serve(
     gateway: Arc<Gateway>,
     accepted: Accepted,
     key: ListenerKey,
-    stopping: watch::Receiver<bool>,
+    mut stopping: watch::Receiver<Stopping>,
 ) {
     let Accepted { stream, peer, listener, id, at, place } = accepted;
     let mut facts = ConnectionFacts::new(id, peer, listener);
-    match establish(&gateway, stream, key, at, &mut facts).await {
+    let established = tokio::select! {
+        biased;
+        established = establish(&gateway, stream, key, at, &mut facts) => established,
+        _ = stopping.wait_for(|now| *now > Stopping::Running) => Err(Refused {
+            reason: Reason::ShuttingDown,
+            detail: "the gateway is being stopped".to_owned(),
+            alert: None,
+            close: Closing::Nothing,
+        }),
+    };
+    match established {
         Ok(established) => {
             http::serve(gateway, established, key, facts, at, stopping).await;
         }
@@ -71,7 +85,7 @@ pub(crate) fn turn_away(
     gateway.auditor().record(&AuditRecord {
         decision: Some(Decision::Deny),
         reason: Some(reason.as_str()),
-        ..AuditRecord::new(&fragment, Event::Connection, std::time::Duration::ZERO)
+        ..AuditRecord::new(&fragment, Event::Connection, Duration::ZERO)
     });
 }
 
@@ -109,13 +123,19 @@ impl Closing {
             Self::Alert(stream, alert) => handshake::refuse_with_alert(stream, alert).await,
             Self::Drain(stream) => handshake::drain(stream).await,
             Self::PlainHttp(stream) => handshake::refuse_plain_http(stream).await,
-            Self::Tls(mut stream) => {
-                // The close_notify goes out with it.
-                let _ = stream.shutdown().await;
-                let (stream, _) = stream.into_inner();
-                handshake::drain(stream).await;
-            }
+            Self::Tls(stream) => close(*stream).await,
         }
+    }
+}
+
+/// Says goodbye on both layers and lets the last answer arrive before the socket goes; a client that does not
+/// read is not waited for.
+async fn close(mut stream: Stream) {
+    const LONGEST: Duration = Duration::from_secs(2);
+    // The close_notify goes out with it.
+    if let Ok(Ok(())) = tokio::time::timeout(LONGEST, stream.shutdown()).await {
+        let (stream, _) = stream.into_inner();
+        handshake::drain(stream).await;
     }
 }
 
@@ -228,11 +248,23 @@ fn no_hello(error: &HelloError, stream: TcpStream) -> Refused {
 
 fn hello_facts(hello: &ClientHello) -> HelloFacts {
     HelloFacts {
-        versions: hello.versions().iter().map(|version| version.name()).collect(),
-        suites: hello.suites.iter().filter(|suite| !is_grease(suite.0)).map(|suite| suite.name()).collect(),
+        versions: bounded(hello.versions().iter().map(|version| version.name())),
+        suites: bounded(hello.suites.iter().filter(|suite| !is_grease(suite.0)).map(|suite| suite.name())),
         sni: hello.server_name.as_ref().map(|name| name.as_bytes().to_vec()),
         ja4: Some(fingerprint::ja4(hello)),
     }
+}
+
+/// At most 96 names. The longest honest list has some eighty suites; a hostile one has 32 000, and would make a
+/// record of a megabyte out of every hello.
+fn bounded(mut names: impl Iterator<Item = Cow<'static, str>>) -> Vec<Cow<'static, str>> {
+    const MOST: usize = 96;
+    let mut kept: Vec<Cow<'static, str>> = names.by_ref().take(MOST).collect();
+    let more = names.count();
+    if more > 0 {
+        kept.push(format!("… {more} more").into());
+    }
+    kept
 }
 
 fn certificate_facts(refusal: &Refusal) -> Option<CertificateFacts> {

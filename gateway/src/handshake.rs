@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use certs::PresentedChain;
 use policies::{CipherSuite, Reason, TlsVersion};
-use rustls::{AlertDescription, CertificateError, Error as TlsError, HandshakeKind, PeerIncompatible};
+use rustls::{
+    AlertDescription, CertificateError, Error as TlsError, HandshakeKind, PeerIncompatible, PeerMisbehaved,
+};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -83,12 +85,16 @@ pub async fn secure(
     let mut place = match timeout_at(deadline, places.acquire()).await {
         Ok(place) => place.ok(),
         Err(_) => {
+            let mut stream = stream;
+            // The engine has not begun, so the alert goes out in the clear (RFC 8446 §6).
+            let alert = AlertDescription::InternalError;
+            let told = stream.write_all(&alert_record(alert)).await.is_ok();
             return Err(HandshakeRefused {
                 reason: Reason::TooManyHandshakes,
                 detail: "the client waited for its turn among the handshakes until its deadline".to_owned(),
-                alert: None,
+                alert: told.then(|| sent(alert)),
                 presented: None,
-                stream: None,
+                stream: Some(stream),
             });
         }
     };
@@ -235,13 +241,17 @@ fn classify(error: &TlsError) -> (Reason, Option<String>) {
         TlsError::NoApplicationProtocol => {
             (Reason::HandshakeFailed, Some(sent(AlertDescription::NoApplicationProtocol)))
         }
+        TlsError::PeerMisbehaved(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme) => {
+            (Reason::WeakHandshakeSignature, Some(sent(AlertDescription::IllegalParameter)))
+        }
         TlsError::PeerMisbehaved(_) => {
             (Reason::HandshakeFailed, Some(sent(AlertDescription::IllegalParameter)))
         }
         TlsError::InappropriateMessage { .. } | TlsError::InappropriateHandshakeMessage { .. } => {
             (Reason::HandshakeFailed, Some(sent(AlertDescription::UnexpectedMessage)))
         }
-        TlsError::DecryptError => (Reason::HandshakeFailed, Some(sent(AlertDescription::BadRecordMac))),
+        // rustls says the same of a record and of a Finished that are wrong, and sends different alerts.
+        TlsError::DecryptError => (Reason::HandshakeFailed, None),
         TlsError::InvalidMessage(_) => (Reason::HandshakeFailed, Some(sent(AlertDescription::DecodeError))),
         _ => (Reason::HandshakeFailed, None),
     }
@@ -272,11 +282,14 @@ fn alert_name(alert: AlertDescription) -> String {
 
 /// Refuses a client before any engine was started: one plaintext alert record (RFC 8446 §6), then the drain.
 pub async fn refuse_with_alert(mut stream: TcpStream, alert: AlertDescription) {
-    const FATAL: u8 = 2;
-    let record = [21, 3, 1, 0, 2, FATAL, u8::from(alert)];
-    if stream.write_all(&record).await.is_ok() {
+    if stream.write_all(&alert_record(alert)).await.is_ok() {
         drain(stream).await;
     }
+}
+
+fn alert_record(alert: AlertDescription) -> [u8; 7] {
+    const FATAL: u8 = 2;
+    [21, 3, 1, 0, 2, FATAL, u8::from(alert)]
 }
 
 /// Tells a client that sent plain HTTP what this port is, as Apache does.

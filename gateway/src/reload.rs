@@ -4,6 +4,7 @@
 //! for a second, so that a list that is being copied is not read half-way.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +16,29 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long size and time must have stood still.
 const STILL_FOR: Duration = Duration::from_secs(1);
 
-/// Size and modification time; `None` for a file that is not there.
-type Look = BTreeMap<PathBuf, Option<(u64, SystemTime)>>;
+/// What of each file would change with its content; `None` for a file that is not there.
+type Look = BTreeMap<PathBuf, Option<Marks>>;
+
+/// Size, modification time, and what tells a file that was moved into another's place with its old time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Marks {
+    size: u64,
+    modified: SystemTime,
+    /// Seconds and nanoseconds since 1970 of the last change to the file or its name.
+    changed: (i64, i64),
+    inode: u64,
+}
+
+impl Marks {
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        Self {
+            size: metadata.len(),
+            modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+        }
+    }
+}
 
 /// Watches the files of a configuration.
 #[derive(Debug)]
@@ -28,10 +50,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins with the files as they are now. A folder stands for the files in it.
-    pub fn new(files: &[PathBuf]) -> Self {
-        let loaded = look(files);
-        Self { files: files.to_vec(), seen: loaded.clone(), loaded, changed_at: None }
+    /// Begins with the files as they are now, which were read at `loaded_at` or moments later. A folder stands for
+    /// the files in it. Files that changed about then may have changed after they were read, and count as changed.
+    pub fn new(files: &[PathBuf], loaded_at: SystemTime) -> Self {
+        let seen = look(files);
+        let read_at = loaded_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let just_then =
+            |marks: &Marks| u64::try_from(marks.changed.0).is_ok_and(|changed| changed >= read_at);
+        let doubtful = seen.values().flatten().any(just_then);
+        let (loaded, changed_at) =
+            if doubtful { (Look::new(), Some(Instant::now())) } else { (seen.clone(), None) };
+        Self { files: files.to_vec(), loaded, seen, changed_at }
     }
 
     /// Whether these are not the files it watches.
@@ -68,7 +97,7 @@ fn look(files: &[PathBuf]) -> Look {
         if metadata.is_dir() {
             look_into(file, &mut seen);
         }
-        seen.insert(file.clone(), Some((metadata.len(), modified(&metadata))));
+        seen.insert(file.clone(), Some(Marks::of(&metadata)));
     }
     seen
 }
@@ -78,13 +107,9 @@ fn look_into(folder: &Path, seen: &mut Look) {
     for entry in entries.flatten() {
         // `metadata` of the path follows symbolic links, as reading the file does.
         if let Ok(metadata) = std::fs::metadata(entry.path()) {
-            seen.insert(entry.path(), Some((metadata.len(), modified(&metadata))));
+            seen.insert(entry.path(), Some(Marks::of(&metadata)));
         }
     }
-}
-
-fn modified(metadata: &std::fs::Metadata) -> SystemTime {
-    metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -98,7 +123,7 @@ mod tests {
         put(&deny, "one\n");
         let files = [deny.clone()];
         let start = Instant::now();
-        let mut watch = Watch::new(&files);
+        let mut watch = Watch::new(&files, later());
         assert!(!watch.settled_change(start));
         put(&deny, "one\ntwo\n");
         assert!(!watch.settled_change(start), "just changed");
@@ -115,13 +140,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = [folder.path().to_path_buf()];
         let start = Instant::now();
-        let mut watch = Watch::new(&files);
+        let mut watch = Watch::new(&files, later());
         put(&folder.path().join("new.crl"), "x");
         assert!(!watch.settled_change(start));
         assert!(watch.settled_change(start + Duration::from_secs(1)));
         std::fs::remove_file(folder.path().join("new.crl")).unwrap();
         assert!(!watch.settled_change(start + Duration::from_secs(2)));
         assert!(watch.settled_change(start + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_file_that_changed_while_it_was_read_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let deny = folder.path().join("deny.txt");
+        put(&deny, "one\n");
+        let files = [deny];
+        let start = Instant::now();
+        let mut doubtful = Watch::new(&files, SystemTime::UNIX_EPOCH);
+        assert!(doubtful.settled_change(start + Duration::from_secs(3)));
+        assert!(!doubtful.settled_change(start + Duration::from_secs(9)), "once");
+        let mut sure = Watch::new(&files, later());
+        assert!(!sure.settled_change(start + Duration::from_secs(3)));
+    }
+
+    /// Files made in a test are older than this.
+    fn later() -> SystemTime {
+        crate::clock::system() + Duration::from_secs(60)
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]

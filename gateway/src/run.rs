@@ -3,7 +3,8 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use certs::Timestamp;
 use policies::Diagnostic;
@@ -55,7 +56,10 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
             return Ok(Outcome::Refused);
         }
     };
-    match runtime.block_on(run(&arguments.config)) {
+    let ended = runtime.block_on(run(&arguments.config));
+    // A file that hangs, on a network file system that is gone, must not hang the end as well.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match ended {
         Ok(()) => Ok(Outcome::Done),
         Err(RunError::Config(mistakes)) => {
             printer::diagnostics(streams.err, &mistakes)?;
@@ -80,6 +84,7 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
 /// # Errors
 /// Whatever keeps the gateway from starting. Once it runs, nothing but a signal ends it.
 pub async fn run(path: &Path) -> Result<(), RunError> {
+    let loaded_at = clock::system();
     let config = Config::load(path, clock::now()).map_err(RunError::Config)?;
     for warning in &config.warnings {
         warn!("{warning}");
@@ -87,7 +92,7 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     let auditor = auditor(&config)?;
     let server = Server::start(&config, auditor)?;
     announce(&server).map_err(RunError::System)?;
-    serve(path, config, server).await
+    serve(path, config, server, loaded_at).await
 }
 
 /// Opens the auditor a configuration asks for.
@@ -114,40 +119,32 @@ fn announce(server: &Server) -> io::Result<()> {
     out.flush()
 }
 
-async fn serve(path: &Path, config: Config, server: Server) -> Result<(), RunError> {
+async fn serve(path: &Path, config: Config, server: Server, loaded_at: SystemTime) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::System)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(RunError::System)?;
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watch = Watch::new(&config.watched);
-    let mut running = Running { path: path.to_path_buf(), changes_at: config.changes_at, config, server };
+    let watch = Watch::new(&config.watched, loaded_at);
+    let (path, changes_at) = (path.to_path_buf(), config.changes_at);
+    let mut running = Running { path, config, server, watch: Some(watch), changes_at, retry_at: None };
+    let mut cause = None;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hang_up.recv() => {
                 running.server.gateway().auditor().reopen();
-                watch = Watch::new(&running.config.watched);
-                running.reload("SIGHUP").await;
+                cause = Some("SIGHUP");
             }
-            _ = look.tick() => {
-                // Off the runtime: a file on a network file system may take its time.
-                let looked = tokio::task::spawn_blocking(move || {
-                    let settled = watch.settled_change(Instant::now());
-                    (watch, settled)
-                });
-                let Ok((watched, settled)) = looked.await else { break };
-                watch = watched;
-                if settled {
-                    running.reload("a file changed").await;
-                } else if running.changes_at.is_some_and(|at| at <= clock::now()) {
-                    running.reload("an exception came to its end").await;
-                }
-            }
+            _ = look.tick() => {}
         }
-        if watch.is_of_others(&running.config.watched) {
-            watch = Watch::new(&running.config.watched);
+        // Told to stop, nobody waits for a file on a network file system that is gone.
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = running.look(cause.take()) => {}
         }
     }
     info!("stopping: no new connections, open requests may finish");
@@ -166,7 +163,8 @@ async fn close(auditor: Auditor) {
     }
 }
 
-/// How long after a failed attempt a change that is due by itself is tried again, in seconds.
+/// How long after a failed attempt it is made again, in seconds: the cause may have gone by itself, and a deny
+/// list that was not read must not stay unread.
 const TRY_AGAIN_AFTER: i64 = 60;
 
 /// The gateway and the configuration in force.
@@ -174,21 +172,60 @@ struct Running {
     path: PathBuf,
     config: Config,
     server: Server,
+    /// Away while its files are looked at.
+    watch: Option<Watch>,
     /// When the configuration comes to mean something else by itself.
     changes_at: Option<Timestamp>,
+    /// When to make a failed attempt again.
+    retry_at: Option<Timestamp>,
 }
 
 impl Running {
+    /// Looks whether there is a cause to read the configuration again, and does.
+    async fn look(&mut self, told: Option<&'static str>) {
+        if let Some(cause) = told {
+            return self.reload(cause).await;
+        }
+        let watch = self.watch.take();
+        // Off the runtime: a file on a network file system may take its time.
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut watch = watch;
+            let settled = watch.as_mut().is_some_and(|watch| watch.settled_change(Instant::now()));
+            (watch, settled)
+        });
+        let settled = match looked.await {
+            Ok((watch, settled)) => {
+                self.watch = watch;
+                settled
+            }
+            Err(_) => false,
+        };
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= clock::now());
+        if settled {
+            self.reload("a file changed").await;
+        } else if due(self.changes_at) {
+            self.reload("an exception came to its end").await;
+        } else if due(self.retry_at) {
+            self.reload("the last attempt failed").await;
+        }
+    }
+
     /// Puts the configuration file's present content in force, or keeps the old one and says why.
     async fn reload(&mut self, cause: &'static str) {
+        let loaded_at = clock::system();
         match self.try_reload(cause).await {
             Ok(()) => {
                 self.changes_at = self.config.changes_at;
+                self.retry_at = None;
+                if self.watch.as_ref().is_none_or(|watch| watch.is_of_others(&self.config.watched)) {
+                    self.watch = Some(Watch::new(&self.config.watched, loaded_at));
+                }
                 info!(cause, hosts = self.config.hosts.len(), "configuration reloaded");
             }
             Err(why) => {
                 let later = clock::now().plus_seconds(TRY_AGAIN_AFTER);
                 self.changes_at = self.changes_at.map(|at| at.max(later));
+                self.retry_at = Some(later);
                 error!(cause, why, "configuration not reloaded: the old one stays in force");
             }
         }
@@ -210,7 +247,14 @@ impl Running {
         self.server.reload(&new).map_err(|error| with_cause(&error))?;
         if let Some(auditor) = auditor {
             let old = self.server.gateway().replace_auditor(auditor);
-            tokio::spawn(close(old));
+            tokio::spawn(async move {
+                let deadline = Instant::now() + Duration::from_secs(1);
+                // Whoever took hold of it before the swap is still writing a record.
+                while Arc::strong_count(&old) > 1 && Instant::now() < deadline {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                close(Auditor::clone(&old)).await;
+            });
         }
         for warning in &new.warnings {
             warn!("{warning}");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -27,7 +28,8 @@ pub struct Gateway {
     auditor: ArcSwap<Auditor>,
     counters: Arc<Counters>,
     ids: ConnectionIds,
-    stopping: watch::Sender<bool>,
+    stopping: watch::Sender<Stopping>,
+    cutting_off: AtomicBool,
 }
 
 impl Gateway {
@@ -47,14 +49,30 @@ impl Gateway {
     }
 
     /// Sends records somewhere else from now on; gives the auditor that took them until now.
-    pub fn replace_auditor(&self, auditor: Auditor) -> Auditor {
-        Auditor::clone(&self.auditor.swap(Arc::new(auditor)))
+    pub fn replace_auditor(&self, auditor: Auditor) -> Arc<Auditor> {
+        self.auditor.swap(Arc::new(auditor))
+    }
+
+    /// Whether requests are being cut off at the shutdown limit.
+    pub fn is_cutting_off(&self) -> bool {
+        self.cutting_off.load(Ordering::Relaxed)
     }
 
     /// How many connections are open.
     pub fn open_connections(&self) -> usize {
         self.counters.open()
     }
+}
+
+/// How far the end of the gateway has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stopping {
+    /// Not begun.
+    Running,
+    /// No new connections or requests; those under way may finish.
+    Finishing,
+    /// The limit is reached: whatever is still under way ends now.
+    CutOff,
 }
 
 /// Why the gateway did not start, or did not take a new configuration.
@@ -105,7 +123,8 @@ impl Server {
             auditor: ArcSwap::from_pointee(auditor),
             counters: Arc::default(),
             ids: ConnectionIds::starting_at(clock::system()),
-            stopping: watch::Sender::new(false),
+            stopping: watch::Sender::new(Stopping::Running),
+            cutting_off: AtomicBool::new(false),
         });
         let mut server = Self { gateway, listeners: HashMap::new() };
         for (key, listener) in bound {
@@ -161,15 +180,18 @@ impl Server {
             // Waited for, so that the socket is closed when this returns.
             let _ = listening.task.await;
         }
-        self.gateway.stopping.send_replace(true);
+        self.gateway.stopping.send_replace(Stopping::Finishing);
         // Every connection holds a receiver until it ends.
-        let all_ended = self.gateway.stopping.closed();
-        if tokio::time::timeout_at(deadline, all_ended).await.is_err() {
-            let open = self.gateway.counters.open();
-            warn!(open, "connections were still open at the shutdown limit");
-            return open;
+        if tokio::time::timeout_at(deadline, self.gateway.stopping.closed()).await.is_ok() {
+            return 0;
         }
-        0
+        let open = self.gateway.counters.open();
+        warn!(open, "connections were still open at the shutdown limit");
+        self.gateway.cutting_off.store(true, Ordering::Relaxed);
+        self.gateway.stopping.send_replace(Stopping::CutOff);
+        // They end at their next poll, and write their records.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.gateway.stopping.closed()).await;
+        open
     }
 
     fn listen(&mut self, key: ListenerKey, listener: TcpListener) {

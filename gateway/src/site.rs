@@ -101,13 +101,11 @@ impl Site {
         hosts.find(|host| same(&host.config.backend)).map(|host| host.backend.clone())
     }
 
-    fn tickets_like(&self, host: &HostConfig, rules: &TlsRules) -> Option<Arc<Tickets>> {
-        self.listeners
-            .iter()
-            .filter(|listener| *listener.rules == *rules)
-            .flat_map(|listener| &listener.hosts)
-            .find(|virtual_host| virtual_host.config.fingerprint == host.fingerprint)
-            .map(|virtual_host| Arc::clone(&virtual_host.tickets))
+    /// The ticket keys of a host that means the same as before, on the same listener if it is still there.
+    fn tickets_like(&self, key: ListenerKey, host: &HostConfig, rules: &TlsRules) -> Option<Arc<Tickets>> {
+        let listener = self.listener(key).filter(|listener| *listener.rules == *rules)?;
+        let same = |known: &&Arc<VirtualHost>| known.config.fingerprint == host.fingerprint;
+        listener.hosts.iter().find(same).map(|known| Arc::clone(&known.tickets))
     }
 }
 
@@ -151,7 +149,7 @@ impl ListenerSite {
         for (config, backend) in backends {
             let tls_error =
                 |source| SiteError { host: config.first_name().to_string(), listener: key.address, source };
-            let kept = previous.and_then(|previous| previous.tickets_like(config, rules));
+            let kept = previous.and_then(|previous| previous.tickets_like(key, config, rules));
             let tickets = match kept {
                 Some(tickets) => tickets,
                 None => Tickets::new().map_err(tls_error)?,
@@ -191,9 +189,9 @@ impl VirtualHost {
         rules: &TlsRules,
         tickets: Arc<Tickets>,
     ) -> Result<Self, rustls::Error> {
-        let credentials = Arc::new(Credentials::new(
-            config.credentials.iter().map(|pair| (pair.chain.as_slice(), &*pair.key)),
-        )?);
+        let allowed = modern::signature_schemes(rules);
+        let pairs = config.credentials.iter().map(|pair| (pair.chain.as_slice(), &*pair.key));
+        let credentials = Arc::new(Credentials::new(pairs, &allowed)?);
         let judge = Arc::new(Judge::new(
             Arc::clone(&config.verifier),
             Arc::clone(&config.admission),
@@ -203,6 +201,7 @@ impl VirtualHost {
             Arc::clone(&judge),
             config.ca_names.iter().map(|name| rustls::DistinguishedName::from(name.der().to_vec())).collect(),
             modern::provider(rules).signature_verification_algorithms,
+            allowed,
         ));
         let tls = modern::server_config(rules, Arc::clone(&credentials), verifier, Arc::clone(&tickets))?;
         Ok(Self {

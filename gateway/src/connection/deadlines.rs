@@ -23,6 +23,8 @@ pub(super) struct Patience {
     pub(super) idle: Duration,
     /// How long a request's head may take from its first byte.
     pub(super) header: Duration,
+    /// The slowest client, in bytes of our answer a second; only time spent waiting for it counts. Zero: any.
+    pub(super) rate: u64,
 }
 
 /// What the connection is doing, and since when. Shared by the stream, the service and the timer of one
@@ -35,6 +37,10 @@ pub(super) struct Activity {
     since: AtomicU64,
     /// Milliseconds after `began` when a write first found the client not reading; zero when it reads.
     stalled: AtomicU64,
+    /// Milliseconds spent waiting for the client to read since the request began, ended waits only.
+    waited: AtomicU64,
+    /// Octets the client has taken since the request began.
+    taken: AtomicU64,
     patience: Patience,
 }
 
@@ -62,12 +68,16 @@ impl Activity {
             phase: AtomicU8::new(HEAD),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             patience,
         }
     }
 
     /// A request's head is whole: from here the request's own limits hold.
     pub(super) fn request_began(&self) {
+        self.waited.store(0, Ordering::Relaxed);
+        self.taken.store(0, Ordering::Relaxed);
         self.phase.store(BUSY, Ordering::Relaxed);
     }
 
@@ -80,7 +90,8 @@ impl Activity {
     pub(super) fn look(&self, now: Instant) -> Look {
         let stalled = self.stalled.load(Ordering::Relaxed);
         if stalled > 0 {
-            let end = self.began + Duration::from_millis(stalled) + self.patience.idle;
+            let since = self.began + Duration::from_millis(stalled);
+            let end = since + self.patience.idle.min(self.left_to_wait());
             return if now >= end { Look::Overdue(Reason::ClientGone) } else { Look::Again(end) };
         }
         let since = self.began + Duration::from_millis(self.since.load(Ordering::Relaxed));
@@ -96,23 +107,43 @@ impl Activity {
         Look::Again(end.min(now + self.patience.header))
     }
 
+    /// How much longer the client may be waited for at one stretch, so that it does not fall below the rate: the
+    /// header's time, and a second for each `rate` octets it has taken.
+    fn left_to_wait(&self) -> Duration {
+        let earned = match self.taken.load(Ordering::Relaxed).checked_div(self.patience.rate) {
+            Some(seconds) => Duration::from_secs(seconds),
+            None => return Duration::MAX,
+        };
+        let waited = Duration::from_millis(self.waited.load(Ordering::Relaxed));
+        self.patience.header.saturating_add(earned).saturating_sub(waited)
+    }
+
     fn enter(&self, phase: u8) {
         self.since.store(self.elapsed(), Ordering::Relaxed);
         self.phase.store(phase, Ordering::Relaxed);
     }
 
-    fn bytes_came(&self) {
-        if self.phase.load(Ordering::Relaxed) == IDLE {
+    fn bytes_came(&self, bytes: &[u8]) {
+        // Empty lines between requests are nothing (RFC 9112 §2.2).
+        let begins = bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
+        if begins && self.phase.load(Ordering::Relaxed) == IDLE {
             self.enter(HEAD);
         }
     }
 
-    fn writing(&self, ready: bool) {
+    fn writing(&self, written: &Poll<io::Result<usize>>) {
         let stalled = self.stalled.load(Ordering::Relaxed);
-        if ready && stalled > 0 {
-            self.stalled.store(0, Ordering::Relaxed);
-        } else if !ready && stalled == 0 {
-            self.stalled.store(self.elapsed().max(1), Ordering::Relaxed);
+        match written {
+            Poll::Ready(written) => {
+                let taken = written.as_ref().ok().and_then(|octets| u64::try_from(*octets).ok());
+                self.taken.fetch_add(taken.unwrap_or(0), Ordering::Relaxed);
+                if stalled > 0 {
+                    self.waited.fetch_add(self.elapsed().saturating_sub(stalled), Ordering::Relaxed);
+                    self.stalled.store(0, Ordering::Relaxed);
+                }
+            }
+            Poll::Pending if stalled == 0 => self.stalled.store(self.elapsed().max(1), Ordering::Relaxed),
+            Poll::Pending => {}
         }
     }
 
@@ -148,8 +179,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, into);
-        if into.filled().len() > before {
-            self.activity.bytes_came();
+        if let Some(bytes) = into.filled().get(before..)
+            && !bytes.is_empty()
+        {
+            self.activity.bytes_came(bytes);
         }
         polled
     }
@@ -162,7 +195,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.writing(polled.is_ready());
+        self.activity.writing(&polled);
         polled
     }
 
@@ -172,7 +205,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.activity.writing(polled.is_ready());
+        self.activity.writing(&polled);
         polled
     }
 
@@ -182,7 +215,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
-        self.activity.writing(polled.is_ready());
+        self.activity.writing(&if polled.is_ready() { Poll::Ready(Ok(0)) } else { Poll::Pending });
         polled
     }
 
@@ -195,7 +228,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { idle: Duration::from_secs(75), header: Duration::from_secs(10) };
+    const PATIENCE: Patience =
+        Patience { idle: Duration::from_secs(75), header: Duration::from_secs(10), rate: 0 };
 
     fn after(activity: &Activity, milliseconds: u64) -> Look {
         activity.look(activity.began + Duration::from_millis(milliseconds))
@@ -210,7 +244,9 @@ mod tests {
         activity.request_ended();
         assert!(matches!(after(&activity, 74_999), Look::Again(_)));
         assert_eq!(after(&activity, 75_100), Look::Idle);
-        activity.bytes_came();
+        activity.bytes_came(b"\r\n");
+        assert!(matches!(after(&activity, 74_999), Look::Again(_)), "an empty line is nothing");
+        activity.bytes_came(b"GET");
         assert!(matches!(after(&activity, 9_000), Look::Again(_)));
         assert_eq!(after(&activity, 10_100), Look::Overdue(Reason::HeaderTimeout));
         activity.request_began();
@@ -223,10 +259,25 @@ mod tests {
     fn a_client_that_stops_reading_is_given_up_after_the_idle_timeout() {
         let activity = Activity::new(Instant::now(), PATIENCE);
         activity.request_began();
-        activity.writing(false);
+        activity.writing(&Poll::Pending);
         assert!(matches!(after(&activity, 70_000), Look::Again(_)));
         assert_eq!(after(&activity, 76_000), Look::Overdue(Reason::ClientGone));
-        activity.writing(true);
+        activity.writing(&Poll::Ready(Ok(1)));
         assert!(matches!(after(&activity, 76_000), Look::Again(_)));
+    }
+
+    #[test]
+    fn a_client_that_reads_below_the_rate_is_given_up_and_one_above_it_is_not() {
+        let patience = Patience { rate: 500, ..PATIENCE };
+        let activity = Activity::new(Instant::now(), patience);
+        activity.request_began();
+        // It took 5 000 octets in waits of 15 seconds together: 10 for the head's time, 10 for what it took.
+        activity.taken.store(5_000, Ordering::Relaxed);
+        activity.waited.store(15_000, Ordering::Relaxed);
+        activity.stalled.store(1, Ordering::Relaxed);
+        assert!(matches!(after(&activity, 4_900), Look::Again(_)));
+        assert_eq!(after(&activity, 5_100), Look::Overdue(Reason::ClientGone));
+        activity.taken.store(50_000, Ordering::Relaxed);
+        assert!(matches!(after(&activity, 5_100), Look::Again(_)));
     }
 }

@@ -44,20 +44,21 @@ pub struct ClientVerifier {
     judge: Arc<Judge>,
     ca_names: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
+    allowed: Arc<[SignatureScheme]>,
 }
 
 impl ClientVerifier {
-    /// `ca_names` are the DER names for the CertificateRequest (SEC-53).
+    /// `ca_names` are the DER names for the CertificateRequest (SEC-53); of the `algorithms` that can verify a
+    /// client's signature on the handshake, those of the `allowed` schemes are asked for and taken.
     pub fn new(
         judge: Arc<Judge>,
         ca_names: Vec<DistinguishedName>,
         algorithms: WebPkiSupportedAlgorithms,
+        allowed: Arc<[SignatureScheme]>,
     ) -> Self {
-        Self { judge, ca_names, algorithms }
+        Self { judge, ca_names, algorithms, allowed }
     }
-}
 
-impl ClientVerifier {
     /// Verifies the signature that proves the client's key.
     ///
     /// rustls's own verification reads the certificate again, and refuses what `certs` has just accepted: version 1,
@@ -68,8 +69,9 @@ impl ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let offered = self.algorithms.mapping.iter().any(|(scheme, _)| *scheme == signature.scheme);
-        let Some(algorithm) = algorithm(signature.scheme).filter(|_| offered) else {
+        // rustls leaves it to us whether a client signed with something it was not asked for.
+        let asked_for = algorithm(signature.scheme).filter(|_| self.allowed.contains(&signature.scheme));
+        let Some(algorithm) = asked_for else {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         };
         let key = key_of(certificate).ok_or(CertificateError::BadEncoding)?;
@@ -180,7 +182,9 @@ impl ClientCertVerifier for ClientVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        let mut schemes = self.algorithms.supported_schemes();
+        schemes.retain(|scheme| self.allowed.contains(scheme));
+        schemes
     }
 }
 

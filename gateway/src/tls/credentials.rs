@@ -5,9 +5,9 @@ use std::sync::Arc;
 use certs::Certificate;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 
 /// The certificates a host can show, the one to prefer first: an ECDSA key beside an RSA one costs the server
 /// a third of the work for the clients that take it.
@@ -17,17 +17,20 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Takes the pairs of chain (leaf first) and key; that they belong together was checked on load.
+    /// Takes the pairs of chain (leaf first) and key; that they belong together was checked on load. Only the
+    /// `allowed` schemes are signed with.
     ///
     /// # Errors
     /// A key of a kind that TLS 1.2 and 1.3 cannot sign with.
     pub fn new<'a>(
         pairs: impl IntoIterator<Item = (&'a [Certificate], &'a PrivateKeyDer<'static>)>,
+        allowed: &Arc<[SignatureScheme]>,
     ) -> Result<Self, rustls::Error> {
         let mut keys = Vec::new();
         for (chain, key) in pairs {
             let chain = chain.iter().map(|one| CertificateDer::from(one.der().to_vec())).collect();
-            keys.push(Arc::new(CertifiedKey::new(chain, any_supported_type(key)?)));
+            let key = LimitedKey { key: any_supported_type(key)?, allowed: Arc::clone(allowed) };
+            keys.push(Arc::new(CertifiedKey::new(chain, Arc::new(key))));
         }
         keys.sort_by_key(|pair| pair.key.algorithm() == SignatureAlgorithm::RSA);
         Ok(Self { keys })
@@ -47,5 +50,28 @@ impl Credentials {
 impl ResolvesServerCert for Credentials {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.keys.iter().find(|pair| pair.key.choose_scheme(hello.signature_schemes()).is_some()).cloned()
+    }
+}
+
+/// A key that signs only with the schemes of its TLS policy, whatever else a client offers.
+#[derive(Debug)]
+struct LimitedKey {
+    key: Arc<dyn SigningKey>,
+    allowed: Arc<[SignatureScheme]>,
+}
+
+impl SigningKey for LimitedKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let both: Vec<SignatureScheme> =
+            offered.iter().copied().filter(|scheme| self.allowed.contains(scheme)).collect();
+        self.key.choose_scheme(&both)
+    }
+
+    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        self.key.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
     }
 }

@@ -7,7 +7,7 @@ use policies::{CipherSuite, Group, TlsRules, TlsVersion};
 use rustls::crypto::aws_lc_rs::{self, ALL_CIPHER_SUITES, ALL_KX_GROUPS};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::ServerConfig;
-use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -25,6 +25,11 @@ pub fn suite(wanted: CipherSuite) -> Option<SupportedCipherSuite> {
 /// rustls's key exchange group of this number.
 pub fn group(wanted: Group) -> Option<&'static dyn SupportedKxGroup> {
     ALL_KX_GROUPS.iter().copied().find(|known| u16::from(known.name()) == wanted.0)
+}
+
+/// The signature schemes of a TLS policy, for our signatures and for clients'.
+pub fn signature_schemes(rules: &TlsRules) -> Arc<[SignatureScheme]> {
+    rules.signature_algorithms().iter().map(|scheme| SignatureScheme::from(scheme.0)).collect()
 }
 
 /// What of a TLS policy this engine serves, in the policy's order.

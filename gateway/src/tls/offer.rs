@@ -60,6 +60,19 @@ pub fn choose(
         });
     }
 
+    // RFC 7507 §3: a client that says it fell back did so without need, or somebody made it.
+    let fell_back = hello.suites.iter().any(|suite| suite.0 == FALLBACK);
+    if fell_back && rules.versions().iter().any(|ours| ours.0 > version.0) {
+        return Err(OfferRefused {
+            reason: Reason::InappropriateFallback,
+            detail: format!(
+                "the client says it fell back to {}, and this listener speaks more",
+                version.name()
+            ),
+            alert: AlertDescription::InappropriateFallback,
+        });
+    }
+
     let servable = |suite: &CipherSuite| {
         rules.suites().contains(suite)
             && modern::suite(*suite).is_some_and(|known| {
