@@ -196,7 +196,10 @@ fn read_listeners(root: &Table<'_, '_>, files: &Files<'_, '_>) -> Vec<ListenerCo
     }
     let mut listeners: Vec<ListenerConfig> = Vec::new();
     for table in tables {
-        let Some(listener) = ListenerConfig::read(&table, files) else { continue };
+        let Some(listener) = ListenerConfig::read(&table, files) else {
+            note_unread(root.document(), table.place());
+            continue;
+        };
         let port = listener.address.port();
         if port != 0 && listeners.iter().any(|other| other.address == listener.address) {
             let message = format!("another listener has the address {} too", listener.address);
@@ -223,7 +226,10 @@ fn read_hosts(
     let mut index = HostNames::default();
     let mut lines = Vec::new();
     for table in tables {
-        let Some((host, names)) = HostConfig::read(&table, files, limits, now) else { continue };
+        let Some((host, names)) = HostConfig::read(&table, files, limits, now) else {
+            note_unread(root.document(), table.place());
+            continue;
+        };
         for name in names {
             if let Some(other) = index.insert(&name.value, hosts.len()) {
                 let line = lines.get(other).copied().unwrap_or_else(|| table.place().line);
@@ -236,6 +242,14 @@ fn read_hosts(
     }
     warn_of_client_auth(root, &hosts, &lines, &index);
     (hosts, index)
+}
+
+/// A table that gave nothing noted why. Should one ever fail to, it must stop the start all the same: a host or listener that
+/// is quietly left out serves nobody, or leaves its phones to another host's rules.
+fn note_unread(document: &Document<'_>, place: &Place) {
+    if !document.has_errors() {
+        document.error(place, "this table cannot be used");
+    }
 }
 
 /// A host that takes names out of another's wildcard and asks for certificates in another way may be meant so, or not (SEC-28).

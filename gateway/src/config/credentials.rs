@@ -114,7 +114,14 @@ fn check_pair(
             return None;
         }
     };
-    let public = signer.public_key()?;
+    let Some(public) = signer.public_key() else {
+        let message = format!(
+            "private key {} cannot be compared with the certificate",
+            files.resolve(&private_key.value).display()
+        );
+        document.error(&private_key.place, message);
+        return None;
+    };
     let position = chain.iter().position(|one| one.public_key().spki_der() == public.as_ref());
     match position {
         Some(0) => Some(()),

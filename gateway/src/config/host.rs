@@ -271,6 +271,11 @@ fn read_ca_names(
         },
         Some(Item::Table(_) | Item::Other(_)) => {
             let files_named = table.optional_strings("ca-names")?;
+            if files_named.is_empty() {
+                let hint = "ca-names = \"none\" names no authority";
+                table.document().error_with_hint(&table.place_of("ca-names"), "the list is empty", hint);
+                return None;
+            }
             let read = |path: &Located<String>| certificates::read(files, "certificate file", path);
             let read: Vec<_> = files_named.iter().map(read).collect();
             subjects(&read.into_iter().collect::<Option<Vec<_>>>()?.concat())

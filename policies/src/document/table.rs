@@ -63,14 +63,10 @@ impl<'d, 't> Table<'d, 't> {
     pub fn strings(&self, key: &'static str) -> Option<Vec<Located<String>>> {
         let (value, place) = self.required(key, "a list of strings")?;
         let list = self.read_strings(value, &place)?;
-        if list.is_empty() {
-            self.document.error(&place, "the list is empty");
-            return None;
-        }
-        Some(list)
+        self.not_empty(&list, &place).then_some(list)
     }
 
-    /// A list of strings, which may be empty.
+    /// A list of strings, which may be empty: only for a key whose empty list means something.
     pub fn optional_strings(&self, key: &'static str) -> Option<Vec<Located<String>>> {
         let (value, place) = self.find(key)?;
         self.read_strings(value, &place)
@@ -175,13 +171,16 @@ impl<'d, 't> Table<'d, 't> {
         self.choose(&written, words)
     }
 
-    /// A list of words from a closed list.
+    /// A list of words from a closed list; there must be one at least.
     pub fn optional_words<T: Clone>(
         &self,
         key: &'static str,
         words: &[(&str, T)],
     ) -> Option<Vec<Located<T>>> {
         let written = self.optional_strings(key)?;
+        if !self.not_empty(&written, &self.place_of(key)) {
+            return None;
+        }
         let chosen: Vec<_> = written.iter().map(|word| self.choose(word, words)).collect();
         chosen.into_iter().collect()
     }
@@ -196,7 +195,7 @@ impl<'d, 't> Table<'d, 't> {
         self.find(key).and_then(|(value, place)| self.read_table(value, place))
     }
 
-    /// The tables of a list: each `[[key]]`, in the order of the file. None at all is no mistake.
+    /// The tables of a list: each `[[key]]`, in the order of the file. The key may be absent; `key = []` is a mistake.
     pub fn tables(&self, key: &'static str) -> Vec<Self> {
         let Some((value, place)) = self.find(key) else {
             return Vec::new();
@@ -210,6 +209,7 @@ impl<'d, 't> Table<'d, 't> {
             );
             return Vec::new();
         };
+        self.not_empty(array, &place);
         let elements = array.iter().enumerate();
         elements
             .filter_map(|(index, element)| {
@@ -218,7 +218,7 @@ impl<'d, 't> Table<'d, 't> {
             .collect()
     }
 
-    /// The elements of a list whose kinds differ, as in `allow = ["sha1", { expired = "3y" }]`.
+    /// The elements of a list whose kinds differ, as in `allow = ["sha1", { expired = "3y" }]`; it may be empty.
     pub fn optional_items(&self, key: &'static str) -> Option<Vec<Item<'d, 't>>> {
         let (value, place) = self.find(key)?;
         let DeValue::Array(array) = value else {
@@ -315,6 +315,14 @@ impl<'d, 't> Table<'d, 't> {
             })
             .collect();
         elements.into_iter().collect()
+    }
+
+    /// Notes an empty list: whoever wrote it forgot something, and reading on as if the key were absent would hide it.
+    fn not_empty<T>(&self, list: &[T], place: &Place) -> bool {
+        if list.is_empty() {
+            self.document.error(place, "the list is empty");
+        }
+        !list.is_empty()
     }
 
     fn read_table(&self, value: &'d DeValue<'t>, place: Place) -> Option<Self> {

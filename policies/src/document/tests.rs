@@ -161,6 +161,28 @@ fn says_that_a_list_of_tables_has_double_brackets() {
 }
 
 #[test]
+fn an_empty_list_is_a_mistake_and_an_absent_one_is_not() {
+    let words = [("deny", 1)];
+    let ask = |root: &Table<'_, '_>| {
+        assert!(root.tables("tables").is_empty());
+        assert!(root.optional_words("words", &words).is_none());
+    };
+    assert_eq!(
+        read("tables = []\nwords = []\nstrings = []\nempty = []\n", |root| {
+            ask(root);
+            assert!(root.strings("strings").is_none());
+            assert_eq!(root.optional_strings("empty"), Some(Vec::new()));
+        }),
+        [
+            "t.toml:1:10: `tables`: the list is empty",
+            "t.toml:2:9: `words`: the list is empty",
+            "t.toml:3:11: `strings`: the list is empty",
+        ]
+    );
+    assert_eq!(read("", ask), Vec::<String>::new());
+}
+
+#[test]
 fn keeps_warnings_of_a_file_that_can_be_used() {
     let document = Document::parse("t.toml", "a = 1\n").unwrap();
     let root = document.root();

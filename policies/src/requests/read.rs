@@ -23,7 +23,7 @@ impl RequestRules {
         let mode = root.optional_word("mode", MODES);
         let user_agent = root.optional_word("user-agent", USER_AGENT_RULES);
         let tables = root.tables("rule");
-        if tables.is_empty() {
+        if tables.is_empty() && !root.has("rule") {
             root.document().error_with_hint(
                 root.place(),
                 "no [[rule]]: every request would be denied",
@@ -105,12 +105,7 @@ fn read_roles(table: &Table<'_, '_>) -> Option<Vec<Role>> {
         return Some(vec![Role::Device]);
     }
     let words = Role::ALL.map(|role| (role.as_str(), role));
-    let place = table.place_of("for");
     let roles = table.optional_words("for", &words)?;
-    if roles.is_empty() {
-        table.document().error(&place, "the list is empty, so the rule would never match");
-        return None;
-    }
     Some(roles.into_iter().map(|role| role.value).collect())
 }
 

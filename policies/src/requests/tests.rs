@@ -214,4 +214,5 @@ fn refuses_a_file_without_rules() {
             "rules.toml:1:1: no [[rule]]: every request would be denied | add a rule, or name a shipped set: any-device, own-profile"
         ]
     );
+    assert_eq!(mistakes("rule = []\n"), ["rules.toml:1:8: `rule`: the list is empty"]);
 }

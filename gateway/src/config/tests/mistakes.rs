@@ -203,6 +203,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "18:15: `host[0].trust[0].require-eku`: expected true or false",
     ),
     ("rules = ", "ca-names = \"some\"\nrules = ", "12:12: `host[0].ca-names`: unknown choice \"some\""),
+    ("rules = ", "ca-names = []\nrules = ", "12:12: `host[0].ca-names`: the list is empty"),
+    (
+        "rules = ",
+        "further-certificate = []\nrules = ",
+        "12:23: `host[0].further-certificate`: the list is empty",
+    ),
     (
         "rules = ",
         "ca-names = [\"trust/none.pem\"]\nrules = ",
@@ -256,6 +262,29 @@ fn a_listener_without_host_and_a_host_without_trust_are_mistakes() {
     let audit = rest.split_once("[audit]").unwrap().1;
     let found = fixture.only_mistake(&format!("{before}[audit]{audit}"));
     assert!(found.starts_with("5:1: `host[0]`: this host trusts nobody"), "{found}");
+}
+
+/// An empty list is what a template leaves of a section that was to be filled in: reading on would serve nobody.
+#[test]
+fn sec_26_an_empty_list_of_hosts_listeners_or_trust_stops_the_start() {
+    let fixture = Fixture::new();
+    let (listener, rest) = SOUND.split_once("[[host]]").unwrap();
+    let (host, trust) = rest.split_once("[[host.trust]]").unwrap();
+    let (trust, audit) = trust.split_once("[audit]").unwrap();
+    assert!(fixture.load(&format!("{listener}[[host]]{host}[[host.trust]]{trust}[audit]{audit}")).is_ok());
+    for (text, expected) in [
+        (format!("host = []\n{listener}[audit]{audit}"), "1:8: `host`: the list is empty"),
+        (
+            format!("listener = []\n[[host]]{host}[[host.trust]]{trust}[audit]{audit}"),
+            "1:12: `listener`: the list is empty",
+        ),
+        (
+            format!("{listener}[[host]]{host}trust = []\n[audit]{audit}"),
+            "14:9: `host[0].trust`: the list is empty",
+        ),
+    ] {
+        assert_eq!(fixture.only_mistake(&text), expected);
+    }
 }
 
 #[test]
