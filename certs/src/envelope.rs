@@ -32,12 +32,53 @@ impl<'a> Envelope<'a> {
             outer.finish()?;
             let tbs = fields.expect(tag::SEQUENCE, "the signed part")?;
             let algorithm = fields.expect(tag::SEQUENCE, "a signature algorithm")?;
-            let bits = fields.expect(tag::BIT_STRING, "a signature")?;
+            // Every signature is whole bytes. Were the count of unused bits not insisted on, one object could be
+            // written in two ways, of two fingerprints.
+            let bytes = fields.octet_aligned_bits("a signature")?.value;
             fields.finish()?;
-            // Every signature is whole bytes. Bits that are not are kept with their count, and never verify.
-            let bytes = bits.value.strip_prefix(&[0]).unwrap_or(bits.value);
             Ok(Self { tbs, algorithm, signature: Signature { bytes, end: der.len() } })
         };
         read().map_err(ParseError::der(what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::der::{DerProblem, Reader, encode, tag};
+    use crate::testing::{KeyKind, Pki, RequestBuilder};
+    use crate::{Certificate, CertificationRequest, ParseError, RevocationList};
+
+    /// The same object with other contents of the signature's BIT STRING.
+    fn with_bits(der: &[u8], change: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
+        let mut fields = Reader::new(der).sequence("a signed object").unwrap();
+        let (tbs, algorithm) = (fields.any().unwrap(), fields.any().unwrap());
+        let bits = encode(tag::BIT_STRING, &change(fields.any().unwrap().value));
+        encode(tag::SEQUENCE, &[tbs.encoded, algorithm.encoded, &bits].concat())
+    }
+
+    #[test]
+    fn a_signature_has_whole_bytes_and_says_so() {
+        let certificate = Pki::new().device().to_der();
+        let list = Pki::new().root().crl().to_der();
+        let request = RequestBuilder::new("x", KeyKind::P256).to_der();
+        let parse: [(&[u8], fn(&[u8]) -> Result<(), ParseError>); 3] = [
+            (&certificate, |der| Certificate::parse(der).map(|_| ())),
+            (&list, |der| RevocationList::parse(der).map(|_| ())),
+            (&request, |der| CertificationRequest::parse(der).map(|_| ())),
+        ];
+        for (der, parse) in parse {
+            assert_eq!(parse(&with_bits(der, <[u8]>::to_vec)), Ok(()), "the accepted twin");
+            let refused = |changed: &[u8]| match parse(changed) {
+                Err(ParseError::Der { source, .. }) => {
+                    assert_eq!(source.problem, DerProblem::Invalid("BIT STRING"));
+                }
+                other => panic!("{other:?}"),
+            };
+            refused(&with_bits(der, |bits| bits[1..].to_vec()));
+            refused(&with_bits(der, |_| Vec::new()));
+            for unused in 1..=255 {
+                refused(&with_bits(der, |bits| [&[unused], &bits[1..]].concat()));
+            }
+        }
     }
 }
