@@ -159,7 +159,7 @@ async fn establish(
     let Some(listener) = site.listener(key) else {
         return Err(with_alert(
             stream,
-            Reason::ShuttingDown,
+            Reason::ListenerRemoved,
             "this listener was taken out of the configuration".to_owned(),
             AlertDescription::InternalError,
         ));

@@ -313,7 +313,8 @@ impl Template {
             subject,
             serial: [&[0x51], serial.as_slice()].concat(),
             not_before: now() - DAY,
-            not_after: now() + 3650 * DAY,
+            // Half a day over: two servers that count the whole days left in different seconds count the same.
+            not_after: now() + 3650 * DAY + DAY / 2,
             version_3: true,
             extensions: vec![
                 Extension::basic_constraints(false, None),

@@ -95,7 +95,7 @@ impl Session {
         before: &Judged,
     ) -> Result<(Arc<VirtualHost>, Peer), (Reason, String)> {
         let listener = site.listener(self.key).ok_or_else(|| {
-            (Reason::ShuttingDown, "this listener was taken out of the configuration".to_owned())
+            (Reason::ListenerRemoved, "this listener was taken out of the configuration".to_owned())
         })?;
         let host = listener.host(self.tls.server_name.as_deref()).ok_or_else(|| {
             (Reason::UnknownServerName, "this host was taken out of the configuration".to_owned())
