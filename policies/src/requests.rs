@@ -3,7 +3,7 @@
 //! Rules are data; the first that matches decides, and when none matches the request is denied.
 //!
 //! ```toml
-//! mode       = "enforce"          # or "observe": rule denials are recorded and waived, nothing else is
+//! mode       = "enforce"          # or "observe": rule denials of devices and operators are recorded and waived
 //! user-agent = "ignored"          # or "must-not-contradict", or "must-agree" with the certificate
 //!
 //! [[rule]]
@@ -16,6 +16,9 @@
 //! A rule matches when role (`for`), method and one of its paths all match. Templates have named parts that stand for the
 //! device's own values: `{mac}`, `{serial}`, `{product}`, `{psn}`, and `{*}` for any remainder; [`pattern`](crate::pattern)
 //! has the details. `anonymous` is only where no certificate was presented: one that fails verification is always refused.
+//!
+//! `observe` waives what a rule says of a known device or operator, never who somebody is (SEC-22): a request without a
+//! certificate, or with one that many phones share, gets what a rule names for it and nothing more.
 //!
 //! `user-agent` adds a cross-check for devices and never grants anything: with `must-not-contradict` a permitted request
 //! is denied when its User-Agent names another product, serial number or MAC address than the certificate; with
@@ -69,7 +72,8 @@ pub struct RequestFacts<'r> {
 pub enum Mode {
     /// A denied request is refused.
     Enforce,
-    /// A denied request is let through and the denial recorded, to try rules on a live fleet.
+    /// A denied request of a device or an operator is let through and the denial recorded, to try rules on a live fleet.
+    /// Anonymous and generic requests are denied as always: what they lack is an identity, and that is never waived.
     Observe,
 }
 
@@ -152,8 +156,10 @@ impl RequestRules {
         let (rule, verdict) = self.judge(principal, facts);
         match (verdict, self.mode) {
             (Ok(()), _) => Ok(Permit { rule: self.rule_name(rule), waived: None }),
-            (Err(denial), Mode::Enforce) => Err(denial),
-            (Err(denial), Mode::Observe) => Ok(Permit { rule: self.rule_name(rule), waived: Some(denial) }),
+            (Err(denial), Mode::Observe) if is_identified(principal) => {
+                Ok(Permit { rule: self.rule_name(rule), waived: Some(denial) })
+            }
+            (Err(denial), Mode::Enforce | Mode::Observe) => Err(denial),
         }
     }
 
@@ -198,6 +204,14 @@ impl RequestRules {
                 Agreement::OtherDevice => "the User-Agent names another serial number or MAC address".into(),
             };
         Some(Denial::new(Reason::UserAgentMismatch, detail))
+    }
+}
+
+/// Whether the principal is somebody in particular.
+fn is_identified(principal: &Principal) -> bool {
+    match principal {
+        Principal::Device(_) | Principal::Operator(_) => true,
+        Principal::Anonymous | Principal::Generic(_) => false,
     }
 }
 

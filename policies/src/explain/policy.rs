@@ -8,7 +8,9 @@ use crate::tls::TlsRules;
 pub fn request_rules(rules: &RequestRules) -> Vec<String> {
     let mode = match rules.mode() {
         Mode::Enforce => "denied requests are refused",
-        Mode::Observe => "denied requests are let through and recorded (observe mode)",
+        Mode::Observe => {
+            "denied requests of devices and operators are let through and recorded (observe mode)"
+        }
     };
     let user_agent = match rules.user_agent() {
         UserAgentRule::Ignored => "the User-Agent is not looked at",

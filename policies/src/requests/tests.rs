@@ -140,6 +140,28 @@ fn observe_mode_waives_and_records_every_rule_denial() {
 }
 
 #[test]
+fn sec_22_observe_mode_never_stands_in_for_an_identity() {
+    let text = "
+        mode = \"observe\"
+        [[rule]]
+        name = \"first contact\"
+        allow = [\"GET\"]
+        path = [\"/init/{*}\"]
+        for = [\"generic\", \"anonymous\"]
+    ";
+    let rules = rules(text);
+    for principal in [Principal::Anonymous, testing::generic()] {
+        assert_eq!(reason(&rules, &principal, &facts("GET", "/init/x")), None, "{principal}");
+        let profile = facts("GET", "/000e08abcdef.cfg");
+        assert_eq!(reason(&rules, &principal, &profile), Some(Reason::NoRuleMatched), "{principal}");
+    }
+    for principal in [testing::guide_device(), testing::operator()] {
+        let permit = rules.authorize(&principal, &facts("GET", "/000e08abcdef.cfg")).unwrap();
+        assert_eq!(permit.waived.map(|denial| denial.reason), Some(Reason::NoRuleMatched), "{principal}");
+    }
+}
+
+#[test]
 fn the_user_agent_can_be_required_to_agree_but_never_grants() {
     let with = |rule: &str| {
         rules(&format!(
