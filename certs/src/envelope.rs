@@ -48,6 +48,8 @@ mod tests {
     use crate::testing::{KeyKind, Pki, RequestBuilder};
     use crate::{Certificate, CertificationRequest, ParseError, RevocationList};
 
+    type Parse = fn(&[u8]) -> Result<(), ParseError>;
+
     /// The same object with other contents of the signature's BIT STRING.
     fn with_bits(der: &[u8], change: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
         let mut fields = Reader::new(der).sequence("a signed object").unwrap();
@@ -61,12 +63,12 @@ mod tests {
         let certificate = Pki::new().device().to_der();
         let list = Pki::new().root().crl().to_der();
         let request = RequestBuilder::new("x", KeyKind::P256).to_der();
-        let parse: [(&[u8], fn(&[u8]) -> Result<(), ParseError>); 3] = [
+        let kinds: [(&[u8], Parse); 3] = [
             (&certificate, |der| Certificate::parse(der).map(|_| ())),
             (&list, |der| RevocationList::parse(der).map(|_| ())),
             (&request, |der| CertificationRequest::parse(der).map(|_| ())),
         ];
-        for (der, parse) in parse {
+        for (der, parse) in kinds {
             assert_eq!(parse(&with_bits(der, <[u8]>::to_vec)), Ok(()), "the accepted twin");
             let refused = |changed: &[u8]| match parse(changed) {
                 Err(ParseError::Der { source, .. }) => {
