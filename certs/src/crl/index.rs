@@ -30,7 +30,8 @@ impl SerialIndex {
         self.offsets.len()
     }
 
-    /// Makes the table, after every entry was pushed.
+    /// Makes the table, after every entry was pushed. Of entries with one serial number it holds the first, so that
+    /// a list of nothing else takes no longer.
     pub(super) fn build(&mut self, der: &[u8]) {
         if self.offsets.is_empty() {
             return;
@@ -38,9 +39,14 @@ impl SerialIndex {
         let mut slots = vec![0; (self.offsets.len() * 2).next_power_of_two()].into_boxed_slice();
         for &offset in &self.offsets {
             let Some(serial) = serial_at(der, offset) else { continue };
-            let free = probe(&self.hasher, slots.len(), serial).find(|&slot| slots.get(slot) == Some(&0));
-            if let Some(slot) = free.and_then(|slot| slots.get_mut(slot)) {
-                *slot = offset + 1;
+            for slot in probe(&self.hasher, slots.len(), serial) {
+                let Some(slot) = slots.get_mut(slot) else { break };
+                match u32::checked_sub(*slot, 1) {
+                    None => *slot = offset + 1,
+                    Some(other) if serial_at(der, other) == Some(serial) => {}
+                    Some(_) => continue,
+                }
+                break;
             }
         }
         self.slots = slots;

@@ -114,3 +114,44 @@ fn what_is_no_list_is_refused() {
     assert!(matches!(refused, ParseError::WrongLabel { line: 1, expected: "X509 CRL", .. }));
     assert!(RevocationList::parse(b"").is_err() && RevocationList::parse(b"no CRL at all").is_err());
 }
+
+#[test]
+fn a_list_of_one_serial_number_loads_as_fast_as_any_other() {
+    const ENTRIES: usize = 200_000;
+    let certificate = Pki::new().device().issue().certificate;
+    let twice =
+        Pki::new().root().crl().revoke_because(&certificate, 1).revoke_because(&certificate, 4).build();
+    let reason = twice.contains(certificate.serial()).unwrap().reason;
+    assert_eq!((twice.len(), reason), (2, Some(RevocationReason::KeyCompromise)), "the first entry counts");
+    let once = Pki::new().root().crl().revoke(&certificate);
+    let template = once.to_der();
+    let same = with_entries_repeated(&template, ENTRIES);
+    let begin = std::time::Instant::now();
+    let list = RevocationList::parse(&same).unwrap();
+    assert_eq!(list.len(), ENTRIES);
+    assert!(list.contains(certificate.serial()).is_some());
+    assert!(list.contains(&Serial::from_bytes(&[1])).is_none());
+    // One probe chain through all of them would take hours.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(30), "took {:?}", begin.elapsed());
+}
+
+/// A list whose only entry stands many times, under a signature that no longer verifies.
+fn with_entries_repeated(der: &[u8], times: usize) -> Vec<u8> {
+    let mut fields = Reader::new(der).sequence("a list").unwrap();
+    let tbs = fields.any().unwrap();
+    let rest = [fields.any().unwrap().encoded, fields.any().unwrap().encoded].concat();
+    let mut reader = tbs.reader();
+    let mut parts = Vec::new();
+    let mut sequences = 0;
+    while !reader.is_empty() {
+        let part = reader.any().unwrap();
+        sequences += usize::from(part.tag == tag::SEQUENCE);
+        // After the algorithm and the issuer come the entries.
+        if sequences == 3 && part.tag == tag::SEQUENCE {
+            parts.extend(der::encode(tag::SEQUENCE, &part.value.repeat(times)));
+        } else {
+            parts.extend_from_slice(part.encoded);
+        }
+    }
+    der::encode(tag::SEQUENCE, &[der::encode(tag::SEQUENCE, &parts), rest].concat())
+}
