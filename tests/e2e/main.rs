@@ -9,6 +9,7 @@ mod authorization;
 mod backend;
 mod certificates;
 mod coverage;
+mod endings;
 mod handshake;
 mod identity;
 mod issuance;
