@@ -133,7 +133,7 @@ fn the_signature_algorithms_of_a_tls_policy_are_enforced() {
         [("\"rsa_pss_rsae_sha512\"", false), ("\"ecdsa_secp256r1_sha256\", \"rsa_pss_rsae_sha256\"", true)]
     {
         let mut scene = Scene::new();
-        std::fs::write(scene.folder.join("own.toml"), policy(algorithms)).unwrap();
+        scene.folder.write("own.toml", policy(algorithms));
         scene.config.listeners[0].tls = "own.toml".to_owned();
         let gateway = scene.start();
         let outcome = scene.client(&gateway, &scene.phone()).get(PROFILE);
