@@ -22,7 +22,11 @@ impl ListenerConfig {
     /// Reads one `[[listener]]`.
     pub(super) fn read(table: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<Self> {
         let address = table.string("address").and_then(|text| address(&text, files));
-        let tls = table.string("tls").and_then(|text| tls(&text, files));
+        let text = table.string("tls");
+        let tls = text.as_ref().and_then(|text| tls(text, files));
+        if let (Some(text), Some(rules)) = (&text, &tls) {
+            warn_of_unserved(text, rules, files);
+        }
         Some(Self { address: address?, tls: tls? })
     }
 }
@@ -43,4 +47,18 @@ fn tls(text: &Located<String>, files: &Files<'_, '_>) -> Option<Arc<TlsRules>> {
     files
         .shipped_or_file(text, "TLS policy", TlsRules::shipped_names(), TlsRules::shipped, TlsRules::parse)
         .map(Arc::new)
+}
+
+/// A policy may list what only an engine for older phones could serve; without a word here they would seem to be served.
+fn warn_of_unserved(text: &Located<String>, rules: &TlsRules, files: &Files<'_, '_>) {
+    let versions =
+        rules.versions().iter().filter(|version| !version.is_modern()).map(|version| version.name());
+    let suites = rules.suites().iter().filter(|suite| !suite.is_modern()).map(|suite| suite.name());
+    let names: Vec<_> = versions.chain(suites).collect();
+    if names.is_empty() {
+        return;
+    }
+    let message = format!("TLS policy \"{}\" lists what is not served: {}", rules.name(), names.join(", "));
+    let hint = "phones that offer nothing else are refused; TLS 1.2 and 1.3 with modern suites are served";
+    files.document().warning(&text.place, message, Some(hint.to_owned()));
 }

@@ -50,7 +50,7 @@ impl HostName {
         if rest.parse::<std::net::IpAddr>().is_ok() {
             return Err(HostNameError::Address);
         }
-        if rest.contains(':') {
+        if rest.contains(':') && !rest.contains('/') {
             return Err(HostNameError::Port);
         }
         let label = |label: &str| {
@@ -198,6 +198,7 @@ mod tests {
             ("192.0.2.7", HostNameError::Address),
             ("::1", HostNameError::Address),
             ("prov.example.com:8443", HostNameError::Port),
+            ("https://prov.example.com", HostNameError::Syntax),
             ("prov*.example.com", HostNameError::Wildcard),
             ("*.*.example.com", HostNameError::Wildcard),
             ("prov..example.com", HostNameError::Syntax),

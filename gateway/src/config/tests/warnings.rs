@@ -106,6 +106,28 @@ fn what_is_tolerated_ends_with_its_last_day() {
 }
 
 #[test]
+fn a_tls_policy_that_lists_what_is_not_served_is_a_warning() {
+    let fixture = Fixture::new();
+    let text = SOUND.replace("\"modern\"", "\"own.toml\"");
+    let policy = |versions: &str, suites: &str| {
+        format!(
+            "versions = [{versions}]\nsuites = [{suites}]\ngroups = [\"x25519\"]\n\
+             signature-algorithms = [\"rsa_pkcs1_sha256\"]\n"
+        )
+    };
+    let modern = "\"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\"";
+    fixture.write("own.toml", policy("\"TLSv1.2\"", modern));
+    assert_eq!(fixture.warnings(&text), Vec::<String>::new());
+    let older = policy("\"TLSv1\", \"TLSv1.2\"", &format!("{modern}, \"TLS_RSA_WITH_AES_128_CBC_SHA\""));
+    fixture.write("own.toml", older);
+    let warnings = fixture.warnings(&text);
+    assert!(
+        warnings[0].contains("\"own\" lists what is not served: TLSv1, TLS_RSA_WITH_AES_128_CBC_SHA"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn without_audit_nothing_is_recorded_and_check_says_so() {
     let fixture = Fixture::new();
     let text = SOUND.split_once("[audit]").unwrap().0;
