@@ -25,6 +25,7 @@ use crate::{
     commands::{Outcome, Streams},
     config::Config,
     run::{self, RunError},
+    server::ServerError,
     telemetry,
 };
 
@@ -72,7 +73,9 @@ impl QuickstartError {
             Self::Config(_) => {
                 Some("mend or remove gateway.toml in the folder; it is made anew when it is missing")
             }
-            Self::Run(RunError::Server(_)) => Some("--listen takes another address and port"),
+            Self::Run(RunError::Server(_)) => {
+                Some("another program, or another quickstart, has the port: --listen takes another one")
+            }
             Self::File { .. } | Self::Run(_) | Self::System(_) | Self::Tls(_) => None,
         }
     }
@@ -118,6 +121,7 @@ async fn serve(demonstration: &Demonstration, streams: &mut Streams<'_>) -> Resu
     telemetry::start();
     let config = Config::load(&demonstration.config, crate::clock::now()).map_err(QuickstartError::Config)?;
     let port = config.listeners.first().map_or(0, |listener| listener.address.port());
+    check_free(&config)?;
     introduce(demonstration, port, streams).map_err(QuickstartError::System)?;
     let reflecting = reflect::on_socket(&demonstration.socket())?;
     let served = run::run(&demonstration.config).await;
@@ -126,6 +130,16 @@ async fn serve(demonstration: &Demonstration, streams: &mut Streams<'_>) -> Resu
     let _ = std::fs::remove_file(demonstration.socket());
     served?;
     Ok(Outcome::Done)
+}
+
+/// A second demonstration in the same folder would take the first one's socket and then fail at its port.
+fn check_free(config: &Config) -> Result<(), QuickstartError> {
+    for listener in &config.listeners {
+        let address = listener.address;
+        std::net::TcpListener::bind(address)
+            .map_err(|source| RunError::from(ServerError::Listen { address, source }))?;
+    }
+    Ok(())
 }
 
 /// Says what there is, and what to try.

@@ -44,6 +44,20 @@ fn the_configuration_has_no_mistake_and_one_that_was_changed_is_left_alone() {
 }
 
 #[test]
+fn a_port_that_is_taken_is_said_first_and_the_running_demonstration_keeps_its_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap();
+    let socket = folder.path().join("reflect.sock");
+    let _running = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let arguments = cli::Quickstart { dir: folder.path().to_owned(), listen, check: false };
+    let (outcome, out, err) = streams_of(|streams| quickstart(&arguments, streams));
+    assert_eq!((outcome, out.as_str()), (Outcome::Refused, ""));
+    assert!(err.contains(&format!("cannot listen on {listen}")) && err.contains("--listen"), "{err}");
+    assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok());
+}
+
+#[test]
 fn the_introduction_gives_lines_to_paste() {
     let demonstration = Demonstration { folder: "demo".into(), config: "demo/gateway.toml".into() };
     let (_, out, _) = streams_of(|streams| introduce(&demonstration, 8443, streams).map(|()| Outcome::Done));
