@@ -52,6 +52,21 @@ fn curl_is_served_over_both_versions_with_both_keys_with_and_without_a_name() {
 }
 
 #[test]
+fn curl_that_names_http_1_0_alone_in_its_hello_is_served() {
+    if !all_present("curl_that_names_http_1_0_alone_in_its_hello_is_served", &[Peer::Curl]) {
+        return;
+    }
+    let scene = Scene::new();
+    let gateway = scene.start();
+    let curl = || Curl::new(gateway.address(), &scene.server_authority).presenting(&scene.phone());
+    for arguments in [["--http1.0"], ["--http1.1"], ["--no-alpn"]] {
+        let got = curl().with(&arguments).get_one(PROFILE);
+        assert_eq!(got.status, 200, "{arguments:?}: {got:?}");
+        assert_eq!(last(&gateway).number("status"), Some(200));
+    }
+}
+
+#[test]
 fn curl_keeps_its_connection_and_is_judged_each_time() {
     if !all_present("curl_keeps_its_connection_and_is_judged_each_time", &[Peer::Curl]) {
         return;
