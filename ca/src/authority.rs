@@ -26,7 +26,7 @@ use crate::store::{
 
 pub use found::{FoundOptions, Shape};
 pub use leaf::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
-pub use revoke::{CRL_DAYS, Published, Revoked};
+pub use revoke::{CRL_DAYS, ListDays, Published, ROOT_CRL_DAYS, Revoked};
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
 pub const DEVICE_DAYS: u32 = 7300;
@@ -87,7 +87,8 @@ impl Issuer {
         self.record.id == id
     }
 
-    fn id(&self) -> AuthorityId {
+    /// Its number in the inventory.
+    pub fn id(&self) -> AuthorityId {
         self.record.id
     }
 }
@@ -134,15 +135,26 @@ impl Authority {
         })
     }
 
-    /// Whether the authorities' keys are encrypted.
-    pub fn needs_passphrase(&self) -> Result<bool, IssueError> {
-        for issuer in &self.issuers {
+    /// Whether the keys of these authorities are encrypted. No other key is looked at: a root's may be elsewhere.
+    pub fn needs_passphrase(&self, ids: &[AuthorityId]) -> Result<bool, IssueError> {
+        for issuer in self.issuers.iter().filter(|issuer| ids.contains(&issuer.id())) {
             let path = self.key_path(issuer.name());
             if key::is_encrypted_file(&path).map_err(|source| FileError::new("read", &path, source))? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// A root with an authority below it whose key file is not here: it is kept offline, as it should be.
+    pub(crate) fn is_offline(&self, issuer: &Issuer) -> bool {
+        issuer.tier() == Tier::Root
+            && self.has_issuing_tier(issuer.side())
+            && !self.key_path(issuer.name()).exists()
+    }
+
+    fn has_issuing_tier(&self, side: Side) -> bool {
+        self.issuers.iter().any(|other| other.side() == side && other.tier() == Tier::Issuing)
     }
 
     /// Where everything lies.
@@ -213,6 +225,11 @@ impl Authority {
         Ok(lock)
     }
 
+    /// Brings to an end what a killed process left, as every command that writes does first.
+    pub fn recover(&mut self) -> Result<(), IssueError> {
+        self.lock().map(drop)
+    }
+
     /// The time, when it can be true (CA E4).
     fn plausible_now(&self) -> Result<Timestamp, IssueError> {
         let now = self.clock.now();
@@ -245,13 +262,9 @@ impl Authority {
         Ok(key)
     }
 
-    /// Checks that the keys can be opened, before any work is done with them.
-    pub fn check_keys(&mut self) -> Result<(), IssueError> {
-        for side in [Side::Server, Side::Client] {
-            let id = self.issuer_for(side)?.id();
-            self.signer(id)?;
-        }
-        Ok(())
+    /// Checks that these authorities' keys can be opened, before any work is done with them.
+    pub fn check_keys(&mut self, ids: &[AuthorityId]) -> Result<(), IssueError> {
+        ids.iter().try_for_each(|id| self.signer(*id).map(|_key| ()))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
-use crate::authority::{CRL_DAYS, Shape};
+use crate::authority::{CRL_DAYS, ROOT_CRL_DAYS, Shape};
 use crate::key::KeyType;
 
 pub use certificates::{
@@ -144,7 +144,8 @@ Examples:
   provision-ca crl publish --authority client-root --out /var/www/crl/client.crl --der
 
 A gateway or web server refuses phones when the list it has is too old: publish again
-before the date shown, from cron for example.")]
+before the date shown, from cron for example. With `init --shape issuing`, the keys of the roots may be kept elsewhere:
+their lists are then left as they are, and made where the keys are, with `--authority`.")]
 pub struct CrlPublishArgs {
     /// Only this authority's list: `client-root`, `server-root`, `client-issuing` or `server-issuing`
     #[arg(long, value_name = "NAME")]
@@ -161,4 +162,8 @@ pub struct CrlPublishArgs {
     /// Days until the next list is due at the latest
     #[arg(long, default_value_t = CRL_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub days: u32,
+
+    /// The same for a root with an issuing authority below it, whose key may be kept offline
+    #[arg(long, value_name = "DAYS", default_value_t = ROOT_CRL_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub root_days: u32,
 }

@@ -25,6 +25,7 @@ use crate::error::IssueError;
 use crate::passphrase::{Passphrase, PassphraseError, PassphraseSource, Whose};
 use crate::printer::Printer;
 use crate::serial::hex;
+use crate::store::{AuthorityId, Side};
 
 /// A command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -111,13 +112,34 @@ impl Context<'_> {
         Ok(Authority::open(&self.cli.store, Arc::clone(&self.clock))?)
     }
 
-    /// The store, with the authorities' keys at hand.
-    fn open_to_sign(&self) -> Result<Authority, CommandError> {
-        let mut authority = self.open()?;
-        if authority.needs_passphrase()? {
+    /// The store, with the key at hand that signs on this side.
+    fn open_to_issue(&self, side: Side) -> Result<Authority, CommandError> {
+        let authority = self.open()?;
+        let id = authority.issuer_for(side)?.id();
+        self.unlock(authority, &[id])
+    }
+
+    /// The store, with the keys at hand that sign the lists, or the one named.
+    fn open_to_publish(&self, only: Option<&str>) -> Result<Authority, CommandError> {
+        let authority = self.open()?;
+        if only.is_none() {
+            for (root, until) in authority.offline_roots()? {
+                let until = until.map(|until| format!(", good until {until}")).unwrap_or_default();
+                let name = root.name();
+                self.printer.warning(format!(
+                    "the key of {name} is not here: its list stays as it is{until} (`crl publish --authority {name}` where the key is)"
+                ));
+            }
+        }
+        let ids = authority.list_signers(only)?;
+        self.unlock(authority, &ids)
+    }
+
+    fn unlock(&self, mut authority: Authority, ids: &[AuthorityId]) -> Result<Authority, CommandError> {
+        if authority.needs_passphrase(ids)? {
             authority.unlock(self.passphrase_source().existing()?);
         }
-        authority.check_keys()?;
+        authority.check_keys(ids)?;
         Ok(authority)
     }
 

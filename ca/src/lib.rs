@@ -68,8 +68,8 @@ mod subject;
 mod template;
 
 pub use authority::{
-    Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, FoundOptions, GenericRequest, Issued, Issuer, Published,
-    Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
+    Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, FoundOptions, GenericRequest, Issued, Issuer, ListDays,
+    Published, ROOT_CRL_DAYS, Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;

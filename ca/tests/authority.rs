@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ca::{
     Authority, DeviceIdentity, DeviceRequest, FixedClock, FoundOptions, GenericRequest, IssueError, Issued,
-    KeyType, MacAttribute, OperatingSystem, Query, RevocationReason, ServerName, ServerRequest, Shape, Side,
-    Standing, SubjectKey, validity_for,
+    KeyType, ListDays, MacAttribute, OperatingSystem, Query, RevocationReason, ServerName, ServerRequest,
+    Shape, Side, Standing, SubjectKey, validity_for,
 };
 use certs::{Certificate, RevocationList, Timestamp, Validity};
 
@@ -170,7 +170,7 @@ fn c7_a_root_cannot_be_revoked_and_an_issuing_authority_can() {
     assert!(matches!(refused, IssueError::RootRevocation { .. }));
     let issuing = authority.select("client-issuing").unwrap();
     authority.revoke(issuing[0].id, RevocationReason::KeyCompromise).unwrap();
-    let published = authority.publish_crls(Some("client-root"), 30).unwrap();
+    let published = authority.publish_crls(Some("client-root"), ListDays::default()).unwrap();
     assert_eq!(published[0].entries, 1);
 }
 
@@ -243,8 +243,9 @@ fn g5_revoking_twice_keeps_the_first_date_and_only_compromise_is_worse() {
 fn g2_numbers_only_rise() {
     let place = Place::new();
     let mut authority = place.found(Shape::Flat, now());
-    let number =
-        |authority: &mut Authority| authority.publish_crls(Some("client-root"), 30).unwrap()[0].number;
+    let number = |authority: &mut Authority| {
+        authority.publish_crls(Some("client-root"), ListDays::default()).unwrap()[0].number
+    };
     let mut last = number(&mut authority);
     for _ in 0..3 {
         let next = number(&mut authority); // the clock stands still
@@ -263,7 +264,11 @@ fn g3_an_expired_certificate_stays_on_one_more_list() {
     let id = authority.select("000e08abcdef").unwrap()[0].id;
     authority.revoke(id, RevocationReason::KeyCompromise).unwrap();
     let entries = |days: i64| {
-        place.open(now().plus_seconds(days * DAY)).publish_crls(Some("client-root"), 30).unwrap()[0].entries
+        place
+            .open(now().plus_seconds(days * DAY))
+            .publish_crls(Some("client-root"), ListDays::default())
+            .unwrap()[0]
+            .entries
     };
     assert_eq!(entries(5), 1);
     assert_eq!(entries(15), 1, "expired on day 10, and not on a list since");

@@ -8,7 +8,7 @@ use certs::{Certificate, Timestamp};
 use serde_json::json;
 
 use super::Authority;
-use super::revoke::CRL_DAYS;
+use super::revoke::{CRL_DAYS, ROOT_CRL_DAYS};
 use crate::clock::Clock;
 use crate::crl::{self, CrlContent};
 use crate::error::IssueError;
@@ -172,7 +172,6 @@ fn write_store(
     make_folder(layout.root(), 0o755)?;
     make_folder(&layout.crls(), 0o755)?;
     make_folder(&layout.root().join("authorities"), 0o700)?;
-    let next_update = now.plus_seconds(i64::from(CRL_DAYS) * 86_400);
     let mut crls = Vec::new();
     for one in &founded {
         let name = &one.record.name;
@@ -188,6 +187,9 @@ fn write_store(
         if one.record.tier == Tier::Root {
             write_new(&layout.trust().join(format!("{name}.pem")), pem.as_bytes(), 0o644)?;
         }
+        let above = one.record.tier == Tier::Root && options.shape == Shape::Issuing;
+        let days = if above { ROOT_CRL_DAYS } else { CRL_DAYS };
+        let next_update = now.plus_seconds(i64::from(days) * 86_400);
         let crl = CrlRecord { authority: one.record.id, number: now.unix(), this_update: now, next_update };
         let content = CrlContent {
             issuer: &one.certificate,

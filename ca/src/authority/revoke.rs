@@ -5,18 +5,37 @@ use std::path::PathBuf;
 use certs::Timestamp;
 use serde_json::json;
 
-use super::Authority;
+use super::{Authority, Issuer};
 use crate::crl::{self, CrlContent};
 use crate::error::IssueError;
 use crate::key::armour;
 use crate::serial::hex;
 use crate::store::{
     AuditEvent, AuthorityId, CertificateRecord, CrlRecord, Kind, RecordId, Revocation, RevocationReason,
-    make_folder, write_by_way_of,
+    Tier, make_folder, write_by_way_of,
 };
 
 /// Days a revocation list counts unless said otherwise; publish the next one well before.
 pub const CRL_DAYS: u32 = 30;
+
+/// Days the list of a root counts that signs nothing but the authority below it: its key is kept offline, and fetching it
+/// every month would end that.
+pub const ROOT_CRL_DAYS: u32 = 365;
+
+/// How long lists count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListDays {
+    /// The lists of authorities that sign phones or servers.
+    pub issuing: u32,
+    /// The lists of roots that sign nothing but the authority below them.
+    pub root: u32,
+}
+
+impl Default for ListDays {
+    fn default() -> Self {
+        Self { issuing: CRL_DAYS, root: ROOT_CRL_DAYS }
+    }
+}
 
 /// A certificate that is revoked now.
 #[derive(Debug, Clone)]
@@ -81,26 +100,40 @@ impl Authority {
         Ok(Revoked { record, revocation, already })
     }
 
-    /// Publishes the list of every authority, or of the one named, counting for `days`.
-    pub fn publish_crls(&mut self, only: Option<&str>, days: u32) -> Result<Vec<Published>, IssueError> {
+    /// Publishes the list of every authority whose key is here, or of the one named.
+    ///
+    /// Only a root that keeps its key offline is passed over, and only when it is not named.
+    pub fn publish_crls(&mut self, only: Option<&str>, days: ListDays) -> Result<Vec<Published>, IssueError> {
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
-        let ids: Vec<AuthorityId> = self
-            .issuers
-            .iter()
-            .filter(|one| only.is_none_or(|name| name == one.name()))
-            .map(|one| one.id())
-            .collect();
-        if let (Some(name), true) = (only, ids.is_empty()) {
-            return Err(IssueError::NotFound { selector: name.to_owned() });
-        }
-        for id in &ids {
-            self.signer(*id)?;
-        }
+        let ids = self.list_signers(only)?;
+        self.check_keys(&ids)?;
         ids.into_iter().map(|id| self.publish(id, now, days)).collect()
     }
 
-    fn publish(&mut self, id: AuthorityId, now: Timestamp, days: u32) -> Result<Published, IssueError> {
+    /// The authorities whose lists [`publish_crls`](Self::publish_crls) makes.
+    pub fn list_signers(&self, only: Option<&str>) -> Result<Vec<AuthorityId>, IssueError> {
+        let wanted = |one: &&Issuer| match only {
+            Some(name) => name == one.name(),
+            None => !self.is_offline(one),
+        };
+        let ids: Vec<AuthorityId> = self.issuers.iter().filter(wanted).map(Issuer::id).collect();
+        match only {
+            Some(name) if ids.is_empty() => Err(IssueError::NotFound { selector: name.to_owned() }),
+            Some(_) | None => Ok(ids),
+        }
+    }
+
+    /// The roots whose lists are left as they are because their keys are not here, each with the end of its list.
+    pub fn offline_roots(&self) -> Result<Vec<(&Issuer, Option<Timestamp>)>, IssueError> {
+        self.issuers
+            .iter()
+            .filter(|one| self.is_offline(one))
+            .map(|one| Ok((one, self.store.last_crl(one.id())?.map(|list| list.next_update))))
+            .collect()
+    }
+
+    fn publish(&mut self, id: AuthorityId, now: Timestamp, days: ListDays) -> Result<Published, IssueError> {
         let signer = self.signer(id)?;
         let last = self.store.last_crl(id)?;
         // An expired certificate stays on one list that was made after its end (G3).
@@ -108,14 +141,15 @@ impl Authority {
         let entries = self.store.revoked(id, since)?;
         // Seconds since 1970 keep the number rising even if an old copy of the store is restored (G2).
         let number = last.as_ref().map_or(0, |last| last.number.saturating_add(1)).max(now.unix());
-        let next_update = now.plus_seconds(i64::from(days) * 86_400);
-        let crl = CrlRecord { authority: id, number, this_update: now, next_update };
-
         let issuer = self
             .issuers
             .iter()
             .find(|issuer| issuer.id() == id)
             .ok_or_else(|| IssueError::NotFound { selector: format!("authority {}", id.0) })?;
+        let above = issuer.tier() == Tier::Root && self.has_issuing_tier(issuer.side());
+        let days = if above { days.root } else { days.issuing };
+        let next_update = now.plus_seconds(i64::from(days) * 86_400);
+        let crl = CrlRecord { authority: id, number, this_update: now, next_update };
         let name = issuer.name().to_owned();
         let audit = AuditEvent {
             at: now,

@@ -18,7 +18,7 @@ use crate::passphrase::Passphrase;
 use crate::profile::validity_for;
 use crate::random::OperatingSystem;
 use crate::serial::hex;
-use crate::store::{FileError, write_replacing};
+use crate::store::{FileError, Side, write_replacing};
 
 /// The first line of every report.
 const HEADING: &str = "line,model,serial,mac,status,certificate,until,folder,error\n";
@@ -47,7 +47,7 @@ pub(super) fn run(
     check_output(&report, |earlier| earlier.starts_with(HEADING.as_bytes()))?;
     let bytes = std::fs::read(list).map_err(|source| FileError::new("read", list, source))?;
     let devices = parse(&bytes).map_err(|bad| bad_lines(list, &bad))?;
-    let mut authority = context.open_to_sign()?;
+    let mut authority = context.open_to_issue(Side::Client)?;
     let mut outcomes = standings(context, &authority, list, &devices, options)?;
     let missing: Vec<usize> = outcomes
         .iter()

@@ -4,18 +4,18 @@ use certs::RevocationList;
 use serde_json::json;
 
 use super::{CommandError, Context, check_output};
-use crate::authority::Published;
+use crate::authority::{ListDays, Published};
 use crate::cli::{CrlCommand, CrlPublishArgs};
 use crate::key::armour;
 use crate::store::{Side, write_replacing};
 
 pub(super) fn run(context: &Context<'_>, command: &CrlCommand) -> Result<(), CommandError> {
-    let CrlCommand::Publish(CrlPublishArgs { authority: only, out, der, days }) = command;
+    let CrlCommand::Publish(CrlPublishArgs { authority: only, out, der, days, root_days }) = command;
     if let Some(out) = out {
         check_output(out, |earlier| RevocationList::parse(earlier).is_ok())?;
     }
-    let mut authority = context.open_to_sign()?;
-    let published = authority.publish_crls(only.as_deref(), *days)?;
+    let mut authority = context.open_to_publish(only.as_deref())?;
+    let published = authority.publish_crls(only.as_deref(), ListDays { issuing: *days, root: *root_days })?;
     if let Some(out) = out {
         let wanted = match only {
             Some(name) => name.clone(),

@@ -6,6 +6,7 @@ use crate::cli::{DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs};
 use crate::device::DeviceIdentity;
 use crate::profile::validity_for;
 use crate::random::OperatingSystem;
+use crate::store::Side;
 
 pub(super) fn run(context: &Context<'_>, command: &DeviceCommand) -> Result<(), CommandError> {
     match command {
@@ -26,7 +27,7 @@ fn issue(context: &Context<'_>, arguments: &DeviceIssueArgs) -> Result<(), Comma
     for warning in identity.warnings() {
         context.printer.warning(warning);
     }
-    let mut authority = context.open_to_sign()?;
+    let mut authority = context.open_to_issue(Side::Client)?;
     let what = identity.subject(options.mac_attribute)?.to_string();
     let request = DeviceRequest {
         identity,
@@ -42,7 +43,7 @@ fn issue(context: &Context<'_>, arguments: &DeviceIssueArgs) -> Result<(), Comma
 
 fn generic(context: &Context<'_>, arguments: &GenericArgs) -> Result<(), CommandError> {
     let options = &arguments.options;
-    let mut authority = context.open_to_sign()?;
+    let mut authority = context.open_to_issue(Side::Client)?;
     let request = GenericRequest {
         mac_attribute: options.mac_attribute,
         key: key(context, options, &authority)?,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::crl::{text as crl_text, value as crl_value};
 use super::{CommandError, Context};
-use crate::authority::CRL_DAYS;
+use crate::authority::ListDays;
 use crate::cli::RevokeArgs;
 use crate::error::IssueError;
 use crate::serial::hex;
@@ -12,7 +12,7 @@ use crate::store::{CertificateRecord, State};
 
 pub(super) fn run(context: &Context<'_>, arguments: &RevokeArgs) -> Result<(), CommandError> {
     let RevokeArgs { selector, reason, publish } = arguments;
-    let mut authority = if *publish { context.open_to_sign()? } else { context.open()? };
+    let mut authority = if *publish { context.open_to_publish(None)? } else { context.open()? };
     let now = authority.now();
     let mut issued: Vec<CertificateRecord> =
         authority.select(selector)?.into_iter().filter(|record| record.state == State::Issued).collect();
@@ -52,7 +52,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &RevokeArgs) -> Result<(), C
     }
     let mut value = json!({ "revoked": values });
     if *publish {
-        let published = authority.publish_crls(None, CRL_DAYS)?;
+        let published = authority.publish_crls(None, ListDays::default())?;
         value["lists"] = json!(published.iter().map(crl_value).collect::<Vec<_>>());
         text.push_str(&crl_text(&published));
     }

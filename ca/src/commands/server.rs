@@ -14,7 +14,7 @@ use crate::profile::validity_for;
 use crate::random::OperatingSystem;
 use crate::request::{NewRequest, ServerRequestContent};
 use crate::server_name::ServerName;
-use crate::store::{FileError, Layout, make_folder, write_new};
+use crate::store::{FileError, Layout, Side, make_folder, write_new};
 use crate::subject::{AttributeType, NameError, SubjectName};
 
 pub(super) fn run(context: &Context<'_>, command: &ServerCommand) -> Result<(), CommandError> {
@@ -40,7 +40,7 @@ fn issue(context: &Context<'_>, arguments: &ServerIssueArgs) -> Result<(), Comma
         names.push(ServerName::from_common_name(fqdn)?);
     }
     add_names(&mut names, san)?;
-    let mut authority = context.open_to_sign()?;
+    let mut authority = context.open_to_issue(Side::Server)?;
     let key = match &request {
         Some(content) => {
             for ignored in &content.ignored {

@@ -245,6 +245,44 @@ fn h3_a_key_of_another_authority_is_named() {
 }
 
 #[test]
+fn h2_the_roots_keys_may_be_kept_elsewhere() {
+    let here = Workplace::with_authorities(&["--shape", "issuing"]);
+    let key = |name: &str| here.path(&format!("provision-ca/authorities/{name}/key.pem"));
+    std::fs::create_dir(here.path("safe")).unwrap();
+    for root in ["server-root", "client-root"] {
+        std::fs::rename(key(root), here.path(&format!("safe/{root}"))).unwrap();
+    }
+    let list = |name: &str| {
+        let path = here.path(&format!("provision-ca/trust/crls/{name}.crl"));
+        certs::RevocationList::parse(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let days = |name: &str| {
+        let list = list(name);
+        (list.next_update().unwrap().unix() - list.this_update().unix()) / 86_400
+    };
+    assert_eq!((days("client-root"), days("client-issuing")), (365, 30));
+    here.run(&phone(&[])).done();
+    here.run(&["server", "issue", "prov.example.com", "--key", "p256"]).done();
+    let before = (list("client-root").fingerprint(), list("client-issuing").fingerprint());
+    let said = here.run(&["revoke", "000e08abcdef", "--publish"]);
+    for root in ["server-root", "client-root"] {
+        assert!(said.stderr.contains(&format!("the key of {root} is not here")), "{}", said.stderr);
+    }
+    said.done();
+    assert_eq!(list("client-root").fingerprint(), before.0);
+    assert_ne!(list("client-issuing").fingerprint(), before.1);
+    let named = here.run(&["crl", "publish", "--authority", "client-root"]).refused();
+    assert!(named.contains("cannot read provision-ca/authorities/client-root/key.pem"), "{named}");
+    // Where the key is, the root's list is made; the issuing authority's key is not needed for it.
+    std::fs::rename(here.path("safe/client-root"), key("client-root")).unwrap();
+    std::fs::remove_file(key("client-issuing")).unwrap();
+    here.run(&["crl", "publish", "--authority", "client-root", "--root-days", "200"]).done();
+    assert_eq!(days("client-root"), 200);
+    let missing = here.run(&["crl", "publish"]).refused();
+    assert!(missing.contains("client-issuing/key.pem"), "an issuing key is never passed over: {missing}");
+}
+
+#[test]
 fn json_is_json_everywhere() {
     let here = Workplace::new();
     let device = "provision-ca/devices/000e08abcdef/cert.pem";

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ca::{
-    Authority, CRL_DAYS, DeviceIdentity, DeviceRequest, FoundOptions, GenericRequest, KeyType, MacAttribute,
+    Authority, DeviceIdentity, DeviceRequest, FoundOptions, GenericRequest, KeyType, ListDays, MacAttribute,
     OperatingSystem, RevocationReason, ServerName, ServerRequest, SubjectKey, SystemClock,
 };
 use certs::{Certificate, Validity};
@@ -116,7 +116,7 @@ impl Demonstration {
         for record in authority.select(REVOKED.mac)? {
             authority.revoke(record.id, RevocationReason::KeyCompromise)?;
         }
-        authority.publish_crls(None, CRL_DAYS)?;
+        authority.publish_crls(None, ListDays::default())?;
         Ok(())
     }
 
