@@ -225,11 +225,6 @@ impl Authority {
         Ok(lock)
     }
 
-    /// Brings to an end what a killed process left, as every command that writes does first.
-    pub fn recover(&mut self) -> Result<(), IssueError> {
-        self.lock().map(drop)
-    }
-
     /// The time, when it can be true (CA E4).
     fn plausible_now(&self) -> Result<Timestamp, IssueError> {
         let now = self.clock.now();

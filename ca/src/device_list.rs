@@ -21,6 +21,19 @@ pub(crate) struct BadLine {
     pub(crate) message: String,
 }
 
+/// A list as it was read: what can be used, and what cannot.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeviceList {
+    pub(crate) devices: Vec<ListedDevice>,
+    pub(crate) bad: Vec<BadLine>,
+}
+
+impl DeviceList {
+    fn unreadable(line: u64, message: &str) -> Self {
+        Self { devices: Vec::new(), bad: vec![BadLine { line, message: message.to_owned() }] }
+    }
+}
+
 /// Where the three values stand.
 struct Columns {
     model: usize,
@@ -31,16 +44,15 @@ struct Columns {
 /// Reads `model,serial,mac` lines; `,`, `;` or tabs between, a heading or none, a byte order mark or none.
 ///
 /// Gives every bad line, not only the first.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<ListedDevice>, Vec<BadLine>> {
-    let text =
-        std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).map_err(|error| {
+pub(crate) fn parse(bytes: &[u8]) -> DeviceList {
+    let text = match std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
+        Ok(text) => text,
+        Err(error) => {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-            vec![BadLine {
-                line: u64::try_from(line).unwrap_or(u64::MAX),
-                message: "is not UTF-8 text".to_owned(),
-            }]
-        })?;
+            return DeviceList::unreadable(u64::try_from(line).unwrap_or(u64::MAX), "is not UTF-8 text");
+        }
+    };
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -72,7 +84,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<ListedDevice>, Vec<BadLine>> {
                     columns = Some(found);
                     continue;
                 }
-                Some(Err(message)) => return Err(vec![BadLine { line, message }]),
+                Some(Err(message)) => return DeviceList::unreadable(line, &message),
                 None => columns.insert(Columns { model: 0, serial: 1, mac: 2 }),
             },
         };
@@ -94,7 +106,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<ListedDevice>, Vec<BadLine>> {
             Err(message) => bad.push(BadLine { line, message }),
         }
     }
-    if bad.is_empty() { Ok(devices) } else { Err(bad) }
+    DeviceList { devices, bad }
 }
 
 /// The sign that occurs most in the first line that has any.
@@ -145,11 +157,11 @@ mod tests {
     use super::*;
 
     fn macs(text: &str) -> Vec<String> {
-        parse(text.as_bytes()).unwrap().iter().map(|device| device.identity.mac().to_string()).collect()
+        parse(text.as_bytes()).devices.iter().map(|device| device.identity.mac().to_string()).collect()
     }
 
     fn bad(text: &str) -> Vec<(u64, String)> {
-        parse(text.as_bytes()).unwrap_err().into_iter().map(|bad| (bad.line, bad.message)).collect()
+        parse(text.as_bytes()).bad.into_iter().map(|bad| (bad.line, bad.message)).collect()
     }
 
     #[test]
@@ -186,7 +198,7 @@ mod tests {
             bad("model,mac\nA,000e08abcdef\n"),
             [(1, "the headings must name model, serial and mac".to_owned())]
         );
-        assert_eq!(parse(b"A,1,000e08abcdef\nA,\xff,x\n").unwrap_err()[0].line, 2);
+        assert_eq!(parse(b"A,1,000e08abcdef\nA,\xff,x\n").bad[0].line, 2);
     }
 
     #[test]

@@ -213,8 +213,11 @@ fn i5_one_mac_twice_in_a_batch_is_issued_once() {
     assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
     assert!(outcomes[1].as_ref().unwrap_err().to_string().contains("twice"));
     let identity = DeviceIdentity::parse("CP-8841-3PCC", "000e08abcdef", "000e08abcdef").unwrap();
-    assert!(matches!(authority.device_standing(&identity, false).unwrap(), Standing::Issued(_)));
-    assert!(matches!(authority.device_standing(&identity, true).unwrap(), Standing::Free));
+    let mut standing = |replace| {
+        authority.device_standings([&identity], validity_for(now(), 10), replace).unwrap().remove(0)
+    };
+    assert!(matches!(standing(false), Standing::Issued(_)));
+    assert!(matches!(standing(true), Standing::Free));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Whether a certificate may be issued, judged by the inventory and the issuer (CA B7, C1, C4, I5).
 
 use std::collections::HashSet;
+use std::path::Path;
 
-use certs::{Certificate, Fingerprint, Timestamp};
+use certs::{Certificate, Fingerprint, Timestamp, Validity};
 
 use super::Authority;
 use super::leaf::{Judged, LeafRequest, Standing};
@@ -12,26 +13,98 @@ use crate::profile::validity_for;
 use crate::serial::hex;
 use crate::store::{CertificateRecord, Kind, Query, RevocationReason, Side};
 
+/// Who asks for a certificate, and whether what is there may be replaced.
+struct Applicant<'a> {
+    kind: Kind,
+    name: &'a str,
+    product: Option<&'a str>,
+    device_serial: Option<&'a str>,
+    folder: &'a Path,
+    replace: bool,
+}
+
 impl Authority {
-    /// Whether a certificate could be issued to this device now, judged by the inventory alone.
-    pub fn device_standing(&self, identity: &DeviceIdentity, replace: bool) -> Result<Standing, IssueError> {
-        let now = self.now();
+    /// How these devices stand now: the very checks that issuing makes, except those that need the devices' keys.
+    ///
+    /// What concerns the authority and not one device is an error: clock, authority, dates (CA C1, C4, E1, E4, R7).
+    pub fn device_standings<'a>(
+        &mut self,
+        devices: impl IntoIterator<Item = &'a DeviceIdentity>,
+        validity: Validity,
+        replace: bool,
+    ) -> Result<Vec<Standing>, IssueError> {
+        let _lock = self.lock()?; // rows and folders change together
+        let now = self.plausible_now()?;
+        self.check_period(Side::Client, validity, now)?;
+        devices.into_iter().map(|device| self.device_standing(device, replace, now)).collect()
+    }
+
+    fn device_standing(
+        &self,
+        identity: &DeviceIdentity,
+        replace: bool,
+        now: Timestamp,
+    ) -> Result<Standing, IssueError> {
         let mac = identity.mac().to_string();
+        let applicant = Applicant {
+            kind: Kind::Device,
+            name: &mac,
+            product: Some(identity.product()),
+            device_serial: Some(identity.serial()),
+            folder: &self.layout.relative(&self.layout.device(&mac)),
+            replace,
+        };
+        match self.standing(&applicant, now) {
+            Ok(None) => Ok(Standing::Free),
+            Ok(Some(record)) => Ok(Standing::Issued(Box::new(record))),
+            Err(
+                error @ (IssueError::AlreadyIssued { .. }
+                | IssueError::DeviceSerialTaken { .. }
+                | IssueError::Exists { .. }),
+            ) => Ok(Standing::Taken(Box::new(error))),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn check_period(&self, side: Side, validity: Validity, now: Timestamp) -> Result<(), IssueError> {
+        self.check_issuer(side, now)?;
+        let issuer = self.issuer_for(side)?.certificate.validity();
+        let Validity { not_before, not_after } = validity;
+        if not_before >= not_after || not_before.unix() < 0 {
+            return Err(IssueError::Validity { not_before, not_after });
+        }
+        if not_after > issuer.not_after {
+            return Err(IssueError::OutlivesIssuer { not_after, issuer: issuer.not_after });
+        }
+        Ok(())
+    }
+
+    /// What the inventory and the folders say: the valid certificate of the same one, or nothing in the way.
+    fn standing(
+        &self,
+        applicant: &Applicant<'_>,
+        now: Timestamp,
+    ) -> Result<Option<CertificateRecord>, IssueError> {
+        let Applicant { kind, name, product, device_serial, folder, replace } = *applicant;
         if !replace {
-            let earlier = self.store.find(&Query::Name(Kind::Device, mac.clone()))?;
+            let earlier = self.store.find(&Query::Name(kind, name.to_owned()))?;
             if let Some(record) = earlier.into_iter().rfind(|record| record.is_active(now)) {
-                let product = Some(identity.product().to_owned());
-                let serial = Some(identity.serial().to_owned());
-                return Ok(match other_device(&record, &product, &serial) {
-                    None => Standing::Issued(Box::new(record)),
-                    Some(difference) => Standing::Taken(Box::new(already(&record, difference))),
-                });
+                return match other_device(&record, product, device_serial) {
+                    None => Ok(Some(record)),
+                    Some(difference) => Err(already(&record, difference)),
+                };
             }
         }
-        match self.serial_owner(identity.serial(), Some(identity.product()), &mac, now)? {
-            Some(error) => Ok(Standing::Taken(Box::new(error))),
-            None => Ok(Standing::Free),
+        if let Some(serial) = device_serial
+            && let Some(taken) = self.serial_owner(serial, product, name, now)?
+        {
+            return Err(taken);
         }
+        let target = self.layout.root().join(folder);
+        if target.exists() && !replace {
+            return Err(IssueError::Exists { path: target });
+        }
+        Ok(None)
     }
 
     /// A device serial number belongs to one device of a product at a time: the other one's claim, if there is one.
@@ -55,39 +128,22 @@ impl Authority {
     /// Whether the request may be granted, and whether it was already (CA B7, C1, C4, E1).
     pub(super) fn judge(&self, leaf: LeafRequest, now: Timestamp) -> Result<Judged, IssueError> {
         let validity = leaf.validity.unwrap_or_else(|| validity_for(now, leaf.days));
-        let earlier = self.store.find(&Query::Name(leaf.kind, leaf.name.clone()))?;
-        if let Some(record) =
-            earlier.into_iter().rfind(|record| record.is_active(now)).filter(|_| !leaf.replace)
-        {
+        let applicant = Applicant {
+            kind: leaf.kind,
+            name: &leaf.name,
+            product: leaf.product.as_deref(),
+            device_serial: leaf.device_serial.as_deref(),
+            folder: &leaf.folder,
+            replace: leaf.replace,
+        };
+        if let Some(record) = self.standing(&applicant, now)? {
             return match difference(&record, &leaf) {
                 None => Ok(Judged::There(Box::new(record))),
                 Some(difference) => Err(already(&record, difference)),
             };
         }
-        if let Some(serial) = &leaf.device_serial
-            && let Some(taken) = self.serial_owner(serial, leaf.product.as_deref(), &leaf.name, now)?
-        {
-            return Err(taken);
-        }
         self.check_key_is_free(&leaf)?;
-        self.check_issuer(leaf.side, now)?;
-        let issuer = self.issuer_for(leaf.side)?.certificate.validity();
-        if validity.not_before >= validity.not_after || validity.not_before.unix() < 0 {
-            return Err(IssueError::Validity {
-                not_before: validity.not_before,
-                not_after: validity.not_after,
-            });
-        }
-        if validity.not_after > issuer.not_after {
-            return Err(IssueError::OutlivesIssuer {
-                not_after: validity.not_after,
-                issuer: issuer.not_after,
-            });
-        }
-        let target = self.layout.root().join(&leaf.folder);
-        if target.exists() && !leaf.replace {
-            return Err(IssueError::Exists { path: target });
-        }
+        self.check_period(leaf.side, validity, now)?;
         Ok(Judged::Issue(Box::new(leaf), validity))
     }
 
@@ -142,22 +198,17 @@ fn already(record: &CertificateRecord, difference: String) -> IssueError {
 }
 
 /// How the certificate's device differs from the one asked for.
-fn other_device(
-    record: &CertificateRecord,
-    product: &Option<String>,
-    serial: &Option<String>,
-) -> Option<String> {
-    let (has_product, has_serial) = (&record.intent.product, &record.intent.device_serial);
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    (has_product != product || has_serial != serial)
-        .then(|| format!("it says model {} and serial number {}", text(has_product), text(has_serial)))
+fn other_device(record: &CertificateRecord, product: Option<&str>, serial: Option<&str>) -> Option<String> {
+    let (has_product, has_serial) =
+        (record.intent.product.as_deref(), record.intent.device_serial.as_deref());
+    (has_product != product || has_serial != serial).then(|| {
+        let (product, serial) = (has_product.unwrap_or_default(), has_serial.unwrap_or_default());
+        format!("it says model {product} and serial number {serial}")
+    })
 }
 
 /// What the request wants that the valid certificate does not say.
 fn difference(record: &CertificateRecord, leaf: &LeafRequest) -> Option<String> {
-    if let Some(difference) = other_device(record, &leaf.product, &leaf.device_serial) {
-        return Some(difference);
-    }
     if leaf.key.private_pem.is_none()
         && record.intent.public_key != *Fingerprint::of(&leaf.key.public_key).as_bytes()
     {

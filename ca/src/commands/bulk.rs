@@ -1,7 +1,9 @@
 //! `device issue --csv`: a whole list, keys made on all cores, in one pass that can be repeated (CA I5).
 
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -12,7 +14,8 @@ use serde_json::json;
 use super::{CommandError, Context, check_output};
 use crate::authority::{Authority, DeviceRequest, Standing, SubjectKey};
 use crate::cli::{DeviceIssueArgs, DeviceOptions};
-use crate::device_list::{BadLine, ListedDevice, parse};
+use crate::device_list::{BadLine, DeviceList, ListedDevice, parse};
+use crate::error::IssueError;
 use crate::key::KeyError;
 use crate::passphrase::Passphrase;
 use crate::profile::validity_for;
@@ -46,9 +49,14 @@ pub(super) fn run(
     let report = report.clone().unwrap_or_else(|| list.with_extension("report.csv"));
     check_output(&report, |earlier| earlier.starts_with(HEADING.as_bytes()))?;
     let bytes = std::fs::read(list).map_err(|source| FileError::new("read", list, source))?;
-    let devices = parse(&bytes).map_err(|bad| bad_lines(list, &bad))?;
+    let DeviceList { devices, mut bad } = parse(&bytes);
+    let mut authority = context.open()?;
+    let mut outcomes = standings(context, &mut authority, &devices, options, &mut bad)?;
+    if !bad.is_empty() {
+        bad.sort_by_key(|one| one.line);
+        return Err(bad_lines(list, &bad));
+    }
     let mut authority = context.open_to_issue(Side::Client)?;
-    let mut outcomes = standings(context, &authority, list, &devices, options)?;
     let missing: Vec<usize> = outcomes
         .iter()
         .enumerate()
@@ -58,10 +66,19 @@ pub(super) fn run(
     let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), usize::from);
     let passphrase = context.leaf_passphrase(&options.protection, Some(&authority))?;
     let bar = progress(missing.len());
-    let result =
-        make_all(&mut authority, &devices, &missing, jobs, passphrase.as_ref(), options, &mut outcomes, &bar);
-    bar.finish_and_clear();
-
+    let mut progress = Progress { report: Report::begin(&report, &devices, &outcomes, &authority)?, bar };
+    let result = make_all(
+        &mut authority,
+        &devices,
+        &missing,
+        jobs,
+        passphrase.as_ref(),
+        options,
+        &mut outcomes,
+        &mut progress,
+    );
+    progress.bar.finish_and_clear();
+    // Lines stood in the order they were done; now that all are, they get the list's order.
     write_replacing(&report, report_text(&devices, &outcomes, &authority).as_bytes(), 0o644)?;
     result?;
     summarise(context, &devices, &outcomes, &report)
@@ -70,30 +87,40 @@ pub(super) fn run(
 /// Judges every line against the store before anything is made; `None` is to be issued.
 fn standings(
     context: &Context<'_>,
-    authority: &Authority,
-    list: &Path,
+    authority: &mut Authority,
     devices: &[ListedDevice],
     options: &DeviceOptions,
+    bad: &mut Vec<BadLine>,
 ) -> Result<Vec<Option<Outcome>>, CommandError> {
-    let mut outcomes = Vec::with_capacity(devices.len());
-    let mut bad = Vec::new();
     for device in devices {
         for warning in device.identity.warnings() {
             context.printer.warning(format!("line {}: {warning}", device.line));
         }
-        outcomes.push(match authority.device_standing(&device.identity, options.force)? {
+    }
+    let validity = validity_for(authority.now(), options.days);
+    let identities = devices.iter().map(|device| &device.identity);
+    let standings = authority.device_standings(identities, validity, options.force)?;
+    let mut outcomes = Vec::with_capacity(devices.len());
+    for (device, standing) in devices.iter().zip(standings) {
+        outcomes.push(match standing {
             Standing::Free => None,
             Standing::Issued(record) => Some(Outcome::Already {
                 serial: hex(&record.intent.serial),
                 until: record.intent.validity.not_after.to_string(),
             }),
             Standing::Taken(error) => {
-                bad.push(BadLine { line: device.line, message: error.to_string() });
+                let message = match *error {
+                    IssueError::AlreadyIssued { .. } | IssueError::Exists { .. } => {
+                        format!("{error} (`--force` replaces it)")
+                    }
+                    other => other.to_string(),
+                };
+                bad.push(BadLine { line: device.line, message });
                 None
             }
         });
     }
-    if bad.is_empty() { Ok(outcomes) } else { Err(bad_lines(list, &bad)) }
+    Ok(outcomes)
 }
 
 fn bad_lines(list: &Path, bad: &[BadLine]) -> CommandError {
@@ -117,7 +144,7 @@ fn make_all(
     passphrase: Option<&Passphrase>,
     options: &DeviceOptions,
     outcomes: &mut [Option<Outcome>],
-    bar: &ProgressBar,
+    progress: &mut Progress,
 ) -> Result<(), CommandError> {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -135,7 +162,7 @@ fn make_all(
         }
         drop(sender);
         while let Some(batch) = receive(&keys) {
-            issue(authority, devices, batch, options, outcomes, bar)?;
+            issue(authority, devices, batch, options, outcomes, progress)?;
         }
         Ok(())
     })
@@ -159,8 +186,9 @@ fn issue(
     batch: Vec<Made>,
     options: &DeviceOptions,
     outcomes: &mut [Option<Outcome>],
-    bar: &ProgressBar,
+    progress: &mut Progress,
 ) -> Result<(), CommandError> {
+    let done: Vec<usize> = batch.iter().map(|(index, _)| *index).collect();
     let validity = validity_for(authority.now(), options.days);
     let mut requests = Vec::with_capacity(batch.len());
     let mut indices = Vec::with_capacity(batch.len());
@@ -192,9 +220,49 @@ fn issue(
             }
             Err(error) => Outcome::Failed(error.to_string()),
         });
-        bar.inc(1);
+        progress.bar.inc(1);
     }
-    Ok(())
+    progress.report.append(done.iter().map(|index| (&devices[*index], outcomes[*index].as_ref())), authority)
+}
+
+/// What shows how far the work is.
+struct Progress {
+    report: Report,
+    bar: ProgressBar,
+}
+
+/// The report while the work goes on: a line per device as it is done, so that a killed run leaves what it did.
+struct Report {
+    path: PathBuf,
+    file: File,
+}
+
+impl Report {
+    fn begin(
+        path: &Path,
+        devices: &[ListedDevice],
+        outcomes: &[Option<Outcome>],
+        authority: &Authority,
+    ) -> Result<Self, CommandError> {
+        write_replacing(path, HEADING.as_bytes(), 0o644)?;
+        let file = OpenOptions::new().append(true).open(path);
+        let file = file.map_err(|source| FileError::new("write", path, source))?;
+        let mut report = Self { path: path.to_owned(), file };
+        let settled = devices.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_some());
+        report.append(settled.map(|(device, outcome)| (device, outcome.as_ref())), authority)?;
+        Ok(report)
+    }
+
+    fn append<'a>(
+        &mut self,
+        lines: impl Iterator<Item = (&'a ListedDevice, Option<&'a Outcome>)>,
+        authority: &Authority,
+    ) -> Result<(), CommandError> {
+        let text: String = lines.map(|(device, outcome)| report_line(device, outcome, authority)).collect();
+        self.file
+            .write_all(text.as_bytes())
+            .map_err(|source| FileError::new("write", &self.path, source).into())
+    }
 }
 
 /// A bar with rate and time left; hidden by itself when stderr is no terminal.
@@ -210,34 +278,29 @@ fn progress(length: usize) -> ProgressBar {
 fn report_text(devices: &[ListedDevice], outcomes: &[Option<Outcome>], authority: &Authority) -> String {
     let mut text = HEADING.to_owned();
     for (device, outcome) in devices.iter().zip(outcomes) {
-        let mac = device.identity.mac().to_string();
-        let folder = authority.layout().device(&mac).display().to_string();
-        let (status, certificate, until, folder, error) = match outcome {
-            None => ("not reached", "", "", "", ""),
-            Some(Outcome::Already { serial, until }) => {
-                ("already", serial.as_str(), until.as_str(), folder.as_str(), "")
-            }
-            Some(Outcome::Failed(error)) => ("failed", "", "", "", error.as_str()),
-            Some(Outcome::Issued { serial, until }) => {
-                ("issued", serial.as_str(), until.as_str(), folder.as_str(), "")
-            }
-        };
-        let line = device.line.to_string();
-        let cells = [
-            &line,
-            device.identity.product(),
-            device.identity.serial(),
-            &mac,
-            status,
-            certificate,
-            until,
-            folder,
-            error,
-        ];
-        text.push_str(&cells.map(cell).join(","));
-        text.push('\n');
+        text.push_str(&report_line(device, outcome.as_ref(), authority));
     }
     text
+}
+
+fn report_line(device: &ListedDevice, outcome: Option<&Outcome>, authority: &Authority) -> String {
+    let mac = device.identity.mac().to_string();
+    let folder = authority.layout().device(&mac).display().to_string();
+    let (status, certificate, until, folder, error) = match outcome {
+        None => ("not reached", "", "", "", ""),
+        Some(Outcome::Already { serial, until }) => {
+            ("already", serial.as_str(), until.as_str(), folder.as_str(), "")
+        }
+        Some(Outcome::Failed(error)) => ("failed", "", "", "", error.as_str()),
+        Some(Outcome::Issued { serial, until }) => {
+            ("issued", serial.as_str(), until.as_str(), folder.as_str(), "")
+        }
+    };
+    let line = device.line.to_string();
+    let identity = &device.identity;
+    let cells =
+        [&line, identity.product(), identity.serial(), &mac, status, certificate, until, folder, error];
+    cells.map(cell).join(",") + "\n"
 }
 
 /// A cell that no spreadsheet takes for a formula (CA I6), quoted where it must be.
