@@ -32,9 +32,14 @@ impl<'a> Envelope<'a> {
             outer.finish()?;
             let tbs = fields.expect(tag::SEQUENCE, "the signed part")?;
             let algorithm = fields.expect(tag::SEQUENCE, "a signature algorithm")?;
-            // Every signature is whole bytes. Were the count of unused bits not insisted on, one object could be
-            // written in two ways, of two fingerprints.
-            let bytes = fields.octet_aligned_bits("a signature")?.value;
+            // Every signature is whole bytes. Bits that are not are still DER (a damaged list must load as unusable), but
+            // never a signature: none of them is kept, so none can be written in two ways of two fingerprints.
+            let bits = fields.expect(tag::BIT_STRING, "a signature")?;
+            let bytes: &[u8] = match bits.value {
+                [0, bytes @ ..] => bytes,
+                [unused @ 1..=7, .., last] if last.trailing_zeros() >= u32::from(*unused) => &[],
+                _ => return bits.invalid("BIT STRING"),
+            };
             fields.finish()?;
             Ok(Self { tbs, algorithm, signature: Signature { bytes, end: der.len() } })
         };
@@ -76,11 +81,23 @@ mod tests {
                 }
                 other => panic!("{other:?}"),
             };
-            refused(&with_bits(der, |bits| bits[1..].to_vec()));
             refused(&with_bits(der, |_| Vec::new()));
+            refused(&with_bits(der, |bits| [&[0x30], &bits[2..]].concat()));
             for unused in 1..=255 {
-                refused(&with_bits(der, |bits| [&[unused], &bits[1..]].concat()));
+                refused(&with_bits(der, |bits| [&[unused], &bits[1..], &[0xff]].concat()));
             }
         }
+    }
+
+    /// NIST's suite has a list of this kind: it is DER, so it is read, and says nothing.
+    #[test]
+    fn a_signature_of_seven_bits_a_byte_is_read_and_never_verifies() {
+        let odd = |bits: &[u8]| [&[1], &bits[1..], &[0]].concat();
+        let certificate = Certificate::parse(&with_bits(&Pki::new().device().to_der(), odd)).unwrap();
+        assert!(certificate.signature().is_empty());
+        RevocationList::parse(&with_bits(&Pki::new().root().crl().to_der(), odd)).unwrap();
+        let request = RequestBuilder::new("x", KeyKind::P256).to_der();
+        let refused = CertificationRequest::parse(&with_bits(&request, odd)).unwrap_err();
+        assert!(matches!(refused, ParseError::ProofOfPossession), "{refused:?}");
     }
 }
