@@ -12,7 +12,7 @@ use x509_cert::time::Time;
 use crate::key::KeyError;
 use crate::profile::{authority_key_identifier, extension};
 use crate::signer::{Signer, verifies};
-use crate::store::{RevocationReason, RevokedEntry};
+use crate::store::{Revocation, RevocationReason, RevokedEntry};
 use crate::template::{assemble, time};
 
 /// A list could not be made.
@@ -51,7 +51,7 @@ impl CrlError {
 }
 
 /// What goes into one list.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct CrlContent<'a> {
     pub(crate) issuer: &'a Certificate,
     pub(crate) number: i64,
@@ -162,12 +162,31 @@ fn check(der: &[u8], content: &CrlContent<'_>) -> Result<(), CrlError> {
     if list.issuer().der() != content.issuer.subject().der() {
         return complaint("the issuer's name changed");
     }
-    if list.len() != content.entries.len() {
-        return complaint("entries are missing");
+    let mut number = [0; 20];
+    number[12..].copy_from_slice(&content.number.to_be_bytes());
+    let names_key = list.authority_key_identifier().and_then(|one| one.key_identifier.as_deref());
+    for (ok, what) in [
+        (list.is_usable(), "a verifier could not use it"),
+        (list.number().is_some_and(|found| *found.as_bytes() == number), "the number changed"),
+        (list.this_update() == content.this_update, "its beginning changed"),
+        (list.next_update() == Some(content.next_update), "its end changed"),
+        (names_key.is_some() && names_key == content.issuer.subject_key_identifier(), "it names another key"),
+        (list.len() == content.entries.len(), "entries are missing"),
+    ] {
+        if !ok {
+            return complaint(what);
+        }
     }
     for entry in content.entries {
-        if list.contains(&certs::Serial::from_bytes(&entry.serial)).is_none() {
-            return complaint("an entry is missing");
+        let Revocation { at, reason } = entry.revocation;
+        let meant = (reason != RevocationReason::Unspecified).then(|| reason.as_str().to_ascii_lowercase());
+        match list.contains(&certs::Serial::from_bytes(&entry.serial)) {
+            None => return complaint("an entry is missing"),
+            Some(found) if found.date != at => return complaint("the date of an entry changed"),
+            Some(found) if found.reason.map(|one| one.as_str().to_ascii_lowercase()) != meant => {
+                return complaint("the reason of an entry changed");
+            }
+            Some(_) => {}
         }
     }
     Ok(())
@@ -182,7 +201,6 @@ mod tests {
     use crate::key::{KeyType, PrivateKey};
     use crate::lint::prepare;
     use crate::profile::{Profile, validity_for};
-    use crate::store::Revocation;
     use crate::subject::{AttributeType, SubjectName};
     use crate::template::Template;
 
@@ -240,6 +258,32 @@ mod tests {
             assert!(said.eq_ignore_ascii_case(entry.revocation.reason.as_str()), "{said}");
         }
         assert_eq!(list.contains(&certs::Serial::from_bytes(&[0x70; 16])), None);
+    }
+
+    #[test]
+    fn i1_a_list_that_is_not_what_was_meant_is_not_handed_out() {
+        let (issuer, key) = authority();
+        let next_update = NOW.plus_seconds(86_400);
+        let entries = [entry(1, RevocationReason::Superseded)];
+        let meant =
+            CrlContent { issuer: &issuer, number: 7, this_update: NOW, next_update, entries: &entries };
+        let der = sign(&meant, &key).unwrap();
+        assert!(check(&der, &meant).is_ok());
+        let later = NOW.plus_seconds(1);
+        let other_reason = [entry(1, RevocationReason::KeyCompromise)];
+        let mut other_date = entries.clone();
+        other_date[0].revocation.at = later;
+        for (other, complaint) in [
+            (CrlContent { number: 8, ..meant }, "the number changed"),
+            (CrlContent { this_update: later, ..meant }, "its beginning changed"),
+            (CrlContent { next_update: later, ..meant }, "its end changed"),
+            (CrlContent { entries: &other_reason, ..meant }, "the reason of an entry changed"),
+            (CrlContent { entries: &other_date, ..meant }, "the date of an entry changed"),
+            (CrlContent { entries: &[], ..meant }, "entries are missing"),
+        ] {
+            let said = check(&der, &other).unwrap_err().to_string();
+            assert!(said.ends_with(complaint), "{said}");
+        }
     }
 
     #[test]
