@@ -221,6 +221,21 @@ fn check_issuer(certificate: &Certificate, issuer: Option<&Certificate>, complai
                 "the authority key identifier is not the issuer's",
             );
             require(validity.not_after <= issuer.validity().not_after, "it outlives its issuer");
+            let constraints = issuer.basic_constraints();
+            require(constraints.is_some_and(|one| one.ca), "its issuer is no authority");
+            require(
+                issuer.key_usage().is_some_and(|usage| usage.names().any(|name| name == "keyCertSign")),
+                "its issuer may not sign certificates",
+            );
+            // An authority takes one place of the path its issuer allows, and allows fewer itself (RFC 5280 §4.2.1.9).
+            if let Some(own) = certificate.basic_constraints().filter(|one| one.ca)
+                && let Some(allowed) = constraints.and_then(|one| one.path_length)
+            {
+                require(
+                    own.path_length.is_some_and(|own| own < allowed),
+                    "its issuer allows no such authority below it",
+                );
+            }
         }
     }
 }
@@ -302,6 +317,46 @@ mod tests {
         let stranger = PrivateKey::generate(KeyType::P256).unwrap();
         let refused = prepare(leaf, Profile::Server, Some(&root)).unwrap().issue(&stranger).unwrap_err();
         assert!(refused.to_string().contains("does not verify"), "{refused}");
+    }
+
+    /// A certificate of `profile` under `issuer`, or itself, and its key.
+    fn made(
+        profile: Profile,
+        issuer: Option<(&Certificate, &PrivateKey)>,
+    ) -> Result<(Certificate, PrivateKey), IssueError> {
+        let key = PrivateKey::generate(KeyType::P256).unwrap();
+        let (public_key, signer) = (key.public_key_der(), issuer.map_or(&key, |(_, key)| key));
+        let subject = name(if issuer.is_some() { "below" } else { "root" });
+        let above = issuer.map(|(certificate, _)| certificate);
+        let template = Template {
+            serial: vec![0x43; 16],
+            signature_algorithm: signer.signature_algorithm(),
+            issuer: above.map_or_else(|| subject.clone(), |above| above.subject().der().to_vec()),
+            validity: validity_for(NOW, 100),
+            subject,
+            extensions: profile
+                .extensions(&public_key, above.and_then(Certificate::subject_key_identifier), &[])
+                .unwrap(),
+            public_key,
+        };
+        Ok((prepare(template, profile, above)?.issue(signer)?, key))
+    }
+
+    #[test]
+    fn c2_r9_root_1_then_0_then_no_authority_and_no_leaf_signs() {
+        let authority = |path_length| Profile::Authority { path_length };
+        let (root, root_key) = made(authority(1), None).unwrap();
+        let refused = made(authority(1), Some((&root, &root_key))).map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("allows no such authority below it"), "{refused}");
+        let (a, a_key) = made(authority(0), Some((&root, &root_key))).unwrap();
+        let refused = made(authority(0), Some((&a, &a_key))).map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("allows no such authority below it"), "{refused}");
+        let (leaf, leaf_key) = made(Profile::Device, Some((&a, &a_key))).unwrap();
+        let refused = made(Profile::Device, Some((&leaf, &leaf_key))).map(|_| ()).unwrap_err().to_string();
+        assert!(
+            refused.contains("its issuer is no authority; its issuer may not sign certificates"),
+            "{refused}"
+        );
     }
 
     #[test]
