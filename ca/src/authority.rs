@@ -21,7 +21,7 @@ use crate::random::{OperatingSystem, RandomSource};
 use crate::signer::Signer;
 use crate::store::{
     AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side, SqliteStore,
-    Store, StoreLock, Tier,
+    State, Store, StoreLock, Tier,
 };
 
 pub use found::{FoundOptions, Shape};
@@ -205,11 +205,19 @@ impl Authority {
         if let Some(serial) = certs::Serial::parse_hex(selector) {
             queries.push(Query::Serial(serial.as_bytes().to_vec()));
         }
+        // What was begun and given up is shown only when there is nothing else.
+        let mut given_up = Vec::new();
         for query in queries {
             let found = self.store.find(&query)?;
-            if !found.is_empty() {
+            if found.iter().any(|record| record.state == State::Issued) {
                 return Ok(found);
             }
+            if given_up.is_empty() {
+                given_up = found;
+            }
+        }
+        if !given_up.is_empty() {
+            return Ok(given_up);
         }
         Err(IssueError::NotFound { selector: selector.to_owned() })
     }
