@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use certs::{Timestamp, Validity};
 
 pub use files::FileError;
-pub(crate) use files::{remove_tree, set_mode, sync_folder, write_by_way_of, write_new, write_replacing};
+pub(crate) use files::{
+    folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_new, write_replacing,
+};
 pub use layout::Layout;
 pub(crate) use layout::make_folder;
 pub use lock::LockError;

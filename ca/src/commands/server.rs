@@ -1,5 +1,6 @@
 //! `server csr` and `server issue`
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::profile::validity_for;
 use crate::random::OperatingSystem;
 use crate::request::{NewRequest, ServerRequestContent};
 use crate::server_name::ServerName;
-use crate::store::{FileError, Layout, Side, make_folder, write_new};
+use crate::store::{FileError, Layout, Side, folder_of, make_folder, sync_folder, write_new};
 use crate::subject::{AttributeType, NameError, SubjectName};
 
 pub(super) fn run(context: &Context<'_>, command: &ServerCommand) -> Result<(), CommandError> {
@@ -156,6 +157,10 @@ fn write_all(files: &[NewFile]) -> Result<(), IssueError> {
             return Err(error.into());
         }
         written.push(&file.path);
+    }
+    let folders: BTreeSet<&Path> = files.iter().map(|file| folder_of(&file.path)).collect();
+    for folder in folders {
+        sync_folder(folder)?;
     }
     Ok(())
 }

@@ -62,7 +62,8 @@ pub(crate) fn write_by_way_of(
     sync_folder(folder_of(path))
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder a file lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
