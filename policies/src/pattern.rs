@@ -15,7 +15,8 @@
 //! A part the device does not have matches nothing; nor does a value that is not `[A-Za-z0-9._:-]+`, or is `.` or `..`.
 //!
 //! After `?` stands either one text for the whole query (`/config?cisco{mac}`), or parameters (`/config?mac={mac}&v=1`):
-//! then the request must have each of them exactly once, in any order, and no others. A template without `?` matches a
+//! then the request must have each of them exactly once, in any order, and no others, and no `;` anywhere: some backends
+//! begin a new parameter there. A template without `?` matches a
 //! request without a query; a lone `?` with nothing after it carries nothing and counts as none. The text is compared as
 //! it is forwarded: a path normalised (`%20` in upper case, `%41` decoded), a query as it was sent.
 
@@ -218,6 +219,10 @@ fn after_mac(mac: Option<MacAddress>, text: &[u8]) -> Option<&[u8]> {
 }
 
 fn matches_parameters(wanted: &[Parameter], values: &Values<'_>, query: &str) -> bool {
+    // CGI.pm and its like split at `;` too, and would read a second `mac` where we see one value.
+    if query.contains(';') {
+        return false;
+    }
     let mut seen = 0_u32;
     for pair in query.split('&') {
         let Some((name, value)) = pair.split_once('=') else {
@@ -242,6 +247,9 @@ fn parse_query(text: &str) -> Result<Query, TemplateError> {
     }
     if !text.contains('=') {
         return parse_parts(text, Component::Query).map(Query::Whole);
+    }
+    if text.contains(';') {
+        return Err(TemplateError::Semicolon);
     }
     let mut parameters: Vec<Parameter> = Vec::new();
     for pair in text.split('&') {

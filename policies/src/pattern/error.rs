@@ -39,6 +39,9 @@ pub enum TemplateError {
     /// `.`, `..` or nothing between two slashes.
     #[error("`//`, `/./` and `/../` stand in no normalised path, so this never matches")]
     Segment,
+    /// `;` among parameters.
+    #[error("`;` among parameters matches nothing: some backends begin another parameter there")]
+    Semicolon,
     /// More parameters than can be told apart.
     #[error("more than {most} parameters")]
     TooManyParameters {
@@ -74,6 +77,7 @@ impl TemplateError {
                     .to_owned(),
             ),
             Self::MixedQuery => Some("write every part as name=value, or none".to_owned()),
+            Self::Semicolon => Some("separate parameters with `&`".to_owned()),
             Self::UnknownPart { nearest: Some(name), .. } => Some(format!("did you mean `{{{name}}}`?")),
             Self::UnknownPart { nearest: None, .. } => {
                 Some("the parts are {mac}, {serial}, {product}, {psn} and {*}".to_owned())

@@ -183,6 +183,21 @@ fn matches_parameters_in_any_order_each_once_and_no_others() {
     assert!(!asks(&guide(), "/f?mac={mac}&s={*}", "/f?s=a&t=b&mac=000e08abcdef"));
 }
 
+/// CGI.pm splits at `;` as at `&`: to it, each of these names two MAC addresses.
+#[test]
+fn a_parameter_hides_no_other_behind_a_semicolon() {
+    assert!(asks(&guide(), "/f?mac={mac}&s={*}", "/f?mac=000e08abcdef&s=x%3bmac"));
+    for query in [
+        "mac=000e08abcdef&s=x;mac=000000000000",
+        "s=;mac=000000000000&mac=000e08abcdef",
+        "mac=000e08abcdef&s=;",
+        "mac=000e08abcdef;s=x",
+        "mac=000e08abcdef&;s=x",
+    ] {
+        assert!(!asks(&guide(), "/f?mac={mac}&s={*}", &format!("/f?{query}")), "{query}");
+    }
+}
+
 #[test]
 fn refuses_a_template_that_says_nothing_clear() {
     let error = |text: &str| Template::parse(text).unwrap_err();
@@ -213,6 +228,8 @@ fn refuses_a_template_that_says_nothing_clear() {
     assert_eq!(error("/a?"), TemplateError::EmptyQuery);
     assert_eq!(error("/a?x=1&y"), TemplateError::MixedQuery);
     assert_eq!(error("/a?x=1&"), TemplateError::MixedQuery);
+    assert_eq!(error("/a?x=1;y=2"), TemplateError::Semicolon);
+    assert_eq!(error("/a?x;y=2"), TemplateError::Semicolon);
     assert_eq!(error("/a?=1"), TemplateError::ParameterName);
     assert_eq!(error("/a?{mac}=1"), TemplateError::ParameterName);
     assert_eq!(error("/a?x=1&x=2"), TemplateError::RepeatedParameter { name: "x".into() });
