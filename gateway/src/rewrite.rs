@@ -29,6 +29,7 @@ use policies::{Permit, Reason};
 use crate::authorize::Permitted;
 use crate::request::Inbound;
 
+use self::managed_fields::is_look_alike;
 pub use self::managed_fields::is_managed;
 pub use self::peer_fields::{PeerFacts, PeerFields};
 
@@ -153,8 +154,10 @@ fn strip(headers: HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         // The map gives a name only with the first of its values.
         let name = match (name, kept.last()) {
             (Some(name), _) => {
-                passes =
-                    !hop_by_hop::ends_here(&name) && !nominated.holds(&name) && !is_managed(name.as_str());
+                passes = !hop_by_hop::ends_here(&name)
+                    && !nominated.holds(&name)
+                    && !is_managed(name.as_str())
+                    && !is_look_alike(name.as_str());
                 name
             }
             (None, Some((last, _))) if passes => HeaderName::clone(last),

@@ -42,6 +42,52 @@ pub fn is_managed(name: &str) -> bool {
     }
 }
 
+/// Names that say where a message ends, whom it is for or who sends it. Spelled exactly so, other steps deal with them.
+const PLAIN: [&str; 15] = [
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+/// Whether `name` is not one of those that frame or address a message, but becomes one when signs are folded, as CGI and some
+/// servers do: `Transfer_Encoding`, `Content.Length`, `Host_`. No phone sends such a field, and two parsers read it differently.
+#[must_use]
+pub(super) fn is_look_alike(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let sign = |byte: &u8| !byte.is_ascii_alphanumeric();
+    // Almost every name is spelled with letters, digits and `-` between them: it folds to itself.
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    if bytes.iter().all(plain) && !bytes.first().is_some_and(sign) && !bytes.last().is_some_and(sign) {
+        return false;
+    }
+    let Some(start) = bytes.iter().position(|byte| !sign(byte)) else { return true };
+    let end = bytes.iter().rposition(|byte| !sign(byte)).map_or(bytes.len(), |last| last + 1);
+    let core = bytes.get(start..end).unwrap_or(bytes);
+    let same = |plain: &str| {
+        core.len() == plain.len()
+            && core.iter().zip(plain.bytes()).all(|(byte, plain)| {
+                if plain == b'-' { sign(byte) } else { byte.eq_ignore_ascii_case(&plain) }
+            })
+            && !name.eq_ignore_ascii_case(plain)
+    };
+    let proxy = b"proxy";
+    let of_proxy = core.get(..proxy.len()).is_some_and(|head| head.eq_ignore_ascii_case(proxy))
+        && core.get(proxy.len()).is_some_and(|after| sign(after) && (*after != b'-' || start > 0));
+    of_proxy || PLAIN.into_iter().any(same)
+}
+
 /// Whether `name` is `folded` after lower-casing and folding.
 fn folds_to(name: &[u8], folded: &str) -> bool {
     name.len() == folded.len()

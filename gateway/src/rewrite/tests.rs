@@ -203,6 +203,51 @@ proptest! {
 }
 
 #[test]
+fn sec_02_a_name_that_folds_to_one_that_frames_or_addresses_goes_nowhere() {
+    let issued = Pki::new().device().issue();
+    let chain = Pki::new().verified(&issued);
+    let passes = |name: &str| {
+        let sent = [(name, "sent")];
+        let headers = outbound(&everything(), &facts(Some(&chain), &testing::guide_device()), &sent);
+        headers.get(name).is_some_and(|value| value == "sent")
+    };
+    for name in [
+        "Transfer_Encoding",
+        "transfer.encoding",
+        "Transfer-Encoding_",
+        "Content_Length",
+        "Content_Type",
+        "Host_",
+        "_Host",
+        "Connection.",
+        "Keep_Alive",
+        "TE_",
+        "Trailer!",
+        "Upgrade~",
+        "Authorization_",
+        "User_Agent",
+        "Proxy_Authorization",
+        "Proxy_Whatever",
+        "_Proxy-Whatever",
+        "___",
+    ] {
+        assert!(!passes(name), "{name}");
+    }
+    for name in [
+        "Content-Type",
+        "Authorization",
+        "User-Agent",
+        "Cookie",
+        "X_Custom",
+        "Hostess",
+        "Content-Lengths",
+        "Proximity",
+    ] {
+        assert!(passes(name), "{name}");
+    }
+}
+
+#[test]
 fn sec_03_a_connection_field_cannot_remove_what_we_set() {
     let issued = Pki::new().device().issue();
     let chain = Pki::new().verified(&issued);
