@@ -94,7 +94,7 @@ impl Backend {
         let (name, service) = match &config.target {
             BackendTarget::Directory(folder) => (
                 format!("directory:{}", folder.display()),
-                Service::Directory(Arc::new(Directory::new(folder.clone()))),
+                Service::Directory(Arc::new(Directory::new(folder.clone(), config.limits.response))),
             ),
             BackendTarget::Http(authority) => (
                 format!("http://{authority}"),

@@ -78,9 +78,13 @@ impl From<UpstreamError> for ForwardError {
 }
 
 impl From<io::Error> for ForwardError {
-    /// A folder or a file in it could not be read.
+    /// A folder or a file in it could not be read, or not in time.
     fn from(error: io::Error) -> Self {
-        Self { reason: Reason::BackendUnreachable, source: error.into() }
+        let reason = match error.kind() {
+            io::ErrorKind::TimedOut => Reason::BackendTimeout,
+            _ => Reason::BackendUnreachable,
+        };
+        Self { reason, source: error.into() }
     }
 }
 

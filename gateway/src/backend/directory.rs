@@ -11,11 +11,13 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
+use tokio::sync::Semaphore;
 use tower_http::services::ServeFile;
 
 use crate::request::target;
@@ -24,10 +26,17 @@ use crate::respond::Body;
 /// The largest file that is read in one piece.
 const SMALL: u64 = 128 * 1024;
 
+/// Files looked for at once. A folder on a file server that hangs holds a thread for each, and the gateway's other work
+/// needs some too; the rest wait in order under their deadline.
+const LOOKS: usize = 64;
+
 /// A folder whose files are served.
 #[derive(Debug)]
 pub(crate) struct Directory {
     folder: PathBuf,
+    /// Until the answer's head is there.
+    deadline: Duration,
+    places: Arc<Semaphore>,
 }
 
 /// What asking for a file gives.
@@ -38,15 +47,15 @@ pub(crate) enum Served {
 }
 
 impl Directory {
-    pub(super) const fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(super) fn new(folder: PathBuf, deadline: Duration) -> Self {
+        Self { folder, deadline, places: Arc::new(Semaphore::new(LOOKS)) }
     }
 
     /// Answers `request`, whose path is normalised.
     ///
     /// # Errors
     ///
-    /// The folder or a file in it cannot be read.
+    /// The folder or a file in it cannot be read, or not in time ([`io::ErrorKind::TimedOut`]).
     pub(crate) async fn serve(&self, request: Request<()>) -> io::Result<Served> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return Ok(Served::Status(StatusCode::METHOD_NOT_ALLOWED));
@@ -54,9 +63,23 @@ impl Directory {
         let Some(path) = relative(request.uri().path()) else {
             return Ok(Served::Status(StatusCode::NOT_FOUND));
         };
+        let answer = tokio::time::timeout(self.deadline, self.look(path, request));
+        answer.await.unwrap_or_else(|_| {
+            let message = format!("no file was read within {} ms", self.deadline.as_millis());
+            Err(io::Error::new(io::ErrorKind::TimedOut, message))
+        })
+    }
+
+    async fn look(&self, path: PathBuf, request: Request<()>) -> io::Result<Served> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
         let folder = self.folder.clone();
         let wanted = Wanted::of(&request);
-        let found = tokio::task::spawn_blocking(move || find(&folder, &path, wanted));
+        let found = tokio::task::spawn_blocking(move || {
+            let found = find(&folder, &path, wanted);
+            // Kept until the thread is free, even when nobody waits for it any more.
+            drop(place);
+            found
+        });
         match found.await.map_err(io::Error::other)?? {
             Found::Nothing => Ok(Served::Status(StatusCode::NOT_FOUND)),
             Found::Path(file) => {
@@ -221,7 +244,7 @@ mod tests {
         symlink("../outside/secret", root.path().join("profiles/link-out")).unwrap();
         symlink("../outside", root.path().join("profiles/folder-out")).unwrap();
         symlink("000e08abcdef.cfg", root.path().join("profiles/link-in")).unwrap();
-        let directory = Directory::new(root.path().join("profiles"));
+        let directory = Directory::new(root.path().join("profiles"), Duration::from_secs(10));
         (root, directory)
     }
 
@@ -338,8 +361,41 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_is_gone_is_not_a_missing_file() {
-        let directory = Directory::new("/nonexistent/folder".into());
+        let directory = Directory::new("/nonexistent/folder".into(), Duration::from_secs(10));
         let request = Request::builder().uri("/a").body(()).unwrap();
         assert!(directory.serve(request).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gives_up_when_every_thread_waits_for_a_file_server_that_hangs() {
+        let (_root, directory) = folder();
+        let ask = async || {
+            let request = Request::builder().uri("/000e08abcdef.cfg").body(()).unwrap();
+            directory.serve(request).await.map(drop).map_err(|error| error.kind())
+        };
+        let all = u32::try_from(LOOKS).unwrap();
+        let hanging = Arc::clone(&directory.places).acquire_many_owned(all).await.unwrap();
+        assert_eq!(ask().await, Err(io::ErrorKind::TimedOut));
+        drop(hanging);
+        assert_eq!(directory.places.available_permits(), LOOKS);
+    }
+
+    #[tokio::test]
+    async fn a_look_gives_its_place_back() {
+        let (_root, directory) = folder();
+        for _ in 0..2 * LOOKS {
+            assert_eq!(ask(&directory, "GET", "/000e08abcdef.cfg", &[]).await.0, 200);
+        }
+        assert_eq!(directory.places.available_permits(), LOOKS);
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_no_file_and_is_never_opened() {
+        let (root, directory) = folder();
+        let made = std::process::Command::new("mkfifo").arg(root.path().join("profiles/pipe")).status();
+        assert!(made.unwrap().success());
+        for fields in [&[][..], &[("Range", "bytes=0-1")]] {
+            assert_eq!(ask(&directory, "GET", "/pipe", fields).await, answer(404, ""));
+        }
     }
 }
