@@ -1,12 +1,15 @@
 //! `[[host.trust]]`: whose certificates vouch for which devices.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use certs::{Certificate, Purpose, Revocation, Timestamp, Tolerances, TrustAnchor, TrustEntry};
 use policies::{
     AdmissionEntry, DenyList, IdentityProfile, ProfileSet,
     admission::ProfileSetError,
-    document::{Date, Item, Located, Place, Table},
+    document::{Date, Diagnostic, Item, Located, Place, Severity, Table},
 };
 
 use super::{
@@ -68,9 +71,12 @@ pub(super) fn read(table: &Table<'_, '_>, files: &Files<'_, '_>, now: Timestamp)
     let name = table.optional_string("name").map(|name| name.value);
 
     let (anchor_file, anchors, intermediates, profiles) = (anchor_file?, anchors?, intermediates?, profiles?);
-    let (ouis, allowance, mut lists, (deny_list, deny)) = (ouis?, allowance?, lists?, deny?);
+    let (ouis, allowance, mut lists, (mut deny_list, deny)) = (ouis?, allowance?, lists?, deny?);
     let authorities: Vec<_> = anchors.iter().chain(&intermediates).collect();
     revocation::check(table, &mut lists, &authorities, now);
+    if let Some((file, _)) = &deny {
+        bind_deny_list(table, &mut deny_list, file, &authorities);
+    }
     let entry = TrustEntry {
         name: name.unwrap_or_else(|| stem(&anchor_file.value)),
         anchors: anchors.iter().cloned().map(TrustAnchor::from).collect(),
@@ -94,7 +100,7 @@ pub(super) fn read(table: &Table<'_, '_>, files: &Files<'_, '_>, now: Timestamp)
         require_eku,
         place: table.place().clone(),
     };
-    let admission = AdmissionEntry { profiles, ouis, deny: deny_list };
+    let admission = AdmissionEntry { profiles, ouis, deny: Arc::new(deny_list) };
     Some(Trust { config, entry, admission })
 }
 
@@ -279,22 +285,35 @@ fn read_allowance(table: &Table<'_, '_>, now: Timestamp) -> Option<Allowance> {
     Some(Allowance { tolerances, until: until.map(|until| until.value) })
 }
 
-type Denied = (Arc<DenyList>, Option<(PathBuf, usize)>);
+type Denied = (DenyList, Option<(PathBuf, usize)>);
 
 fn read_deny(table: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<Denied> {
     let Some(path) = table.optional_string("deny") else {
-        return if table.has("deny") { None } else { Some((Arc::new(DenyList::empty()), None)) };
+        return if table.has("deny") { None } else { Some((DenyList::empty(), None)) };
     };
     let contents = files.read_watched("deny file", &path)?;
     let text = files.text("deny file", &path, &contents)?;
     match DenyList::parse(&contents.path.display().to_string(), text) {
         Ok(list) => {
             let count = list.len();
-            Some((Arc::new(list), Some((contents.path, count))))
+            Some((list, Some((contents.path, count))))
         }
         Err(found) => {
             table.document().extend(found);
             None
         }
     }
+}
+
+/// Has `cert-serial` lines hold for every certificate of the authority they name, and warns where that authority is not known.
+fn bind_deny_list(table: &Table<'_, '_>, list: &mut DenyList, file: &Path, authorities: &[&Certificate]) {
+    let unknown = list.bind(authorities.iter().copied());
+    let warning = |line| {
+        let message = "the issuer is none of this trust entry's anchors and intermediates";
+        let hint =
+            "the line denies nothing below another certificate of that authority; add it to `intermediates`";
+        let found = Diagnostic::of_line(file.display().to_string(), line, message).with_hint(hint);
+        Diagnostic { severity: Severity::Warning, ..found }
+    };
+    table.document().extend(unknown.into_iter().map(warning));
 }

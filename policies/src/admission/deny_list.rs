@@ -1,8 +1,8 @@
 //! The deny list: devices and certificates that are refused whatever the rules say.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use certs::{Certificate, Fingerprint, Serial};
+use certs::{Certificate, DistinguishedName, Fingerprint, PublicKey, Serial};
 
 use crate::document::{Diagnostic, nearest};
 use crate::mac::MacAddress;
@@ -27,8 +27,21 @@ pub struct DenyList {
     macs: HashSet<MacAddress>,
     /// Upper case.
     serials: HashSet<String>,
-    certificate_serials: HashSet<(Fingerprint, Serial)>,
+    certificate_serials: HashMap<(Fingerprint, Serial), Line>,
     certificates: HashSet<Fingerprint>,
+    issuers: Vec<KnownIssuer>,
+}
+
+/// The number of a line in the file, from 1.
+type Line = usize;
+
+/// An authority that `cert-serial` lines name: whatever certificate it has, its name and key tell it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct KnownIssuer {
+    name: DistinguishedName,
+    key: PublicKey,
+    /// The serial numbers denied, and the issuer's certificate as the line names it.
+    serials: HashMap<Serial, Fingerprint>,
 }
 
 /// The words a line may begin with.
@@ -63,6 +76,35 @@ impl DenyList {
         if mistakes.is_empty() { Ok(list) } else { Err(mistakes) }
     }
 
+    /// Looks up the issuers that `cert-serial` lines name among a trust entry's authorities. From then on such a line denies
+    /// what that authority issued under whichever of its certificates: a renewed or cross-signed one has the same name and
+    /// key and another SHA-256.
+    ///
+    /// Gives the lines whose issuer is none of them. They deny only what is presented below that very certificate.
+    pub fn bind<'c>(&mut self, authorities: impl IntoIterator<Item = &'c Certificate>) -> Vec<usize> {
+        let authorities: HashMap<Fingerprint, &Certificate> =
+            authorities.into_iter().map(|authority| (authority.fingerprint(), authority)).collect();
+        let mut unknown = Vec::new();
+        for ((fingerprint, serial), line) in &self.certificate_serials {
+            let Some(authority) = authorities.get(fingerprint) else {
+                unknown.push(*line);
+                continue;
+            };
+            let known = self.issuers.iter().position(|known| known.is(authority));
+            let entry = (serial.clone(), *fingerprint);
+            match known.and_then(|at| self.issuers.get_mut(at)) {
+                Some(known) => known.serials.extend([entry]),
+                None => self.issuers.push(KnownIssuer {
+                    name: authority.subject().clone(),
+                    key: authority.public_key().clone(),
+                    serials: HashMap::from([entry]),
+                }),
+            }
+        }
+        unknown.sort_unstable();
+        unknown
+    }
+
     /// How many entries there are, each counted once.
     pub fn len(&self) -> usize {
         self.macs.len() + self.serials.len() + self.certificate_serials.len() + self.certificates.len()
@@ -82,9 +124,18 @@ impl DenyList {
         if self.certificates.contains(&own) {
             return Some(format!("sha256 {own}"));
         }
-        let (issuer, serial) = (issuer.fingerprint(), leaf.serial());
-        let found = self.certificate_serials.contains(&(issuer, serial.clone()));
-        found.then(|| format!("cert-serial {issuer} {serial}"))
+        let serial = leaf.serial();
+        let of_known =
+            self.issuers.iter().find(|known| known.serials.contains_key(serial) && known.is(issuer));
+        let named = match of_known.and_then(|known| known.serials.get(serial)) {
+            Some(named) => *named,
+            None => {
+                let named = issuer.fingerprint();
+                self.certificate_serials.get(&(named, serial.clone()))?;
+                named
+            }
+        };
+        Some(format!("cert-serial {named} {serial}"))
     }
 
     /// The entry that names this device, as it would be written.
@@ -127,7 +178,7 @@ impl DenyList {
                         serial.escape_debug()
                     ))
                 })?;
-                self.certificate_serials.insert((issuer, serial));
+                self.certificate_serials.entry((issuer, serial)).or_insert(number);
             }
             ("sha256", [text]) => {
                 self.certificates.insert(fingerprint(text).map_err(&mistake)?);
@@ -150,6 +201,12 @@ impl DenyList {
             }
         }
         Ok(())
+    }
+}
+
+impl KnownIssuer {
+    fn is(&self, certificate: &Certificate) -> bool {
+        self.key == *certificate.public_key() && self.name.equals(certificate.subject())
     }
 }
 

@@ -122,6 +122,47 @@ fn each_kind_of_entry_denies_its_device_and_no_other() {
     assert_eq!(device.certificate().serial(), &Serial::parse_hex("0ABC").unwrap());
 }
 
+/// An authority's renewed or cross-signed certificate has the same name and key: its phones stay denied below it.
+#[test]
+fn a_denied_serial_number_stays_denied_below_another_certificate_of_the_same_authority() {
+    let pki = Pki::new();
+    let held = pki.intermediate();
+    let other_name = pki.root().intermediate("Another").with_key(held.key()).issue();
+    let other_key = pki.root().intermediate("Test Issuing CA").key_label("another").issue();
+    let renewed = pki.root().intermediate("Test Issuing CA").with_key(held.key());
+    let renewed = renewed.not_after(Pki::NOW.plus_seconds(1000)).issue();
+    assert!(renewed.certificate().subject().equals(held.certificate().subject()));
+    assert_ne!(renewed.certificate(), held.certificate());
+    let device = held.leaf().serial(&[0x0a, 0xbc]);
+    let device = device
+        .attribute(oid::ORGANIZATIONAL_UNIT, "CP-8841-3PCC")
+        .attribute(oid::LOCALITY, "88012BA01234")
+        .attribute(oid::SURNAME, "000e08abcdef")
+        .issue();
+    let text = format!(
+        "mac 000e08000001\ncert-serial {} 0ABC\ncert-serial {} 0ABC\n",
+        held.certificate().fingerprint(),
+        Fingerprint::of(b"nobody's")
+    );
+    let judge = |list: &DenyList, issuer: &Certificate| {
+        let entry = AdmissionEntry { deny: Arc::new(list.clone()), ..entry("# nobody\n") };
+        entry.admit(device.certificate(), issuer).map(drop).map_err(|denial| denial.reason)
+    };
+    let mut list = DenyList::parse("deny.txt", &text).unwrap();
+    assert_eq!(judge(&list, renewed.certificate()), Ok(()), "a fingerprint alone does not know it");
+    assert_eq!(
+        list.bind([pki.root().certificate(), held.certificate()]),
+        [3],
+        "the line of nobody's authority"
+    );
+    for issuer in [held.certificate(), renewed.certificate()] {
+        assert_eq!(judge(&list, issuer), Err(Reason::DeniedByList));
+    }
+    for issuer in [other_name.certificate(), other_key.certificate()] {
+        assert_eq!(judge(&list, issuer), Ok(()), "another authority's serial number");
+    }
+}
+
 #[test]
 fn a_denial_quotes_the_entry_that_made_it() {
     let pki = Pki::new();

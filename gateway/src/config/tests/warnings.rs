@@ -154,3 +154,16 @@ fn sec_28_a_host_within_another_ones_wildcard_that_asks_otherwise_is_a_warning()
     );
     assert_eq!(of_names(&text.replace("\"optional\"", "\"required\"")), Vec::<String>::new());
 }
+
+#[test]
+fn a_denied_serial_number_of_an_authority_that_is_not_here_is_a_warning() {
+    let fixture = Fixture::new();
+    let root = fixture.pki.root().certificate().fingerprint();
+    let other = fixture.server.root().certificate().fingerprint();
+    fixture.write("deny.txt", format!("# stolen\ncert-serial {root} 0A\n"));
+    assert_eq!(fixture.warnings(SOUND), Vec::<String>::new());
+    fixture.write("deny.txt", format!("# stolen\ncert-serial {other} 0A\n"));
+    let expected = "~/deny.txt:2: the issuer is none of this trust entry's anchors and intermediates | \
+                    the line denies nothing below another certificate of that authority; add it to `intermediates`";
+    assert_eq!(fixture.warnings(SOUND), [expected]);
+}
