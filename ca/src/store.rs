@@ -297,8 +297,14 @@ pub trait Store: Send {
     /// The entries an authority's next list must have: those not expired at `since` (CA G3).
     fn revoked(&self, authority: AuthorityId, since: Timestamp) -> Result<Vec<RevokedEntry>, StoreError>;
 
-    /// The authority's newest list.
+    /// The authority's newest list, whether it was published or only begun.
     fn last_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError>;
+
+    /// The authority's newest list that others could read.
+    fn last_published_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError>;
+
+    /// Records that a list lies where others read it.
+    fn crl_published(&mut self, crl: &CrlRecord) -> Result<(), StoreError>;
 
     /// Takes the number of a list before it is signed; numbers only rise (CA G2).
     fn reserve_crl(&mut self, crl: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError>;

@@ -279,6 +279,98 @@ fn g3_an_expired_certificate_stays_on_one_more_list() {
 }
 
 #[test]
+fn g3_a_list_that_was_not_published_does_not_count_as_the_one_more() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let validity = Some(Validity { not_before: now(), not_after: now().plus_seconds(10 * DAY) });
+    authority.issue_device(device("000e08abcdef", validity)).unwrap();
+    let id = authority.select("000e08abcdef").unwrap()[0].id;
+    authority.revoke(id, RevocationReason::KeyCompromise).unwrap();
+    let publish = |days: i64| {
+        place.open(now().plus_seconds(days * DAY)).publish_crls(Some("client-root"), ListDays::default())
+    };
+    // On day 15 the file cannot be put in its place: nobody has seen that list.
+    let list = place.root().join("trust/crls/client-root.crl");
+    std::fs::remove_file(&list).unwrap();
+    std::fs::create_dir(&list).unwrap();
+    publish(15).unwrap_err();
+    std::fs::remove_dir(&list).unwrap();
+    assert_eq!(publish(20).unwrap()[0].entries, 1);
+    assert_eq!(publish(25).unwrap()[0].entries, 0);
+}
+
+#[test]
+fn g2_the_number_never_falls_when_an_old_copy_of_the_inventory_is_restored() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    drop(authority);
+    let (database, copy) = (place.root().join("ca.sqlite"), place.root().join("copy.sqlite"));
+    std::fs::copy(&database, &copy).unwrap();
+    authority = place.open(now());
+    let publish = |authority: &mut Authority| {
+        authority.publish_crls(Some("client-root"), ListDays::default()).unwrap()[0].number
+    };
+    let last = (0..5).map(|_| publish(&mut authority)).max().unwrap();
+    drop(authority);
+    std::fs::rename(&copy, &database).unwrap();
+    let again = publish(&mut place.open(now()));
+    assert!(again > last, "{again} after {last}");
+}
+
+#[test]
+fn c6_with_an_issuing_tier_no_root_signs_a_leaf() {
+    for (shape, tier) in [(Shape::Issuing, "client-issuing"), (Shape::Flat, "client-root")] {
+        let place = Place::new();
+        let mut authority = place.found(shape, now());
+        let issued = authority.issue_device(device("000e08abcdef", None)).unwrap();
+        let issuer = authority.issuers().iter().find(|issuer| issuer.name() == tier).unwrap();
+        assert_eq!(issued.certificate.issuer().der(), issuer.certificate().subject().der());
+    }
+}
+
+#[test]
+fn e2_e3_a_certificate_begins_an_hour_ago_and_lasts_its_days_to_the_second() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let validity = Some(validity_for(now(), 10));
+    let found = authority.issue_device(device("000e08abcdef", validity)).unwrap().certificate.validity();
+    assert_eq!(found.not_before, now().plus_seconds(-3600));
+    assert_eq!(found.not_after, found.not_before.plus_seconds(10 * DAY - 1));
+}
+
+#[test]
+fn i3_what_cannot_be_logged_is_not_issued() {
+    let place = Place::new();
+    let mut authority = place.found(Shape::Flat, now());
+    let database = rusqlite::Connection::open(place.root().join("ca.sqlite")).unwrap();
+    database
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+        )
+        .unwrap();
+    let refused = authority.issue_device(device("000e08abcdef", None)).unwrap_err();
+    assert!(matches!(refused, IssueError::Store(_)), "{refused:?}");
+    assert!(!place.root().join("devices").exists(), "nothing was handed out");
+    let unlisted = |record: &ca::CertificateRecord| record.certificate.is_none();
+    assert!(
+        authority
+            .find(&Query::Name(ca::Kind::Device, "000e08abcdef".to_owned()))
+            .unwrap()
+            .iter()
+            .all(unlisted)
+    );
+    let list = std::fs::read(place.root().join("trust/crls/client-root.crl")).unwrap();
+    authority.publish_crls(None, ListDays::default()).unwrap_err();
+    assert_eq!(std::fs::read(place.root().join("trust/crls/client-root.crl")).unwrap(), list);
+    database.execute_batch("DROP TRIGGER full").unwrap();
+    let issued = authority.issue_device(device("000e08abcdef", None)).unwrap();
+    assert!(issued.is_new && issued.folder.join("chain.pem").is_file());
+    // What was given up does not hide what was issued, by whichever name it is asked for.
+    let found = authority.select("000e08abcdef").unwrap();
+    assert!(found.iter().any(|record| record.state == ca::State::Issued));
+}
+
+#[test]
 fn lists_for_the_gateway_are_there_from_the_first_day() {
     for (shape, names) in
         [(Shape::Flat, vec!["client-root"]), (Shape::Issuing, vec!["client-root", "client-issuing"])]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use certs::Timestamp;
+use certs::{RevocationList, Timestamp};
 use serde_json::json;
 
 use super::{Authority, Issuer};
@@ -133,14 +133,30 @@ impl Authority {
             .collect()
     }
 
+    /// The number of the list that lies where others read it; nought if there is none that can be read.
+    fn number_on_disk(&self, id: AuthorityId) -> i64 {
+        let issuer = self.issuers.iter().find(|issuer| issuer.id() == id);
+        issuer
+            .and_then(|issuer| std::fs::read(self.layout.crl(issuer.name())).ok())
+            .and_then(|text| RevocationList::parse(&text).ok())
+            .and_then(|list| list.number())
+            .and_then(|number| {
+                let (high, low) = number.as_bytes().split_last_chunk::<8>()?;
+                high.iter().all(|octet| *octet == 0).then(|| i64::from_be_bytes(*low))
+            })
+            .unwrap_or(0)
+    }
+
     fn publish(&mut self, id: AuthorityId, now: Timestamp, days: ListDays) -> Result<Published, IssueError> {
         let signer = self.signer(id)?;
         let last = self.store.last_crl(id)?;
-        // An expired certificate stays on one list that was made after its end (G3).
-        let since = last.as_ref().map_or(now, |last| last.this_update.min(now));
+        // An expired certificate stays on one list that was made, and could be read, after its end (G3).
+        let published = self.store.last_published_crl(id)?;
+        let since = published.map_or(Timestamp::from_unix(0), |list| list.this_update.min(now));
         let entries = self.store.revoked(id, since)?;
-        // Seconds since 1970 keep the number rising even if an old copy of the store is restored (G2).
-        let number = last.as_ref().map_or(0, |last| last.number.saturating_add(1)).max(now.unix());
+        // Seconds since 1970, and the file, keep the number rising even if an old copy of the store is restored (G2).
+        let number =
+            last.map_or(0, |last| last.number).max(self.number_on_disk(id)).saturating_add(1).max(now.unix());
         let issuer = self
             .issuers
             .iter()
@@ -170,6 +186,7 @@ impl Authority {
         make_folder(&self.layout.crls(), 0o755)?;
         make_folder(&self.layout.pending(), 0o700)?;
         write_by_way_of(&self.layout.pending(), &path, pem.as_bytes(), 0o644)?;
+        self.store.crl_published(&crl)?;
         Ok(Published { authority: name, path, der, number, entries: entries.len(), next_update })
     }
 }

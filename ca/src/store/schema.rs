@@ -1,7 +1,8 @@
 //! The database's tables. A new format is a new step at the end of [`STEPS`]; steps that were released never change.
 
 /// What brings a database from format `n` to `n + 1`.
-pub(super) const STEPS: [&str; 1] = ["
+pub(super) const STEPS: [&str; 2] = [
+    "
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -66,4 +67,9 @@ CREATE TABLE audit (
     previous BLOB NOT NULL,
     hash     BLOB NOT NULL
 ) STRICT;
-"];
+",
+    "
+ALTER TABLE crl ADD COLUMN published INTEGER NOT NULL DEFAULT 0;
+UPDATE crl SET published = 1;
+",
+];

@@ -65,6 +65,7 @@ impl SqliteStore {
         }
         for crl in crls {
             insert_crl(&transaction, crl)?;
+            transaction.execute("UPDATE crl SET published = 1", [])?; // its file is there before the store is
         }
         append_audit(&transaction, audit)?;
         transaction.commit()?;
@@ -212,21 +213,19 @@ impl Store for SqliteStore {
     }
 
     fn last_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError> {
-        Ok(self
-            .connection
-            .query_row(
-                "SELECT number, this_update, next_update FROM crl WHERE authority = ?1 ORDER BY number DESC LIMIT 1",
-                [authority.0],
-                |row| {
-                    Ok(CrlRecord {
-                        authority,
-                        number: row.get(0)?,
-                        this_update: Timestamp::from_unix(row.get(1)?),
-                        next_update: Timestamp::from_unix(row.get(2)?),
-                    })
-                },
-            )
-            .optional()?)
+        self.newest_crl(authority, false)
+    }
+
+    fn last_published_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError> {
+        self.newest_crl(authority, true)
+    }
+
+    fn crl_published(&mut self, crl: &CrlRecord) -> Result<(), StoreError> {
+        self.connection.execute(
+            "UPDATE crl SET published = 1 WHERE authority = ?1 AND number = ?2",
+            params![crl.authority.0, crl.number],
+        )?;
+        Ok(())
     }
 
     fn reserve_crl(&mut self, crl: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError> {
@@ -244,6 +243,25 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
+    fn newest_crl(&self, authority: AuthorityId, published: bool) -> Result<Option<CrlRecord>, StoreError> {
+        Ok(self
+            .connection
+            .query_row(
+                "SELECT number, this_update, next_update FROM crl
+                 WHERE authority = ?1 AND published >= ?2 ORDER BY number DESC LIMIT 1",
+                params![authority.0, published],
+                |row| {
+                    Ok(CrlRecord {
+                        authority,
+                        number: row.get(0)?,
+                        this_update: Timestamp::from_unix(row.get(1)?),
+                        next_update: Timestamp::from_unix(row.get(2)?),
+                    })
+                },
+            )
+            .optional()?)
+    }
+
     fn select(
         &self,
         condition: &str,
