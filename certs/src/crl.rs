@@ -146,7 +146,10 @@ impl RevocationList {
         }
         let mut entries = SerialIndex::default();
         if let Some(revoked) = &revoked {
-            read_entries(revoked, &mut entries, &mut facts).map_err(broken)?;
+            let extended = read_entries(revoked, &mut entries, &mut facts).map_err(broken)?;
+            if version == 0 && extended {
+                return Err(ParseError::ExtensionsInOldVersion { version: 1 });
+            }
         }
         let signature_algorithm = SignatureAlgorithm::from_element(&envelope.algorithm).map_err(broken)?;
         let (tbs, signature) = (envelope.tbs.range(), envelope.signature.value_range_at_end());
@@ -251,7 +254,9 @@ impl RevocationList {
     }
 }
 
-fn read_entries(revoked: &Element<'_>, entries: &mut SerialIndex, facts: &mut Facts) -> der::Result<()> {
+/// Says whether any entry has extensions.
+fn read_entries(revoked: &Element<'_>, entries: &mut SerialIndex, facts: &mut Facts) -> der::Result<bool> {
+    let mut extended = false;
     let mut reader = revoked.reader();
     while !reader.is_empty() {
         let element = reader.expect(tag::SEQUENCE, "an entry")?;
@@ -259,11 +264,12 @@ fn read_entries(revoked: &Element<'_>, entries: &mut SerialIndex, facts: &mut Fa
         if let Some(reason) = entry.unusable {
             facts.refuse(reason);
         }
+        extended |= entry.has_extensions;
         if !entries.push(element.offset) {
             return element.invalid("offset of an entry");
         }
     }
-    Ok(())
+    Ok(extended)
 }
 
 fn read_extensions(tbs: &mut Reader<'_>) -> der::Result<Box<[Extension]>> {

@@ -30,6 +30,8 @@ pub struct CertificationRequest {
 impl CertificationRequest {
     /// Most bytes of a request.
     pub const MAX_SIZE: usize = 64 * 1024;
+    /// Most attributes of a request: finding repeated ones takes time that grows with the square.
+    pub const MAX_ATTRIBUTES: usize = 64;
 
     /// Reads one DER encoded request and verifies its signature over the exact bytes.
     ///
@@ -166,6 +168,9 @@ impl Wishes {
             let oid = Oid::from_element(&attribute.expect(tag::OBJECT_IDENTIFIER, "an attribute type")?)?;
             let values = attribute.expect(tag::SET, "attribute values")?;
             attribute.finish()?;
+            if oids.len() == CertificationRequest::MAX_ATTRIBUTES {
+                return attributes.invalid("list of very many attributes");
+            }
             if oids.contains(&oid) {
                 return values.invalid("repeated attribute");
             }
@@ -274,6 +279,22 @@ mod tests {
         let found = "CERTIFICATE".to_owned();
         let expected = ParseError::WrongLabel { line: 1, expected: "CERTIFICATE REQUEST", found };
         assert_eq!(CertificationRequest::parse_pem(label).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn refuses_more_attributes_than_any_honest_request_has() {
+        let with = |count: u8| {
+            let request = |builder, number| {
+                let oid = Oid::parse(&format!("1.2.3.{number}")).unwrap();
+                RequestBuilder::attribute(builder, oid, &[5, 0])
+            };
+            let builder = (0..count).fold(RequestBuilder::new("x", KeyKind::P256), request);
+            CertificationRequest::parse(&builder.to_der())
+        };
+        assert_eq!(with(64).unwrap().attributes().len(), 64);
+        let refused = with(65).unwrap_err();
+        let ParseError::Der { source, .. } = refused else { panic!("{refused:?}") };
+        assert_eq!(source.problem, crate::DerProblem::Invalid("list of very many attributes"));
     }
 
     #[test]

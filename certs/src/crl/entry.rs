@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Unusable;
-use crate::der::{self, Reader, tag};
+use crate::der::{self, Element, Reader, tag};
 use crate::oid::{self, Oid};
 use crate::serial::Serial;
 use crate::validity::Timestamp;
@@ -82,28 +82,49 @@ impl fmt::Display for RevocationReason {
     }
 }
 
+/// Most extensions of one entry: RFC 5280 knows three.
+const MAX_EXTENSIONS: usize = 8;
+
 /// One entry of revokedCertificates.
 pub(super) struct Entry {
     pub(super) date: Timestamp,
     pub(super) reason: Option<RevocationReason>,
     pub(super) unusable: Option<Unusable>,
+    pub(super) has_extensions: bool,
 }
 
 impl Entry {
     pub(super) fn read(fields: &mut Reader<'_>) -> der::Result<Self> {
         Serial::read(fields)?;
         let date = Timestamp::read(fields)?;
-        let mut entry = Self { date, reason: None, unusable: None };
+        let mut entry = Self { date, reason: None, unusable: None, has_extensions: false };
         if !fields.is_empty() {
-            let mut extensions = fields.sequence("extensions of an entry")?;
-            while !extensions.is_empty() {
-                entry.read_extension(&mut extensions.sequence("an extension")?)?;
-            }
+            let extensions = fields.expect(tag::SEQUENCE, "extensions of an entry")?;
+            entry.has_extensions = true;
+            entry.read_extensions(&extensions)?;
         }
         fields.finish().map(|()| entry)
     }
 
-    fn read_extension(&mut self, fields: &mut Reader<'_>) -> der::Result<()> {
+    /// Lists hold millions of entries, so nothing is allocated for the few extensions of each.
+    fn read_extensions(&mut self, list: &Element<'_>) -> der::Result<()> {
+        let mut seen = [None; MAX_EXTENSIONS];
+        let mut reader = list.reader();
+        while !reader.is_empty() {
+            let element = reader.expect(tag::SEQUENCE, "an extension")?;
+            let oid = self.read_extension(&mut element.reader())?;
+            if seen.contains(&Some(oid)) {
+                return element.invalid("repeated extension of an entry");
+            }
+            match seen.iter_mut().find(|slot| slot.is_none()) {
+                Some(slot) => *slot = Some(oid),
+                None => return list.invalid("list of very many extensions"),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_extension(&mut self, fields: &mut Reader<'_>) -> der::Result<Oid> {
         let oid =
             Oid::from_element(&fields.expect(tag::OBJECT_IDENTIFIER, "the identifier of an extension")?)?;
         let critical = fields.default_false()?;
@@ -119,7 +140,7 @@ impl Entry {
             oid if critical => self.unusable = Some(Unusable::UnknownCriticalExtension { oid }),
             _ => {}
         }
-        Ok(())
+        Ok(oid)
     }
 }
 

@@ -135,6 +135,29 @@ fn a_list_of_one_serial_number_loads_as_fast_as_any_other() {
     assert!(begin.elapsed() < std::time::Duration::from_secs(30), "took {:?}", begin.elapsed());
 }
 
+#[test]
+fn refuses_an_extension_of_an_entry_that_stands_twice() {
+    let serial = Serial::from_bytes(&[1]);
+    let reason = |code| (oid::REASON_CODE, false, vec![0x0a, 1, code]);
+    let parse = |extensions: &[_]| {
+        RevocationList::parse(&Pki::new().root().crl().entry(&serial, extensions).to_der()).map(|_| ())
+    };
+    assert_eq!(parse(&[reason(1)]), Ok(()));
+    let refused = parse(&[reason(1), reason(8)]).unwrap_err();
+    let ParseError::Der { what: "CRL", source } = refused else { panic!("{refused:?}") };
+    assert_eq!(source.problem, der::DerProblem::Invalid("repeated extension of an entry"));
+}
+
+#[test]
+fn refuses_extensions_of_entries_in_a_version_1_list() {
+    let serial = Serial::from_bytes(&[1]);
+    let list = || Pki::new().root().crl().version_1();
+    assert!(RevocationList::parse(&list().revoke_serial(&serial).to_der()).is_ok());
+    let extended = list().entry(&serial, &[(oid::REASON_CODE, false, vec![0x0a, 1, 1])]).to_der();
+    let expected = ParseError::ExtensionsInOldVersion { version: 1 };
+    assert_eq!(RevocationList::parse(&extended).unwrap_err(), expected);
+}
+
 /// A list whose only entry stands many times, under a signature that no longer verifies.
 fn with_entries_repeated(der: &[u8], times: usize) -> Vec<u8> {
     let mut fields = Reader::new(der).sequence("a list").unwrap();

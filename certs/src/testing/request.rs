@@ -16,6 +16,7 @@ pub struct RequestBuilder {
     signer: Arc<TestKey>,
     version: u64,
     extensions: Vec<(Oid, bool, Vec<u8>)>,
+    attributes: Vec<u8>,
 }
 
 impl RequestBuilder {
@@ -30,6 +31,7 @@ impl RequestBuilder {
             key,
             version: 0,
             extensions: Vec::new(),
+            attributes: Vec::new(),
         }
     }
 
@@ -37,6 +39,14 @@ impl RequestBuilder {
     #[must_use]
     pub fn extension(mut self, oid: Oid, critical: bool, value: &[u8]) -> Self {
         self.extensions.push((oid, critical, value.to_vec()));
+        self
+    }
+
+    /// Adds an attribute with one value, as DER.
+    #[must_use]
+    pub fn attribute(mut self, oid: Oid, value: &[u8]) -> Self {
+        let values = der(tag::SET, value);
+        self.attributes.extend(encode::sequence(&[&encode::object_identifier(&oid), &values]));
         self
     }
 
@@ -77,7 +87,7 @@ impl RequestBuilder {
             &encode::integer(self.version),
             &self.subject,
             self.key.public().spki_der(),
-            &der(tag::context_constructed(0), &attribute),
+            &der(tag::context_constructed(0), &[attribute, self.attributes.clone()].concat()),
         ]);
         let signature = self.signer.sign(algorithm, &info);
         encode::sequence(&[&info, &encode::signature_algorithm(algorithm), &encode::bit_string(&signature)])
