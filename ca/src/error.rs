@@ -54,6 +54,26 @@ pub enum IssueError {
         /// Whose it is.
         mac: String,
     },
+    /// There is a store here already.
+    #[error("{} holds a certificate authority already", path.display())]
+    AlreadyFounded {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A store that was nearly made, by a command that was killed, is to be completed as something else.
+    #[error("an unfinished certificate authority is in {}, made with {difference}", path.display())]
+    UnfinishedDiffers {
+        /// The folder.
+        path: PathBuf,
+        /// What was said then.
+        difference: String,
+    },
+    /// A file or folder is where a new store would put its own.
+    #[error("{} is in the way of a new certificate authority", path.display())]
+    InTheWay {
+        /// It.
+        path: PathBuf,
+    },
     /// The bytes could not be written; a fault of this program.
     #[error("cannot encode the certificate")]
     Encoding(#[from] der::Error),
@@ -147,6 +167,13 @@ impl IssueError {
     /// What the operator can do about it, when we know.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::AlreadyFounded { .. } => Some("`--store DIR` makes another one elsewhere".to_owned()),
+            Self::UnfinishedDiffers { .. } => {
+                Some("say the same now, or remove that folder and begin anew".to_owned())
+            }
+            Self::InTheWay { .. } => {
+                Some("move it away, or name another folder with `--store DIR`".to_owned())
+            }
             Self::AlreadyIssued { .. } => {
                 Some("`--force` issues a new one and keeps the old files under `superseded`".to_owned())
             }

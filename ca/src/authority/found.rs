@@ -12,7 +12,7 @@ use super::revoke::{CRL_DAYS, ROOT_CRL_DAYS};
 use crate::clock::Clock;
 use crate::crl::{self, CrlContent};
 use crate::error::IssueError;
-use crate::key::{KeyType, PrivateKey, armour};
+use crate::key::{KeyError, KeyType, PrivateKey, armour};
 use crate::lint::prepare;
 use crate::passphrase::Passphrase;
 use crate::profile::{Profile, validity_for};
@@ -20,9 +20,9 @@ use crate::random::{OperatingSystem, RandomSource};
 use crate::serial::SerialNumber;
 use crate::store::{
     AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, Side, SqliteStore,
-    StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
+    Store, StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
 };
-use crate::subject::{AttributeType, SubjectName};
+use crate::subject::{AttributeType, NameError, SubjectName};
 use crate::template::Template;
 
 /// How many authorities stand between a leaf and its anchor.
@@ -94,21 +94,23 @@ impl Authority {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, IssueError> {
         let layout = Layout::new(root);
-        let fresh_folder = !root.exists();
+        let now = clock.now();
+        // What needs no folder is checked before there is one.
+        if now < super::EARLIEST {
+            return Err(IssueError::ClockBehind { now, last: super::EARLIEST });
+        }
+        for side in [Side::Server, Side::Client] {
+            subject(options, side, Tier::Issuing)?;
+        }
         make_folder(root, 0o755)?;
-        let made = {
+        {
+            // The lock's file stays, whatever happens: another process may be waiting at it.
             let _lock = StoreLock::acquire(&layout.lock())?;
-            build(&layout, options, passphrase, clock.now())
-        };
-        if let Err(error) = made {
-            let _leftover = remove_tree(&root.join(MAKING));
-            if !layout.database().exists() {
-                let _lock_file = fs::remove_file(layout.lock()); // a store that is there keeps its lock
+            let made = build(&layout, options, passphrase, now);
+            if made.is_err() {
+                let _leftover = remove_tree(&root.join(MAKING));
             }
-            if fresh_folder {
-                let _not_empty = fs::remove_dir(root);
-            }
-            return Err(error);
+            made?;
         }
         let mut authority = Self::open(root, clock)?;
         authority.passphrase = passphrase.cloned();
@@ -123,14 +125,16 @@ fn build(
     now: Timestamp,
 ) -> Result<(), IssueError> {
     let root = layout.root();
-    if !root.join(READY).is_dir() {
+    if root.join(READY).is_dir() {
+        check_same(root, options, passphrase)?;
+    } else {
+        if layout.database().exists() {
+            return Err(IssueError::AlreadyFounded { path: root.to_owned() });
+        }
         for path in PARTS.iter().map(|part| root.join(part)) {
             if path.exists() {
-                return Err(IssueError::Exists { path });
+                return Err(IssueError::InTheWay { path });
             }
-        }
-        if now < super::EARLIEST {
-            return Err(IssueError::ClockBehind { now, last: super::EARLIEST });
         }
         let making = root.join(MAKING);
         remove_tree(&making)?;
@@ -145,6 +149,51 @@ fn build(
     }
     sync_folder(root)?;
     Ok(remove_tree(&root.join(READY))?)
+}
+
+/// A store that waits to be completed must be the one that is asked for now, with the same passphrase.
+fn check_same(
+    root: &Path,
+    options: &FoundOptions,
+    passphrase: Option<&Passphrase>,
+) -> Result<(), IssueError> {
+    let part = |name: &str| {
+        let moved = root.join(name);
+        if moved.exists() { moved } else { root.join(READY).join(name) }
+    };
+    let differs = |difference| Err(IssueError::UnfinishedDiffers { path: root.to_owned(), difference });
+    let store = SqliteStore::open(&part("ca.sqlite"))?;
+    for (name, asked) in settings(options) {
+        match store.setting(name)? {
+            Some(stored) if stored != asked => return differs(format!("--{name} {stored:?}, not {asked:?}")),
+            Some(_) | None => {}
+        }
+    }
+    store.settle()?;
+    let path = part("authorities").join("server-root").join("key.pem");
+    let text = fs::read_to_string(&path)
+        .map(zeroize::Zeroizing::new)
+        .map_err(|source| FileError::new("read", &path, source))?;
+    let in_the_clear = PrivateKey::from_pem(&text, None).is_ok();
+    match passphrase {
+        Some(_) if in_the_clear => differs("`--no-passphrase`".to_owned()),
+        None if !in_the_clear => differs("a passphrase".to_owned()),
+        Some(_) | None => match PrivateKey::from_pem(&text, passphrase) {
+            Err(KeyError::WrongPassphrase) => differs("another passphrase".to_owned()),
+            read => Ok(read.map(drop)?),
+        },
+    }
+}
+
+/// What was asked for, as the store keeps it, under the names of the options.
+fn settings(options: &FoundOptions) -> [(&'static str, String); 4] {
+    let FoundOptions { name, shape, key, days } = options;
+    [
+        ("name", name.clone()),
+        ("shape", shape.as_str().to_owned()),
+        ("key", key.as_str().to_owned()),
+        ("days", days.to_string()),
+    ]
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), IssueError> {
@@ -214,11 +263,10 @@ fn write_store(
         event: "init",
         detail: json!({ "name": options.name, "shape": options.shape.as_str(), "key": options.key.as_str(), "authorities": names }),
     };
-    let settings = [("name", options.name.clone()), ("shape", options.shape.as_str().to_owned())];
     let certificates: Vec<_> =
         founded.iter().map(|one| (one.intent.clone(), one.certificate.der().to_vec())).collect();
     let records: Vec<_> = founded.into_iter().map(|one| one.record).collect();
-    store.found(&settings, &records, &certificates, &crls, &audit)?;
+    store.found(&settings(options), &records, &certificates, &crls, &audit)?;
     store.settle()?;
     set_mode(&database, 0o600)?;
     Ok(sync_folder(layout.root())?)
@@ -233,16 +281,7 @@ fn authority(
     now: Timestamp,
     random: &dyn RandomSource,
 ) -> Result<Founded, IssueError> {
-    let title = match (side, tier) {
-        (Side::Server, Tier::Root) => "Server Root",
-        (Side::Server, Tier::Issuing) => "Server Issuing",
-        (Side::Client, Tier::Root) => "Client Root",
-        (Side::Client, Tier::Issuing) => "Client Issuing",
-    };
-    let subject = SubjectName::new(vec![
-        (AttributeType::Organization, options.name.clone()),
-        (AttributeType::CommonName, format!("{} {title} CA", options.name)),
-    ])?;
+    let subject = subject(options, side, tier)?;
     let path_length = u8::from(tier == Tier::Root && options.shape == Shape::Issuing);
     let profile = Profile::Authority { path_length };
     let key = PrivateKey::generate(options.key)?;
@@ -285,4 +324,18 @@ fn authority(
     };
     let record = AuthorityRecord { id, name, side, tier, certificate: certificate.der().to_vec() };
     Ok(Founded { record, certificate, key, intent })
+}
+
+/// How an authority is called in certificates.
+fn subject(options: &FoundOptions, side: Side, tier: Tier) -> Result<SubjectName, NameError> {
+    let title = match (side, tier) {
+        (Side::Server, Tier::Root) => "Server Root",
+        (Side::Server, Tier::Issuing) => "Server Issuing",
+        (Side::Client, Tier::Root) => "Client Root",
+        (Side::Client, Tier::Issuing) => "Client Issuing",
+    };
+    SubjectName::new(vec![
+        (AttributeType::Organization, options.name.clone()),
+        (AttributeType::CommonName, format!("{} {title} CA", options.name)),
+    ])
 }

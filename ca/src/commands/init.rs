@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{CommandError, Context, facts};
 use crate::authority::{Authority, FoundOptions};
 use crate::cli::InitArgs;
+use crate::error::IssueError;
 use crate::passphrase::Whose;
 use crate::store::Tier;
 
@@ -14,10 +15,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
     let InitArgs { name, shape, key, days, no_passphrase } = arguments;
     let root = &context.cli.store;
     if root.join("ca.sqlite").exists() {
-        return Err(CommandError::failed(
-            format!("{} holds a certificate authority already", root.display()),
-            Some("`--store DIR` makes another one elsewhere"),
-        ));
+        return Err(IssueError::AlreadyFounded { path: root.clone() }.into());
     }
     let passphrase = if *no_passphrase {
         context

@@ -107,3 +107,59 @@ fn i7_a2_processes_issuing_revoking_and_publishing_at_once_do_not_collide() {
     std::fs::remove_dir_all(here.path("provision-ca/devices/ciscogeneric")).unwrap();
     assert_whole(&here, 60);
 }
+
+#[test]
+fn i7_of_two_inits_at_once_one_makes_the_authorities_and_the_other_says_so() {
+    for _round in 0..5 {
+        let here = Workplace::new();
+        let init = ["init", "--no-passphrase", "--key", "p256"];
+        let children: Vec<_> = (0..2)
+            .map(|_| here.command(&init).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+            .collect();
+        let outputs: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+        assert_eq!(outputs.iter().filter(|output| output.status.success()).count(), 1);
+        for output in outputs.iter().filter(|output| !output.status.success()) {
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert!(message.contains("holds a certificate authority already"), "{message}");
+            assert!(!message.contains("--force"), "init has no such option: {message}");
+        }
+        here.run(&["device", "generic", "--key", "p256"]).done();
+    }
+}
+
+/// As if `init` had been killed after the store was made and before its database was moved into place.
+fn unfinish(here: &Workplace) {
+    std::fs::create_dir(here.path("provision-ca/.initialised")).unwrap();
+    for part in ["trust", "ca.sqlite"] {
+        std::fs::rename(
+            here.path(&format!("provision-ca/{part}")),
+            here.path(&format!("provision-ca/.initialised/{part}")),
+        )
+        .unwrap();
+    }
+}
+
+#[test]
+fn an_interrupted_init_is_completed_as_what_it_was_begun_as() {
+    let here = Workplace::new();
+    here.write("pw", "correct horse battery\n");
+    here.write("other", "another horse battery\n");
+    let init = |passphrase: &[&str], more: &[&str]| {
+        here.run(&[&["init", "--key", "p256", "--name", "Example Telco"][..], passphrase, more].concat())
+    };
+    init(&["--passphrase-file", "pw"], &[]).done();
+    unfinish(&here);
+    let right = ["--passphrase-file", "pw"];
+    for (passphrase, more, difference) in [
+        (&right[..], &["--shape", "issuing"][..], "--shape \"flat\", not \"issuing\""),
+        (&right[..], &["--days", "100"][..], "--days \"10950\", not \"100\""),
+        (&["--passphrase-file", "other"][..], &[][..], "made with another passphrase"),
+        (&["--no-passphrase"][..], &[][..], "made with a passphrase"),
+    ] {
+        let message = init(passphrase, more).refused();
+        assert!(message.contains(difference), "{message}");
+    }
+    init(&right, &[]).done();
+    here.run(&["device", "generic", "--key", "p256", "--passphrase-file", "pw"]).done();
+    assert!(!here.path("provision-ca/.initialised").exists());
+}
