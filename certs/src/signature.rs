@@ -181,6 +181,9 @@ impl SignatureAlgorithm {
     }
 
     fn verify_slowly(self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        if matches!(key.algorithm(), KeyAlgorithm::Rsa { bits } if bits < MIN_SLOW_BITS) {
+            return Err(SignatureError::Unsupported);
+        }
         let key = rsa_key(key).ok_or(SignatureError::Unsupported)?;
         let bad = |_| SignatureError::Bad;
         match self {
@@ -219,6 +222,8 @@ pub(crate) const MD5_DIGEST_INFO: &[u8] = &[
     0x10,
 ];
 
+/// Shortest key that is verified without aws-lc-rs: tiny ones are nobody's, and have no room for a padded hash.
+const MIN_SLOW_BITS: u32 = 512;
 /// Longest key that is verified without aws-lc-rs: peers may not make slow work slower.
 const MAX_SLOW_BITS: usize = 4096;
 
@@ -258,11 +263,11 @@ fn pss_hash(parameters: &Element<'_>) -> der::Result<Option<Hash>> {
     };
     let salt = match fields.optional(tag::context_constructed(2))? {
         None => 20,
-        Some(outer) => outer.reader().small_integer("a salt length")?,
+        Some(outer) => only_integer(&outer, "a salt length")?,
     };
     let trailer = match fields.optional(tag::context_constructed(3))? {
         None => 1,
-        Some(outer) => outer.reader().small_integer("a trailer")?,
+        Some(outer) => only_integer(&outer, "a trailer")?,
     };
     fields.finish()?;
     let expected_salt = match hash {
@@ -273,6 +278,12 @@ fn pss_hash(parameters: &Element<'_>) -> der::Result<Option<Hash>> {
         Some(Hash::Md5) | None => return Ok(None),
     };
     Ok(hash.filter(|_| mask == hash && salt == expected_salt && trailer == 1))
+}
+
+fn only_integer(outer: &Element<'_>, expected: &'static str) -> der::Result<u32> {
+    let mut reader = outer.reader();
+    let number = reader.small_integer(expected)?;
+    reader.finish().map(|()| number)
 }
 
 fn read_hash(reader: &mut Reader<'_>) -> der::Result<Option<Hash>> {
@@ -289,4 +300,87 @@ fn read_hash(reader: &mut Reader<'_>) -> der::Result<Option<Hash>> {
         oid::SHA512 => Some(Hash::Sha512),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::der::{DerProblem, encode};
+    use crate::testing::{KeyKind, TestKey};
+
+    /// PSS parameters with SHA-256 throughout, and these contents of the salt length and the trailer.
+    fn pss(salt: &[u8], trailer: &[u8]) -> der::Result<SignatureAlgorithm> {
+        let sequence = |parts: &[&[u8]]| encode(tag::SEQUENCE, &parts.concat());
+        let oid = |oid: Oid| encode(tag::OBJECT_IDENTIFIER, oid.as_bytes());
+        let hash = sequence(&[&oid(oid::SHA256)]);
+        let parameters = sequence(&[
+            &encode(tag::context_constructed(0), &hash),
+            &encode(tag::context_constructed(1), &sequence(&[&oid(oid::MGF1), &hash])),
+            &encode(tag::context_constructed(2), salt),
+            &encode(tag::context_constructed(3), trailer),
+        ]);
+        let identifier = sequence(&[&oid(oid::RSA_PSS), &parameters]);
+        SignatureAlgorithm::from_element(&Reader::new(&identifier).any()?)
+    }
+
+    #[test]
+    fn refuses_pss_parameters_with_more_behind_a_number() {
+        assert_eq!(pss(&[2, 1, 32], &[2, 1, 1]), Ok(SignatureAlgorithm::RsaPss(Hash::Sha256)));
+        let problem = |result: der::Result<_>| result.unwrap_err().problem;
+        assert_eq!(problem(pss(&[2, 1, 32, 5, 0], &[2, 1, 1])), DerProblem::Trailing);
+        assert_eq!(problem(pss(&[2, 1, 32], &[2, 1, 1, 5, 0])), DerProblem::Trailing);
+    }
+
+    const SLOW: [SignatureAlgorithm; 5] = [
+        SignatureAlgorithm::RsaPkcs1(Hash::Md5),
+        SignatureAlgorithm::RsaPkcs1(Hash::Sha384),
+        SignatureAlgorithm::RsaPss(Hash::Sha1),
+        SignatureAlgorithm::RsaPss(Hash::Sha256),
+        SignatureAlgorithm::RsaPss(Hash::Sha512),
+    ];
+
+    #[test]
+    fn the_smallest_key_verifies_and_a_smaller_one_is_not_supported() {
+        let key = TestKey::cached(KeyKind::Rsa512, "smallest");
+        let algorithm = SignatureAlgorithm::RsaPkcs1(Hash::Md5);
+        let signature = key.sign(algorithm, b"message");
+        assert_eq!(algorithm.verify(key.public(), b"message", &signature), Ok(()));
+        let mut modulus = vec![0xff; 63];
+        modulus[0] = 0x7f;
+        let smaller = rsa_key_of(&modulus, &[3]);
+        assert_eq!(smaller.algorithm(), KeyAlgorithm::Rsa { bits: 503 });
+        for algorithm in SLOW {
+            let refused = algorithm.verify(&smaller, b"message", &[1; 63]);
+            assert_eq!(refused, Err(SignatureError::Unsupported), "{algorithm}");
+        }
+    }
+
+    fn rsa_key_of(modulus: &[u8], exponent: &[u8]) -> PublicKey {
+        let numbers = [encode(tag::INTEGER, modulus), encode(tag::INTEGER, exponent)].concat();
+        let key = encode(tag::SEQUENCE, &numbers);
+        let oid = encode(tag::OBJECT_IDENTIFIER, oid::RSA_ENCRYPTION.as_bytes());
+        let algorithm = encode(tag::SEQUENCE, &[&oid[..], &[tag::NULL, 0]].concat());
+        let bits = encode(tag::BIT_STRING, &[&[0], &key[..]].concat());
+        PublicKey::from_spki_der(&encode(tag::SEQUENCE, &[algorithm, bits].concat())).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn small_moduli_never_panic(
+            mut modulus in prop::collection::vec(any::<u8>(), 1..80),
+            exponent in prop::sample::select(vec![1_u8, 3, 17]),
+            signature in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let first = modulus[0] & 0x7f;
+            modulus[0] = first.max(1);
+            let last = modulus.len() - 1;
+            modulus[last] |= 1;
+            let key = rsa_key_of(&modulus, &[exponent]);
+            for algorithm in SLOW {
+                prop_assert!(algorithm.verify(&key, b"message", &signature).is_err());
+            }
+        }
+    }
 }
