@@ -20,8 +20,8 @@ use crate::passphrase::Passphrase;
 use crate::random::{OperatingSystem, RandomSource};
 use crate::signer::Signer;
 use crate::store::{
-    AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side, SqliteStore,
-    State, Store, StoreLock, Tier,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side,
+    SqliteStore, State, Store, StoreLock, Tier,
 };
 
 pub use found::{FoundOptions, Shape};
@@ -231,6 +231,20 @@ impl Authority {
         let lock = StoreLock::acquire(&self.layout.lock())?;
         self.converge()?;
         Ok(lock)
+    }
+
+    /// Goes on from the present time although the store was last written at a later one: the operator says that the
+    /// clock was wrong then. Does nothing when the clock is not behind.
+    pub fn accept_clock(&mut self) -> Result<(), IssueError> {
+        let _lock = self.lock()?;
+        let now = self.clock.now();
+        match self.plausible_now() {
+            Err(IssueError::ClockBehind { last, .. }) if now >= EARLIEST => {
+                let detail = serde_json::json!({ "later": last.to_string() });
+                Ok(self.store.note(&AuditEvent { at: now, event: "clock", detail })?)
+            }
+            other => other.map(|_plausible| ()),
+        }
     }
 
     /// The time, when it can be true (CA E4).

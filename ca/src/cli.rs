@@ -31,6 +31,10 @@ pub struct Cli {
     #[arg(long, global = true)]
     pub json: bool,
 
+    /// The clock is right now, though the store was last written at a later time: go on from the present
+    #[arg(long, global = true)]
+    pub clock_is_right: bool,
+
     /// The passphrase.
     #[command(flatten)]
     pub passphrase: PassphraseArgs,

@@ -109,7 +109,11 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
 impl Context<'_> {
     /// The store, for reading.
     fn open(&self) -> Result<Authority, CommandError> {
-        Ok(Authority::open(&self.cli.store, Arc::clone(&self.clock))?)
+        let mut authority = Authority::open(&self.cli.store, Arc::clone(&self.clock))?;
+        if self.cli.clock_is_right {
+            authority.accept_clock()?;
+        }
+        Ok(authority)
     }
 
     /// The store, with the key at hand that signs on this side.

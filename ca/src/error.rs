@@ -178,7 +178,7 @@ impl IssueError {
                 Some("`--force` issues a new one and keeps the old files under `superseded`".to_owned())
             }
             Self::ClockBehind { .. } => {
-                Some("set the clock right (NTP); a certificate made now would have wrong dates".to_owned())
+                Some("set the clock right (NTP); if it is right now and was ahead then, say `--clock-is-right` once".to_owned())
             }
             Self::Crl(error) => error.hint(),
             Self::DeviceSerialTaken { mac, .. } => Some(format!(

@@ -215,7 +215,7 @@ pub struct CrlRecord {
 pub struct AuditEvent {
     /// When.
     pub at: Timestamp,
-    /// What: `init`, `issue`, `revoke`, `crl`.
+    /// What: `init`, `issue`, `revoke`, `crl`, `clock`.
     pub event: &'static str,
     /// The facts.
     pub detail: serde_json::Value,
@@ -309,7 +309,10 @@ pub trait Store: Send {
     /// Takes the number of a list before it is signed; numbers only rise (CA G2).
     fn reserve_crl(&mut self, crl: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError>;
 
-    /// The time of the newest audit event (CA E4).
+    /// Writes an audit event that belongs to no certificate.
+    fn note(&mut self, audit: &AuditEvent) -> Result<(), StoreError>;
+
+    /// The latest time in the audit log since the clock was last said to be right (CA E4).
     fn last_audit(&self) -> Result<Option<Timestamp>, StoreError>;
 }
 

@@ -190,6 +190,21 @@ fn e4_a_clock_that_fell_behind_stops_the_work() {
 }
 
 #[test]
+fn e4_a_clock_that_was_ahead_does_not_stop_the_work_for_ever() {
+    let place = Place::new();
+    place.found(Shape::Flat, now());
+    place.open(now().plus_seconds(400 * DAY)).issue_device(device("000e08abcdef", None)).unwrap();
+    let mut authority = place.open(now());
+    let refused = authority.issue_device(device("000e08abcde0", None)).unwrap_err();
+    assert!(refused.hint().unwrap().contains("--clock-is-right"), "{refused:?}");
+    authority.accept_clock().unwrap();
+    authority.issue_device(device("000e08abcde0", None)).unwrap();
+    // It is no licence for later: the log goes on from the time that was said to be right.
+    let mut behind = place.open(now().plus_seconds(-61));
+    assert!(matches!(behind.issue_device(device("000e08abcde1", None)), Err(IssueError::ClockBehind { .. })));
+}
+
+#[test]
 fn a3_a_renewal_has_another_serial_number() {
     let place = Place::new();
     let mut authority = place.found(Shape::Flat, now());

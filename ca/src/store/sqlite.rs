@@ -236,8 +236,20 @@ impl Store for SqliteStore {
         Ok(())
     }
 
+    fn note(&mut self, audit: &AuditEvent) -> Result<(), StoreError> {
+        let transaction = self.begin()?;
+        append_audit(&transaction, audit)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
     fn last_audit(&self) -> Result<Option<Timestamp>, StoreError> {
-        let at: Option<i64> = self.connection.query_row("SELECT max(at) FROM audit", [], |row| row.get(0))?;
+        let at: Option<i64> = self.connection.query_row(
+            "SELECT max(at) FROM audit
+             WHERE sequence >= coalesce((SELECT max(sequence) FROM audit WHERE event = 'clock'), 0)",
+            [],
+            |row| row.get(0),
+        )?;
         Ok(at.map(Timestamp::from_unix))
     }
 }
