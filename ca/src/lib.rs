@@ -60,6 +60,7 @@ mod printer;
 mod profile;
 mod random;
 mod request;
+mod resolve;
 mod serial;
 mod server_name;
 mod signer;

@@ -14,6 +14,7 @@ use crate::key::PrivateKey;
 use crate::profile::validity_for;
 use crate::random::OperatingSystem;
 use crate::request::{NewRequest, ServerRequestContent};
+use crate::resolve;
 use crate::server_name::ServerName;
 use crate::store::{FileError, Layout, Side, folder_of, make_folder, sync_folder, write_new};
 use crate::subject::{AttributeType, NameError, SubjectName};
@@ -59,6 +60,9 @@ fn issue(context: &Context<'_>, arguments: &ServerIssueArgs) -> Result<(), Comma
     let validity = Some(validity_for(authority.now(), *days));
     let issued = authority.issue_server(ServerRequest { names, key, validity, replace: *force })?;
     report_issued(context, &what, &issued);
+    if let Some(warning) = resolve::warning(&what) {
+        context.printer.warning(warning);
+    }
     Ok(())
 }
 
