@@ -54,6 +54,15 @@ fn skipped(test: &str) -> bool {
 }
 
 #[test]
+fn the_readme_gives_these_very_lines() {
+    let readme = include_str!("../../README.md");
+    assert!(
+        readme.contains(GATEWAY_HEADERS.trim_end()),
+        "README.md and e2e/apache/gateway-headers.conf differ"
+    );
+}
+
+#[test]
 fn the_guides_script_answers_as_the_guide_says() {
     if skipped("the_guides_script_answers_as_the_guide_says") {
         return;
