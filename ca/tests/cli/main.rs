@@ -6,5 +6,6 @@ mod bulk;
 mod commands;
 mod hostile;
 mod openssl;
+mod others;
 mod support;
 mod survival;
