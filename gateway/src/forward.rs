@@ -80,10 +80,8 @@ impl From<UpstreamError> for ForwardError {
 impl From<io::Error> for ForwardError {
     /// A folder or a file in it could not be read, or not in time.
     fn from(error: io::Error) -> Self {
-        let reason = match error.kind() {
-            io::ErrorKind::TimedOut => Reason::BackendTimeout,
-            _ => Reason::BackendUnreachable,
-        };
+        let late = error.kind() == io::ErrorKind::TimedOut;
+        let reason = if late { Reason::BackendTimeout } else { Reason::BackendUnreachable };
         Self { reason, source: error.into() }
     }
 }
