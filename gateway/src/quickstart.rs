@@ -19,7 +19,7 @@ use std::{
 
 use policies::Diagnostic;
 
-use self::folder::{Demonstration, GENERIC, PHONES};
+use self::folder::{Demonstration, EXPIRED, GENERIC, PHONES, REVOKED};
 use crate::{
     cli,
     commands::{Outcome, Streams},
@@ -159,28 +159,41 @@ fn introduce(demonstration: &Demonstration, port: u16, streams: &mut Streams<'_>
     writeln!(out)?;
     writeln!(out, "Try, in another terminal:")?;
     let own = |mac: &str| format!("https://localhost:{port}/{mac}.cfg");
-    let tries: [(&str, Option<&str>, String); 6] = [
-        ("200: a phone fetches its own profile", Some(first.mac), own(first.mac)),
-        ("403: it asks for another phone's", Some(first.mac), own(second.mac)),
+    let reflect = format!("https://reflect.localhost:{port}/reflect.pl");
+    let device = |name: &str| Some(demonstration.device(name));
+    let forged = format!("--header 'SSL-Client-S-DN-S: {}' ", second.mac);
+    let tries = [
+        ("200: a phone fetches its own profile", device(first.mac), "", own(first.mac)),
+        ("403: it asks for another phone's", device(first.mac), "", own(second.mac)),
+        ("200: what its backend is told of it", device(first.mac), "", reflect.clone()),
         (
-            "200: what its backend is told of it",
-            Some(first.mac),
-            format!("https://reflect.localhost:{port}/reflect.pl"),
+            "200: it claims to be another phone, and its backend is told the truth",
+            device(first.mac),
+            &forged,
+            reflect,
         ),
         (
             "200: a unit with the shared certificate starts up",
-            Some(GENERIC),
+            device(GENERIC),
+            "",
             format!("https://localhost:{port}/init/start.cfg"),
         ),
-        ("403: and gets no phone's profile", Some(GENERIC), own(first.mac)),
-        ("TLS alert: no certificate, no connection", None, own(first.mac)),
+        ("403: and gets no phone's profile", device(GENERIC), "", own(first.mac)),
+        ("TLS alert: no certificate, no connection", None, "", own(first.mac)),
+        ("TLS alert: a certificate that expired", device(EXPIRED.mac), "", own(EXPIRED.mac)),
+        ("TLS alert: a certificate that was revoked", device(REVOKED.mac), "", own(REVOKED.mac)),
+        (
+            "TLS alert: a certificate of an authority nobody here trusts",
+            Some(demonstration.foreign()),
+            "",
+            own(first.mac),
+        ),
     ];
-    for (what, who, url) in tries {
+    for (what, who, header, url) in tries {
         writeln!(out)?;
         writeln!(out, "  # {what}")?;
         write!(out, "  curl --cacert {}", demonstration.server_root().display())?;
-        if let Some(name) = who {
-            let folder = demonstration.device(name);
+        if let Some(folder) = who {
             write!(
                 out,
                 " --cert {} --key {}",
@@ -188,7 +201,7 @@ fn introduce(demonstration: &Demonstration, port: u16, streams: &mut Streams<'_>
                 folder.join("key.pem").display()
             )?;
         }
-        writeln!(out, " {url}")?;
+        writeln!(out, " {header}{url}")?;
     }
     writeln!(out)?;
     out.flush()

@@ -56,6 +56,7 @@ impl Demonstration {
         let demonstration = Self { folder: folder.to_owned(), config: folder.join("gateway.toml") };
         fs::create_dir_all(folder).map_err(QuickstartError::file(folder))?;
         demonstration.certify()?;
+        demonstration.certify_foreign()?;
         demonstration.write_profiles()?;
         if !folder.join("deny.txt").exists() {
             write(&folder.join("deny.txt"), DENY)?;
@@ -89,13 +90,16 @@ impl Demonstration {
         self.folder.join("profiles").join(path)
     }
 
-    /// A store beside, whose phones nobody here trusts.
-    pub(super) fn foreign(&self) -> Result<PathBuf, QuickstartError> {
-        let root = self.folder.join("foreign-ca");
-        let mut foreign = open(&root, "Foreign", KeyType::P256)?;
+    /// The folder of a phone whose certificate is of a store beside, which nobody here trusts.
+    pub(super) fn foreign(&self) -> PathBuf {
         let [first, _] = PHONES;
-        issue(&mut foreign, first, KeyType::P256, None)?;
-        Ok(root.join("devices").join(first.mac))
+        self.folder.join("foreign-ca").join("devices").join(first.mac)
+    }
+
+    fn certify_foreign(&self) -> Result<(), QuickstartError> {
+        let mut foreign = open(&self.folder.join("foreign-ca"), "Foreign", KeyType::P256)?;
+        let [first, _] = PHONES;
+        issue(&mut foreign, first, KeyType::P256, None)
     }
 
     fn certify(&self) -> Result<(), QuickstartError> {

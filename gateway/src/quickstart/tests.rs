@@ -68,4 +68,24 @@ fn the_introduction_gives_lines_to_paste() {
         ),
         "{out}"
     );
+    for part in [
+        "--header 'SSL-Client-S-DN-S: 000e08000002' https://reflect.localhost:8443/reflect.pl\n",
+        "--cert demo/ca/devices/000e08000003/chain.pem",
+        "--cert demo/ca/devices/000e08000004/chain.pem",
+        "--cert demo/foreign-ca/devices/000e08abcdef/chain.pem",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+}
+
+#[test]
+fn every_file_that_the_introduction_names_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let demonstration = Demonstration::prepare(folder.path(), "127.0.0.1:8443".parse().unwrap()).unwrap();
+    let (_, out, _) = streams_of(|streams| introduce(&demonstration, 8443, streams).map(|()| Outcome::Done));
+    let files: Vec<&str> = out.split_whitespace().filter(|word| word.ends_with(".pem")).collect();
+    assert_eq!(files.len(), 10 + 2 * 9, "{out}");
+    for file in files {
+        assert!(Path::new(file).is_file(), "{file}");
+    }
 }
