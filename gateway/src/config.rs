@@ -49,7 +49,7 @@ mod revocation;
 mod trust;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -135,13 +135,15 @@ impl Config {
         })
     }
 
-    /// The deny lists and CRLs that hold fewer entries than they did in `old`: right after a device was let off, and a sign of a
-    /// list that was cut short otherwise.
+    /// The deny lists and CRLs that hold fewer entries than they did in `old`, or are not read any more: right after a device was
+    /// let off or a file was renamed, and a sign of a list that was cut short or lost otherwise.
     pub fn shrunk_since<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = Shrunk<'a>> {
-        let before: HashMap<ListName<'_>, usize> = old.list_sizes().collect();
-        self.list_sizes().filter_map(move |(list, now)| {
-            let before = before.get(&list).copied().filter(|before| now < *before)?;
-            Some(Shrunk { list, before, now })
+        let now: HashMap<ListName<'_>, usize> = self.list_sizes().collect();
+        let mut seen = HashSet::new();
+        let before = old.list_sizes().filter(move |(list, _)| seen.insert(*list));
+        before.filter_map(move |(list, before)| {
+            let now = now.get(&list).copied();
+            (now.unwrap_or(0) < before).then_some(Shrunk { list, before, now })
         })
     }
 
@@ -163,12 +165,13 @@ enum ListName<'a> {
     Deny(&'a Path),
 }
 
-/// A list that holds fewer entries than before.
+/// A list that holds fewer entries than before, or is gone.
 #[derive(Debug, Clone)]
 pub struct Shrunk<'a> {
     list: ListName<'a>,
     before: usize,
-    now: usize,
+    /// `None` when the list is not read any more.
+    now: Option<usize>,
 }
 
 impl fmt::Display for Shrunk<'_> {
@@ -178,7 +181,11 @@ impl fmt::Display for Shrunk<'_> {
             ListName::Crl(file, _) => ("CRL", file),
             ListName::Deny(file) => ("deny list", file),
         };
-        write!(formatter, "{kind} {} shrank from {before} to {now} entries", file.display())
+        let file = file.display();
+        match now {
+            Some(now) => write!(formatter, "{kind} {file} shrank from {before} to {now} entries"),
+            None => write!(formatter, "{kind} {file} is gone: its {before} entries count no more"),
+        }
     }
 }
 

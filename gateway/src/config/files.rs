@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    ffi::OsStr,
     fs::{self, File, Metadata},
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -68,13 +69,16 @@ impl<'d, 't> Files<'d, 't> {
         }
     }
 
-    /// The files of a folder in order of their names, hidden ones left out.
+    /// The files of a folder in order of their names. Hidden ones and those that editors and downloads leave behind
+    /// (`root.crl~`, `root.crl.tmp`) are left out.
     pub(super) fn list(&self, what: &str, folder: &Path, place: &Place) -> Option<Vec<PathBuf>> {
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         match entries {
             Ok(entries) => {
                 let hidden = |path: &Path| {
-                    path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."))
+                    path.file_name().map(OsStr::as_encoded_bytes).is_none_or(|name| {
+                        name.starts_with(b".") || name.ends_with(b"~") || name.ends_with(b".tmp")
+                    })
                 };
                 let mut paths: Vec<_> =
                     entries.into_iter().map(|entry| entry.path()).filter(|path| !hidden(path)).collect();

@@ -113,6 +113,30 @@ fn a_list_that_shrank_is_named_with_both_counts() {
 }
 
 #[test]
+fn a_list_that_is_read_no_more_counts_as_shrunk() {
+    let fixture = Fixture::new();
+    let other = Pki::named("Other");
+    let serials = ["01", "02"].map(|serial| certs::Serial::parse_hex(serial).unwrap());
+    let crl = serials.iter().fold(fixture.pki.root().crl(), |crl, serial| crl.revoke_serial(serial));
+    fixture.write("trust/crls/a.crl", crl.to_pem());
+    fixture.write("trust/crls/empty.crl", other.root().crl().to_pem());
+    let old = fixture.load(SOUND).expect("it is sound");
+    let shrunk = |text: &str| -> Vec<String> {
+        let new = fixture.load(text).expect("it is sound");
+        new.shrunk_since(&old).map(|shrunk| shrunk.to_string()).collect()
+    };
+    assert_eq!(shrunk(SOUND), Vec::<String>::new());
+    fs::remove_file(fixture.path("trust/crls/a.crl")).unwrap();
+    fs::remove_file(fixture.path("trust/crls/empty.crl")).unwrap();
+    let gone = |kind: &str, file: &str, count: usize| {
+        format!("{kind} {} is gone: its {count} entries count no more", fixture.path(file).display())
+    };
+    assert_eq!(shrunk(SOUND), [gone("CRL", "trust/crls/a.crl", 2)]);
+    let without = SOUND.replace("deny = \"deny.txt\"\n", "");
+    assert_eq!(shrunk(&without), [gone("deny list", "deny.txt", 1), gone("CRL", "trust/crls/a.crl", 2)]);
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
     let fixture = Fixture::new();
     let text = SOUND

@@ -378,9 +378,11 @@ fn sec_26_a_file_that_is_empty_or_broken_anywhere_stops_the_start() {
 }
 
 #[test]
-fn a_crl_folder_without_a_crl_is_a_mistake_and_a_hidden_file_in_it_is_not_read() {
+fn a_crl_folder_without_a_crl_is_a_mistake_and_what_editors_leave_in_it_is_not_read() {
     let fixture = Fixture::new();
-    fixture.write("trust/crls/.root.crl.swp", "not a CRL");
+    for left_behind in [".root.crl.swp", "root.crl~", "root.crl.tmp"] {
+        fixture.write(&format!("trust/crls/{left_behind}"), "not a CRL");
+    }
     assert!(fixture.load(SOUND).is_ok());
     fs::remove_file(fixture.path("trust/crls/root.crl")).unwrap();
     let found = fixture.only_mistake(SOUND);
