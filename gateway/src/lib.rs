@@ -44,6 +44,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod connection;
+pub mod descriptors;
 pub mod forward;
 pub mod handshake;
 pub mod peer;

@@ -4,10 +4,15 @@ use super::*;
 use crate::config::tests::{Fixture, SOUND};
 
 fn run(fixture: &Fixture, text: &str, json: bool) -> (Outcome, String, String) {
+    run_within(fixture, text, json, u64::MAX)
+}
+
+fn run_within(fixture: &Fixture, text: &str, json: bool, open_files: u64) -> (Outcome, String, String) {
     fixture.write("gateway.toml", text);
     let arguments = cli::Check { config: fixture.path("gateway.toml"), json };
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let outcome = check(&arguments, Pki::NOW, &mut Streams { out: &mut out, err: &mut err }).unwrap();
+    let mut streams = Streams { out: &mut out, err: &mut err };
+    let outcome = check_within(&arguments, Pki::NOW, open_files, &mut streams).unwrap();
     let folder = format!("{}/", fixture.path("").display().to_string().trim_end_matches('/'));
     let text = |bytes| String::from_utf8(bytes).unwrap().replace(&folder, "");
     (outcome, text(out), text(err))
@@ -121,4 +126,16 @@ fn both_answers_come_as_json_too() {
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(outcome, Outcome::Refused);
     assert_eq!((&value["sound"], &value["errors"][0]["line"]), (&false.into(), &9.into()));
+}
+
+#[test]
+fn more_connections_than_the_system_has_files_for_are_a_warning() {
+    let fixture = Fixture::new();
+    let needed = descriptors::needed(&crate::config::Limits::default());
+    let (outcome, _, err) = run_within(&fixture, SOUND, false, needed);
+    assert_eq!((outcome, err.as_str()), (Outcome::Done, ""));
+    let (outcome, out, err) = run_within(&fixture, SOUND, false, needed - 1);
+    assert_eq!(outcome, Outcome::Done);
+    assert!(out.contains("no mistakes, 1 warning"), "{out}");
+    assert!(err.contains("20000 connections need up to 40128 open files"), "{err}");
 }
