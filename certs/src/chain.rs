@@ -9,6 +9,7 @@ pub(crate) mod policies;
 mod revocation;
 mod tolerances;
 mod verifier;
+mod work;
 
 use std::sync::Arc;
 

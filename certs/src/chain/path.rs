@@ -12,6 +12,7 @@ use super::constraints::{Target, check_path};
 use super::links::VerifiedLinks;
 use super::revocation::Revocations;
 use super::tolerances::MIN_RSA_BITS;
+use super::work::{Exhausted, Work};
 use crate::certificate::Certificate;
 use crate::key::KeyAlgorithm;
 use crate::signature::SignatureError;
@@ -20,10 +21,6 @@ use crate::validity::Timestamp;
 
 /// Longest path, the anchor included.
 const MAX_PATH: usize = 16;
-/// Most certificates that are tried as somebody's issuer.
-const MAX_STEPS: u32 = 2_000;
-/// Most signatures that are verified for one chain and trust entry.
-const MAX_SIGNATURES: usize = 64;
 
 /// What a search works with.
 pub(super) struct Search<'a> {
@@ -40,9 +37,9 @@ pub(super) struct Search<'a> {
     by_subject: HashMap<&'a [u8], Vec<usize>>,
     /// Who may have issued each certificate of the pool, the most likely first; found when first asked for.
     issuers: Vec<Option<Rc<[usize]>>>,
-    verified: Vec<((usize, usize), Result<(), SignatureError>)>,
-    steps: u32,
-    exhausted: bool,
+    work: &'a Work,
+    /// Whether a path was given up because it is long.
+    gave_up: bool,
     failure: Option<Failure>,
 }
 
@@ -75,6 +72,7 @@ impl<'a> Search<'a> {
         trust: &'a TrustEntry,
         kind: Target,
         now: Timestamp,
+        work: &'a Work,
     ) -> Self {
         let anchors = trust.anchors.iter().map(|anchor| anchor.certificate());
         let is_anchor = |certificate: &Certificate| {
@@ -100,9 +98,8 @@ impl<'a> Search<'a> {
             pool,
             first_anchor,
             by_subject,
-            verified: Vec::new(),
-            steps: 0,
-            exhausted: false,
+            work,
+            gave_up: false,
             failure: None,
         }
     }
@@ -133,12 +130,12 @@ impl<'a> Search<'a> {
             return Ok(found);
         }
         match self.failure {
-            Some(failure) if failure.reached_anchor || !self.exhausted => {
+            Some(failure) if failure.reached_anchor || !self.is_exhausted() => {
                 let rank = (failure.reached_anchor, failure.depth, failure.issuer_known);
                 Err(SearchFailure { rank, error: failure.error })
             }
             Some(_) | None => {
-                let error = ChainError::SearchExhausted { steps: self.steps };
+                let error = ChainError::SearchExhausted { steps: self.work.steps() };
                 Err(SearchFailure { rank: (false, MAX_PATH, true), error })
             }
         }
@@ -154,11 +151,10 @@ impl<'a> Search<'a> {
                 continue;
             }
             issuer_known = true;
-            if self.exhausted || path.len() >= MAX_PATH || self.steps >= MAX_STEPS {
-                self.exhausted = true;
+            self.gave_up |= path.len() >= MAX_PATH;
+            if self.gave_up || self.work.step().is_err() {
                 return None;
             }
-            self.steps += 1;
             if let Err(error) = self.verify_link(current, candidate, depth) {
                 self.note(Failure { reached_anchor: false, depth, issuer_known, error });
                 continue;
@@ -221,6 +217,10 @@ impl<'a> Search<'a> {
         candidate < self.first_anchor && path.iter().any(|index| entity(index) == own)
     }
 
+    fn is_exhausted(&self) -> bool {
+        self.gave_up || self.work.is_exhausted()
+    }
+
     fn intermediates(&self, path: &[usize]) -> usize {
         let below_anchor = path.iter().skip(1).filter(|index| **index < self.first_anchor);
         below_anchor
@@ -229,7 +229,7 @@ impl<'a> Search<'a> {
             .count()
     }
 
-    fn verify_link(&mut self, current: usize, candidate: usize, depth: usize) -> Result<(), ChainError> {
+    fn verify_link(&self, current: usize, candidate: usize, depth: usize) -> Result<(), ChainError> {
         let (Some(certificate), Some(issuer)) = (self.pool.get(current), self.pool.get(candidate)) else {
             return Err(ChainError::BadSignature { depth });
         };
@@ -243,24 +243,11 @@ impl<'a> Search<'a> {
         if !self.trust.tolerances.accepts(certificate.signature_algorithm()) {
             return Err(ChainError::WeakSignature { depth, signature: certificate.signature_algorithm() });
         }
-        let known = self.verified.iter().find(|(link, _)| *link == (current, candidate));
-        let result = match known {
-            Some((_, result)) => *result,
-            None if current > 0 && self.links.is_some_and(|links| links.contains(certificate, issuer)) => {
-                Ok(())
-            }
-            None if self.verified.len() >= MAX_SIGNATURES => {
-                self.exhausted = true;
-                return Err(ChainError::SearchExhausted { steps: self.steps });
-            }
-            None => {
-                let algorithm = certificate.signature_algorithm();
-                let result =
-                    algorithm.verify(issuer.public_key(), certificate.tbs(), certificate.signature());
-                self.verified.push(((current, candidate), result));
-                result
-            }
-        };
+        if current > 0 && self.links.is_some_and(|links| links.contains(certificate, issuer)) {
+            return Ok(());
+        }
+        let exhausted = |Exhausted| ChainError::SearchExhausted { steps: self.work.steps() };
+        let result = self.work.verify(certificate, issuer).map_err(exhausted)?;
         result.map_err(|error| match error {
             SignatureError::Bad => ChainError::BadSignature { depth },
             SignatureError::Unsupported => {

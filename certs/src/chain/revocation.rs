@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::constraints::Target;
 use super::path::Search;
+use super::work::Work;
 use super::{ChainError, UnknownRevocation};
 use crate::certificate::Certificate;
 use crate::crl::RevocationList;
@@ -20,7 +21,8 @@ use crate::validity::Timestamp;
 pub(super) struct ListSignatures(Mutex<HashMap<(Fingerprint, Fingerprint), bool>>);
 
 impl ListSignatures {
-    /// Only keys of verified issuers are asked for, so that peers cannot fill it; the bound is for certainty.
+    /// Only keys of certificates with a verified path are asked for, so that peers cannot fill it; the bound is for
+    /// certainty.
     const MAX: usize = 4096;
 
     fn verify(&self, list: &RevocationList, key: &PublicKey) -> bool {
@@ -35,6 +37,11 @@ impl ListSignatures {
         }
         good
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
 }
 
 /// The lists of a trust entry, and what is needed to find who signed them.
@@ -42,8 +49,9 @@ pub(super) struct Revocations<'a> {
     trust: &'a TrustEntry,
     presented: &'a [Certificate],
     signatures: &'a ListSignatures,
-    /// Lists whose signer is just being judged; such a list may vouch for its own signer.
-    judging: RefCell<Vec<Fingerprint>>,
+    work: &'a Work,
+    /// Lists with the signer that is just being judged; such a list may vouch for its own signer.
+    judging: RefCell<Vec<(Fingerprint, Certificate)>>,
 }
 
 impl<'a> Revocations<'a> {
@@ -54,8 +62,9 @@ impl<'a> Revocations<'a> {
         trust: &'a TrustEntry,
         presented: &'a [Certificate],
         signatures: &'a ListSignatures,
+        work: &'a Work,
     ) -> Self {
-        Self { trust, presented, signatures, judging: RefCell::default() }
+        Self { trust, presented, signatures, work, judging: RefCell::default() }
     }
 
     /// Checks every certificate below the anchor.
@@ -63,7 +72,12 @@ impl<'a> Revocations<'a> {
         let Revocation::Checked { lists, unknown, expired } = &self.trust.revocation else { return Ok(()) };
         let Some(anchor) = path.last() else { return Ok(()) };
         for (depth, (certificate, issuer)) in path.iter().zip(path.iter().skip(1)).enumerate().rev() {
-            match self.status(certificate, issuer, anchor, lists, now) {
+            let status = self.status(certificate, issuer, anchor, lists, now);
+            if self.work.is_exhausted() {
+                // What was not looked at must not count as unknown, which may be let pass.
+                return Err(ChainError::SearchExhausted { steps: self.work.steps() });
+            }
+            match status {
                 Status::Good => {}
                 Status::Revoked(revoked) => {
                     return Err(ChainError::Revoked { depth, date: revoked.date, reason: revoked.reason });
@@ -146,18 +160,22 @@ impl<'a> Revocations<'a> {
         if may_sign(issuer) && self.signatures.verify(list, issuer.public_key()) {
             return true;
         }
-        let anchors = self.trust.anchors.iter().map(|anchor| anchor.certificate());
-        let others = self.presented.iter().chain(&self.trust.intermediates);
-        others
-            .filter(|other| other.public_key() != issuer.public_key())
-            .filter(|other| other.subject().equals(list.issuer()) && may_sign(other))
+        let is_signer = |other: &Certificate| {
+            other.subject().equals(list.issuer()) && names_key_of(list, other) && may_sign(other)
+        };
+        if is_signer(anchor) && self.signatures.verify(list, anchor.public_key()) {
+            return true;
+        }
+        // Those that are held come first: they are few, and nobody else chose them.
+        self.trust
+            .intermediates
+            .iter()
+            .chain(self.presented)
+            .filter(|other| other.public_key() != issuer.public_key() && is_signer(other))
             .any(|other| {
                 self.is_valid_signer(other, list, anchor, now)
                     && self.signatures.verify(list, other.public_key())
             })
-            || anchors
-                .filter(|other| *other == anchor && other.subject().equals(list.issuer()) && may_sign(other))
-                .any(|other| self.signatures.verify(list, other.public_key()))
     }
 
     /// Whether a separate CRL signer has a valid path to the same anchor and is not revoked itself.
@@ -169,20 +187,26 @@ impl<'a> Revocations<'a> {
         now: Timestamp,
     ) -> bool {
         let fingerprint = list.fingerprint();
-        if self.judging.borrow().contains(&fingerprint) {
-            // The list is asked about its own signer, which is judged a level above.
-            return true;
+        if let Some((_, judged)) = self.judging.borrow().iter().find(|(list, _)| *list == fingerprint) {
+            // The list is asked about its own signer, which has a verified path already and is judged a level above.
+            return judged == signer;
         }
         if self.judging.borrow().len() >= Self::MAX_NESTING {
             return false;
         }
-        self.judging.borrow_mut().push(fingerprint);
-        let search =
-            Search::new(signer, self.presented, self.trust, Target::CrlIssuer, now).with_revocations(self);
+        self.judging.borrow_mut().push((fingerprint, signer.clone()));
+        let search = Search::new(signer, self.presented, self.trust, Target::CrlIssuer, now, self.work)
+            .with_revocations(self);
         let found = search.run().is_ok_and(|found| found.path.last().copied() == Some(anchor));
         self.judging.borrow_mut().pop();
         found
     }
+}
+
+/// Whether the list may be signed by this certificate's key, by the key identifiers where both have one.
+fn names_key_of(list: &RevocationList, signer: &Certificate) -> bool {
+    let wanted = list.authority_key_identifier().and_then(|identifier| identifier.key_identifier.as_deref());
+    wanted.zip(signer.subject_key_identifier()).is_none_or(|(wanted, own)| wanted == own)
 }
 
 enum Status {

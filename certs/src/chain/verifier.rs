@@ -6,6 +6,7 @@ use super::constraints::{Target, check_dates};
 use super::links::VerifiedLinks;
 use super::path::{Search, SearchFailure};
 use super::revocation::{ListSignatures, Revocations};
+use super::work::Work;
 use super::{ChainError, PresentedChain, VerifiedChain};
 use crate::certificate::Certificate;
 use crate::fingerprint::Fingerprint;
@@ -99,9 +100,11 @@ impl ChainVerifier {
     pub fn verify(&self, presented: &PresentedChain, now: Timestamp) -> Result<VerifiedChain, ChainError> {
         let leaf = presented.leaf();
         let mut closest: Option<SearchFailure> = None;
+        let work = Work::default();
         for (entry, trust) in self.entries.iter().enumerate() {
-            let revocations = Revocations::new(trust, presented.certificates(), &self.list_signatures);
-            let mut search = Search::new(leaf, presented.certificates(), trust, Target::EndEntity, now);
+            let revocations = Revocations::new(trust, presented.certificates(), &self.list_signatures, &work);
+            let mut search =
+                Search::new(leaf, presented.certificates(), trust, Target::EndEntity, now, &work);
             if let Some(limit) = self.max_intermediates {
                 search = search.with_max_intermediates(limit);
             }
@@ -136,7 +139,14 @@ impl ChainVerifier {
         let Some(trust) = trust else { return Err(ChainError::ForeignChain) };
         check_dates(chain.path(), trust, now)?;
         let path: Vec<&Certificate> = chain.path().iter().collect();
-        Revocations::new(trust, chain.presented.certificates(), &self.list_signatures).check(&path, now)
+        let work = Work::default();
+        Revocations::new(trust, chain.presented.certificates(), &self.list_signatures, &work)
+            .check(&path, now)
+    }
+
+    #[cfg(test)]
+    pub(super) fn list_signatures(&self) -> usize {
+        self.list_signatures.len()
     }
 }
 

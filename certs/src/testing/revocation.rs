@@ -118,11 +118,18 @@ impl CrlBuilder {
         self.extension(oid::ISSUING_DISTRIBUTION_POINT, true, &encode::sequence(&[fields]))
     }
 
-    /// Signs with another key than the issuer's.
+    /// Signs with another key than the issuer's, and names it.
     #[must_use]
     pub fn signed_by(mut self, other: &Authority) -> Self {
         self.signer = other.key().clone();
-        self
+        self.key_identifier_of(other)
+    }
+
+    /// Names this authority's key as the one that signed.
+    #[must_use]
+    pub fn key_identifier_of(self, other: &Authority) -> Self {
+        let identifier = encode::sequence(&[&der(tag::context(0), &other.key_identifier())]);
+        self.extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &identifier)
     }
 
     /// A version 1 list, without any extension.

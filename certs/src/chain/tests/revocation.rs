@@ -209,3 +209,75 @@ fn a_recheck_knows_what_was_revoked_since() {
     let expected = ChainError::CrlExpired { depth: 0, next_update: Pki::NOW.plus_seconds(60) };
     assert_eq!(verifier.recheck(&chain, Pki::NOW.plus_seconds(61)), Err(expected));
 }
+
+#[test]
+fn a_list_is_signed_by_the_key_that_it_names() {
+    let pki = Pki::new();
+    let authority = pki.root().intermediate("CA").key_usage(KeyUsage::KEY_CERT_SIGN).authority();
+    let signer = pki.root().intermediate("CA").key_label("lists").key_usage(KeyUsage::CRL_SIGN).authority();
+    let device = authority.leaf().issue();
+    let judge = |list: &CrlBuilder| {
+        let verifier = verifier(&pki, |entry| {
+            entry.intermediates.push(signer.certificate().clone());
+            entry.revocation = strict(&[&pki.root().crl(), list]);
+        });
+        verifier.verify(&device.presented(), Pki::NOW).map(|_| ())
+    };
+    let list = authority.crl().signed_by(&signer);
+    assert_eq!(judge(&list), Ok(()));
+    let cause = UnknownRevocation::BadSignature;
+    let expected = Err(ChainError::RevocationUnknown { depth: 0, cause });
+    assert_eq!(judge(&list.key_identifier_of(&authority)), expected);
+}
+
+/// A list of the anchor that nobody known signed, and certificates of the anchor's name that a peer made itself.
+fn unsigned_list_and_strangers() -> (Authority, CrlBuilder, Vec<Certificate>) {
+    let root = Authority::root("CA").authority();
+    let list = root.crl().signed_by(&Authority::root("CA").key_label("gone").authority());
+    let stranger = Authority::root("CA").key_label("stranger").authority();
+    let strangers = (0..8).map(|index| {
+        let name = format!("x{index}");
+        let builder = stranger.intermediate("CA").with_key(stranger.key()).dns_names(&[&name]);
+        builder.without_key_identifiers().issue().certificate
+    });
+    (root, list, strangers.collect())
+}
+
+#[test]
+fn keys_that_a_peer_made_up_are_never_asked_for_a_list() {
+    let (root, list, strangers) = unsigned_list_and_strangers();
+    let signer = root.intermediate("CA").key_label("lists").key_usage(KeyUsage::CRL_SIGN);
+    let signer = signer.without_key_identifiers().authority();
+    let leaf = root.leaf().issue().certificate;
+    let keys_asked = |list: &CrlBuilder, strangers: &[Certificate]| {
+        let anchor = TrustAnchor::new(root.certificate().clone());
+        let entry = TrustEntry { revocation: strict(&[list]), ..TrustEntry::new("ca", [anchor]) };
+        let verifier = ChainVerifier::new(vec![entry]).unwrap();
+        let presented = [&leaf, signer.certificate()].into_iter().chain(strangers);
+        let result = verifier.verify(&crate::testing::presented(presented), Pki::NOW);
+        (verifier.list_signatures(), result.map(|_| ()))
+    };
+    let cause = UnknownRevocation::BadSignature;
+    let unknown = Err(ChainError::RevocationUnknown { depth: 0, cause });
+    assert_eq!(keys_asked(&root.crl().signed_by(&signer), &strangers[..2]), (2, Ok(())));
+    assert_eq!(keys_asked(&list, &[]), (2, unknown.clone()), "the anchor's and the signer's");
+    assert_eq!(keys_asked(&list, &strangers[..2]), (2, unknown), "and no stranger's");
+}
+
+#[test]
+fn work_that_a_peer_adds_to_the_search_for_a_signer_is_bounded_and_never_lets_it_pass() {
+    // SEC-54
+    let (root, list, strangers) = unsigned_list_and_strangers();
+    let leaf = root.leaf().issue().certificate;
+    let judge = |strangers: &[Certificate]| {
+        let anchor = TrustAnchor::new(root.certificate().clone());
+        let revocation = checked(&[&list], OnUnknown::Allow, OnExpired::Deny);
+        let entry = TrustEntry { revocation, ..TrustEntry::new("ca", [anchor]) };
+        let presented = std::iter::once(&leaf).chain(strangers);
+        let verifier = ChainVerifier::new(vec![entry]).unwrap();
+        verifier.verify(&crate::testing::presented(presented), Pki::NOW).map(|_| ())
+    };
+    assert_eq!(judge(&[]), Ok(()));
+    let refused = judge(&strangers).unwrap_err();
+    assert!(matches!(refused, ChainError::SearchExhausted { steps: ..=2_000 }), "{refused:?}");
+}
