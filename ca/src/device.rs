@@ -4,7 +4,7 @@ use std::fmt;
 
 use policies::MacAddress;
 
-use crate::subject::{AttributeType, NameError, SubjectName};
+use crate::subject::{AttributeType, NameError, SubjectName, text_warnings};
 
 /// The attribute that carries the MAC address.
 ///
@@ -66,6 +66,7 @@ impl DeviceIdentity {
             ));
         }
         for (field, value) in [("model", &self.product), ("serial number", &self.serial)] {
+            warnings.extend(text_warnings(field, value));
             if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte)) {
                 warnings.push(format!(
                     "{field} {value:?} has characters that no path rule of the gateway can match"

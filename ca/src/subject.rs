@@ -4,6 +4,7 @@ use std::fmt;
 
 use der::asn1::{Any, ObjectIdentifier, SetOfVec};
 use der::{Encode, Tag};
+use unicode_normalization::is_nfc;
 use x509_cert::attr::AttributeTypeAndValue;
 
 /// An attribute type that a subject of ours may have.
@@ -101,6 +102,14 @@ pub enum NameError {
         value: String,
         /// What is wrong.
         why: String,
+    },
+    /// The same text can be written in other code points, which compare as another name.
+    #[error("the {field} {value:?} is not in Unicode's normal form C")]
+    NotNormal {
+        /// Which field.
+        field: &'static str,
+        /// What was given.
+        value: String,
     },
     /// A name or type occurs twice.
     #[error("the {field} occurs twice")]
@@ -204,7 +213,31 @@ fn check(kind: AttributeType, value: &str) -> Result<(), NameError> {
     if value.trim() != value || value.chars().any(is_unprintable) {
         return Err(NameError::Forbidden { field, value: value.to_owned() });
     }
+    if !is_nfc(value) {
+        return Err(NameError::NotNormal { field, value: value.to_owned() });
+    }
     Ok(())
+}
+
+/// What looks as if a program had garbled the value on its way here, though a name may say so (CA D2).
+pub(crate) fn text_warnings(field: &str, value: &str) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let entity = value.split('&').skip(1).filter_map(|rest| rest.split_once(';')).any(|(word, _)| {
+        let word = word.strip_prefix('#').unwrap_or(word);
+        !word.is_empty() && word.len() <= 8 && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    if entity {
+        warnings.push(format!("{field} {value:?} has an HTML entity; write the character itself"));
+    }
+    // UTF-8 read as Latin-1: the first octet of two shows as Ã or Â, the second as something from 80 to BF.
+    let characters: Vec<char> = value.chars().collect();
+    if characters
+        .windows(2)
+        .any(|pair| matches!(pair, ['\u{c2}' | '\u{c3}', '\u{80}'..='\u{bf}' | '\u{2013}'..='\u{2122}']))
+    {
+        warnings.push(format!("{field} {value:?} looks like UTF-8 that was read as Latin-1"));
+    }
+    warnings
 }
 
 /// Controls, and the invisible characters that make one name look like another.
@@ -253,6 +286,23 @@ mod tests {
             );
         }
         assert!(one(AttributeType::CommonName, "a b").is_ok());
+    }
+
+    #[test]
+    fn d2_refuses_what_is_not_in_normal_form_c() {
+        let refused = one(AttributeType::CommonName, "A\u{30a}");
+        assert!(matches!(refused, Err(NameError::NotNormal { .. })), "{refused:?}");
+        assert!(one(AttributeType::CommonName, "\u{c5}").is_ok());
+    }
+
+    #[test]
+    fn d2_html_entities_and_garbled_utf8_are_warnings() {
+        for garbled in ["B&amp;W", "M&#252;ller", "MÃ¼ller", "SÃ¸ren"] {
+            assert_eq!(text_warnings("name", garbled).len(), 1, "{garbled}");
+        }
+        for good in ["B&W", "Müller", "Søren; & Co", "ÃO"] {
+            assert_eq!(text_warnings("name", good), Vec::<String>::new(), "{good}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::cli::InitArgs;
 use crate::error::IssueError;
 use crate::passphrase::Whose;
 use crate::store::Tier;
+use crate::subject::text_warnings;
 
 pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), CommandError> {
     let InitArgs { name, shape, key, days, no_passphrase } = arguments;
@@ -25,6 +26,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
     } else {
         Some(context.passphrase_source().fresh(Whose::Authorities)?)
     };
+    for warning in text_warnings("name", name) {
+        context.printer.warning(warning);
+    }
     let options = FoundOptions { name: name.clone(), shape: *shape, key: *key, days: *days };
     let authority = Authority::found(root, &options, passphrase.as_ref(), Arc::clone(&context.clock))?;
     let issuers: Vec<_> = authority
