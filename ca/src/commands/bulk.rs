@@ -109,12 +109,10 @@ fn standings(
                 until: record.intent.validity.not_after.to_string(),
             }),
             Standing::Taken(error) => {
-                let message = match *error {
-                    IssueError::AlreadyIssued { .. } | IssueError::Exists { .. } => {
-                        format!("{error} (`--force` replaces it)")
-                    }
-                    other => other.to_string(),
-                };
+                let mut message = error.to_string();
+                if matches!(*error, IssueError::AlreadyIssued { .. } | IssueError::Exists { .. }) {
+                    message.push_str(" (`--force` replaces it)");
+                }
                 bad.push(BadLine { line: device.line, message });
                 None
             }
