@@ -21,7 +21,7 @@ use crate::name::DistinguishedName;
 use crate::oid::{self, Oid};
 use crate::pem;
 use crate::serial::Serial;
-use crate::signature::SignatureAlgorithm;
+use crate::signature::{self, SignatureAlgorithm};
 use crate::validity::{Timestamp, Validity};
 
 /// The version of a certificate (RFC 5280 §4.1.2.1).
@@ -158,6 +158,24 @@ impl Certificate {
     /// The SHA-256 of the DER.
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint
+    }
+
+    /// The fingerprint that the same certificate has with the other ECDSA signature of the same key, (r, n − s) for
+    /// (r, s), computed when asked. Anybody can write the one for the other and both verify, so who looks for a
+    /// certificate by its fingerprint looks for both. `None` when it is not signed with ECDSA.
+    pub fn twin_fingerprint(&self) -> Option<Fingerprint> {
+        self.twin_der().map(|der| Fingerprint::of(&der))
+    }
+
+    pub(crate) fn twin_der(&self) -> Option<Vec<u8>> {
+        if !matches!(self.signature_algorithm(), SignatureAlgorithm::Ecdsa(_)) {
+            return None;
+        }
+        let other = signature::twin(self.signature())?;
+        let mut fields = Reader::new(self.der()).sequence("a certificate").ok()?;
+        let (tbs, algorithm) = (fields.any().ok()?, fields.any().ok()?);
+        let bits = der::encode(tag::BIT_STRING, &[&[0], &other[..]].concat());
+        Some(der::encode(tag::SEQUENCE, &[tbs.encoded, algorithm.encoded, &bits].concat()))
     }
 
     /// The part that is signed.

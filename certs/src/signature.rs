@@ -1,5 +1,7 @@
 //! Signature algorithms, and the verification of signatures over certificates, requests and CRLs.
 
+mod twin;
+
 use std::fmt;
 
 use aws_lc_rs::signature::{self as aws, ParsedPublicKey, VerificationAlgorithm};
@@ -8,6 +10,8 @@ use sha2::Digest as _;
 use crate::der::{self, Element, Reader, tag};
 use crate::key::{Curve, KeyAlgorithm, PublicKey};
 use crate::oid::{self, Oid};
+
+pub(crate) use twin::twin;
 
 /// A hash inside a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -33,6 +33,20 @@ impl Issued {
         &self.certificate
     }
 
+    /// The same with the certificate's other ECDSA signature, which anybody can make of it.
+    ///
+    /// # Panics
+    /// When it is not signed with ECDSA.
+    #[must_use]
+    pub fn with_twin_signature(mut self) -> Self {
+        let der = self.certificate.twin_der().expect("a certificate signed with ECDSA");
+        self.certificate = Certificate::parse(&der).expect("only the signature differs");
+        if let Some(leaf) = self.chain.first_mut() {
+            *leaf = self.certificate.clone();
+        }
+        self
+    }
+
     /// What a peer with this certificate presents.
     pub fn presented(&self) -> PresentedChain {
         super::presented(&self.chain)
