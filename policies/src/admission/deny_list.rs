@@ -115,14 +115,23 @@ impl DenyList {
         self.len() == 0
     }
 
+    /// The fingerprint of the certificate, or the one that it has with its other ECDSA signature: whoever holds a denied
+    /// certificate can write it anew with that.
+    fn finds_fingerprint(&self, leaf: &Certificate) -> Option<Fingerprint> {
+        if self.certificates.is_empty() {
+            return None;
+        }
+        let denied = |fingerprint: &Fingerprint| self.certificates.contains(fingerprint);
+        Some(leaf.fingerprint()).filter(denied).or_else(|| leaf.twin_fingerprint().filter(denied))
+    }
+
     /// The entry that names this certificate, as it would be written.
     pub(crate) fn finds_certificate(&self, leaf: &Certificate, issuer: &Certificate) -> Option<String> {
         if self.certificates.is_empty() && self.certificate_serials.is_empty() {
             return None;
         }
-        let own = leaf.fingerprint();
-        if self.certificates.contains(&own) {
-            return Some(format!("sha256 {own}"));
+        if let Some(denied) = self.finds_fingerprint(leaf) {
+            return Some(format!("sha256 {denied}"));
         }
         let serial = leaf.serial();
         let of_known =

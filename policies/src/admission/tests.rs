@@ -164,6 +164,22 @@ fn a_denied_serial_number_stays_denied_below_another_certificate_of_the_same_aut
 }
 
 #[test]
+fn a_denied_certificate_stays_denied_with_its_other_signature() {
+    let pki = Pki::new();
+    let device = pki.device().issue();
+    let rewritten = device.clone().with_twin_signature();
+    let own = device.certificate().fingerprint();
+    assert_ne!(rewritten.certificate().fingerprint(), own);
+    pki.verified(&rewritten);
+    let denying = entry(&format!("sha256 {own}\n"));
+    for denied in [&device, &rewritten] {
+        assert_eq!(admit(&denying, &pki, denied), Err(Reason::DeniedByList));
+    }
+    assert_eq!(kind(&admit(&denying, &pki, &pki.device().issue())), Ok("device"));
+    assert_eq!(kind(&admit(&entry("# nobody\n"), &pki, &rewritten)), Ok("device"));
+}
+
+#[test]
 fn a_denial_quotes_the_entry_that_made_it() {
     let pki = Pki::new();
     let device = pki.device().issue();
