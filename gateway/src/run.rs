@@ -17,7 +17,7 @@ use crate::commands::{Outcome, Streams};
 use crate::config::Config;
 use crate::reload::{LOOK_EVERY, Watch};
 use crate::server::{Server, ServerError};
-use crate::{cli, clock, printer, telemetry};
+use crate::{cli, clock, descriptors, printer, telemetry};
 
 /// Why `run` ended other than by a signal.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,13 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     let config = Config::load(path, clock::now()).map_err(RunError::Config)?;
     for warning in &config.warnings {
         warn!("{warning}");
+    }
+    let open_files = descriptors::raise().unwrap_or_else(|error| {
+        warn!(error = %error, "the limit of open files could not be raised");
+        u64::MAX
+    });
+    if let Some((message, hint)) = descriptors::shortage(&config.limits, open_files) {
+        warn!(hint, "{message}");
     }
     let auditor = auditor(&config)?;
     let server = Server::start(&config, auditor)?;
