@@ -25,7 +25,7 @@ impl ListenerConfig {
         let text = table.string("tls");
         let tls = text.as_ref().and_then(|text| tls(text, files));
         if let (Some(text), Some(rules)) = (&text, &tls) {
-            warn_of_unserved(text, rules, files);
+            report_unserved(text, rules, files);
         }
         Some(Self { address: address?, tls: tls? })
     }
@@ -50,7 +50,7 @@ fn tls(text: &Located<String>, files: &Files<'_, '_>) -> Option<Arc<TlsRules>> {
 }
 
 /// A policy may list what only an engine for older phones could serve; without a word here they would seem to be served.
-fn warn_of_unserved(text: &Located<String>, rules: &TlsRules, files: &Files<'_, '_>) {
+fn report_unserved(text: &Located<String>, rules: &TlsRules, files: &Files<'_, '_>) {
     let versions =
         rules.versions().iter().filter(|version| !version.is_modern()).map(|version| version.name());
     let suites = rules.suites().iter().filter(|suite| !suite.is_modern()).map(|suite| suite.name());
@@ -60,5 +60,11 @@ fn warn_of_unserved(text: &Located<String>, rules: &TlsRules, files: &Files<'_, 
     }
     let message = format!("TLS policy \"{}\" lists what is not served: {}", rules.name(), names.join(", "));
     let hint = "phones that offer nothing else are refused; TLS 1.2 and 1.3 with modern suites are served";
-    files.document().warning(&text.place, message, Some(hint.to_owned()));
+    let something_is_left = rules.versions().iter().any(|version| version.is_modern())
+        && rules.suites().iter().any(|suite| suite.is_modern());
+    if something_is_left {
+        files.document().warning(&text.place, message, Some(hint.to_owned()));
+    } else {
+        files.document().error_with_hint(&text.place, format!("{message}, and nothing else"), hint);
+    }
 }

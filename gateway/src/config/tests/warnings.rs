@@ -106,7 +106,7 @@ fn what_is_tolerated_ends_with_its_last_day() {
 }
 
 #[test]
-fn a_tls_policy_that_lists_what_is_not_served_is_a_warning() {
+fn a_tls_policy_that_lists_what_is_not_served_is_a_warning_and_one_of_nothing_else_a_mistake() {
     let fixture = Fixture::new();
     let text = SOUND.replace("\"modern\"", "\"own.toml\"");
     let policy = |versions: &str, suites: &str| {
@@ -124,6 +124,12 @@ fn a_tls_policy_that_lists_what_is_not_served_is_a_warning() {
     assert!(
         warnings[0].contains("\"own\" lists what is not served: TLSv1, TLS_RSA_WITH_AES_128_CBC_SHA"),
         "{warnings:?}"
+    );
+    fixture.write("own.toml", policy("\"TLSv1\"", "\"TLS_RSA_WITH_AES_128_CBC_SHA\""));
+    let mistakes = fixture.load(&text).unwrap_err();
+    assert!(
+        mistakes[0].to_string().ends_with("TLS_RSA_WITH_AES_128_CBC_SHA, and nothing else"),
+        "{mistakes:?}"
     );
 }
 
