@@ -59,6 +59,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
             text
         },
     );
-    context.printer.hint("next: provision-ca server issue FQDN, then provision-ca device issue");
+    context.printer.hint(
+        "next: provision-ca server issue FQDN, then provision-ca device issue, then provision-ca crl publish",
+    );
     Ok(())
 }
