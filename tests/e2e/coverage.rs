@@ -45,7 +45,7 @@ const REASONS: &[(Reason, At)] = &[
     ),
     (
         Reason::WeakHandshakeSignature,
-        Nowhere("TLS 1.2 and 1.3 offer no weak scheme; older versions are not served"),
+        Here("endings", "a_client_that_signs_as_it_was_not_asked_to_is_refused"),
     ),
     (
         Reason::HandshakeTimeout,
@@ -66,10 +66,7 @@ const REASONS: &[(Reason, At)] = &[
         Reason::ListenerRemoved,
         Here("reload", "a_listener_that_was_taken_out_serves_its_kept_connections_no_more"),
     ),
-    (
-        Reason::ShuttingDown,
-        Here("reload", "a_listener_that_was_taken_out_serves_its_kept_connections_no_more"),
-    ),
+    (Reason::ShuttingDown, Here("endings", "a_request_cut_off_at_the_shutdown_limit_is_on_record")),
     (Reason::NoCertificate, Here("handshake", "refuses_a_client_without_a_certificate")),
     (Reason::CertificateMalformed, Here("certificates", "refuses_bytes_that_are_no_certificate")),
     (Reason::ChainTooLarge, Here("certificates", "refuses_a_chain_of_eleven_certificates")),

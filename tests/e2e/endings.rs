@@ -9,8 +9,9 @@ use std::{
 use harness::{
     client::Outcome,
     expect::eventually,
-    gateway::{PROFILE, Scene},
+    gateway::{HOST, PROFILE, Scene},
     origin::{Origin, hold},
+    pki::{Key, KeyKind, Template},
 };
 
 #[test]
@@ -123,17 +124,11 @@ fn a_hello_with_thousands_of_suites_makes_a_small_record() {
 
 #[test]
 fn the_signature_algorithms_of_a_tls_policy_are_enforced() {
-    let policy = |algorithms: &str| {
-        format!(
-            "versions = [\"TLSv1.3\"]\nsuites = [\"TLS_AES_128_GCM_SHA256\"]\ngroups = [\"x25519\"]\n\
-             signature-algorithms = [{algorithms}]\n"
-        )
-    };
     for (algorithms, served) in
         [("\"rsa_pss_rsae_sha512\"", false), ("\"ecdsa_secp256r1_sha256\", \"rsa_pss_rsae_sha256\"", true)]
     {
         let mut scene = Scene::new();
-        scene.folder.write("own.toml", policy(algorithms));
+        scene.folder.write("own.toml", tls_policy(algorithms));
         scene.config.listeners[0].tls = "own.toml".to_owned();
         let gateway = scene.start();
         let outcome = scene.client(&gateway, &scene.phone()).get(PROFILE);
@@ -145,4 +140,35 @@ fn the_signature_algorithms_of_a_tls_policy_are_enforced() {
             assert_eq!(record.text("reason"), "no_shared_signature_algorithm", "{algorithms}");
         }
     }
+}
+
+#[test]
+fn a_client_that_signs_as_it_was_not_asked_to_is_refused() {
+    for (algorithms, served) in
+        [("\"rsa_pss_rsae_sha256\"", false), ("\"rsa_pss_rsae_sha256\", \"ecdsa_secp256r1_sha256\"", true)]
+    {
+        let mut scene = Scene::new();
+        scene.folder.write("own.toml", tls_policy(algorithms));
+        scene.config.listeners[0].tls = "own.toml".to_owned();
+        let server = scene.server_authority.issue_for(Key::new(KeyKind::Rsa2048), &Template::server(&[HOST]));
+        let (chain, key) = server.write(&scene.folder, "rsa");
+        scene.config.host().certificate = chain.display().to_string();
+        scene.config.host().private_key = key.display().to_string();
+        let gateway = scene.start();
+        // The phone's key is on P-256, which the first policy does not ask for.
+        let outcome = scene.client(&gateway, &scene.phone()).get(PROFILE);
+        if served {
+            assert_eq!(outcome.status(), 200, "{algorithms}");
+        } else {
+            assert!(!matches!(outcome, Outcome::Answer(_)), "{algorithms}: {outcome:?}");
+            assert_eq!(gateway.audit.next().text("reason"), "weak_handshake_signature");
+        }
+    }
+}
+
+fn tls_policy(algorithms: &str) -> String {
+    format!(
+        "versions = [\"TLSv1.3\"]\nsuites = [\"TLS_AES_128_GCM_SHA256\"]\ngroups = [\"x25519\"]\n\
+         signature-algorithms = [{algorithms}]\n"
+    )
 }

@@ -8,12 +8,12 @@ use std::{
 };
 
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, HandshakeKind, RootCertStore, SignatureScheme,
-    StreamOwned, SupportedProtocolVersion,
+    AlertDescription, ClientConfig, ClientConnection, HandshakeKind, RootCertStore, SignatureAlgorithm,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
     client::{ResolvesClientCert, Resumption},
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
-    sign::CertifiedKey,
+    sign::{CertifiedKey, Signer, SigningKey},
 };
 
 use crate::{
@@ -260,7 +260,7 @@ struct Presents(Arc<CertifiedKey>);
 impl Presents {
     fn new(credentials: &Credentials) -> Self {
         let key = PrivateKeyDer::try_from(credentials.key.clone()).unwrap();
-        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        let key = Arc::new(Unasked(aws_lc_rs::sign::any_supported_type(&key).unwrap()));
         let chain = credentials.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
         Self(Arc::new(CertifiedKey::new(chain, key)))
     }
@@ -273,6 +273,25 @@ impl ResolvesClientCert for Presents {
 
     fn has_certs(&self) -> bool {
         true
+    }
+}
+
+/// A key that signs even where the server asked for none of its schemes: with its first one then.
+#[derive(Debug)]
+struct Unasked(Arc<dyn SigningKey>);
+
+impl SigningKey for Unasked {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        const OWN: [SignatureScheme; 3] = [
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+        ];
+        self.0.choose_scheme(offered).or_else(|| self.0.choose_scheme(&OWN))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.0.algorithm()
     }
 }
 
