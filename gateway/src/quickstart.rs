@@ -93,7 +93,7 @@ pub fn quickstart(arguments: &cli::Quickstart, streams: &mut Streams<'_>) -> io:
     let made = Demonstration::prepare(&arguments.dir, arguments.listen);
     let done = match made {
         Ok(demonstration) if arguments.check => runtime.block_on(check::check(&demonstration, streams.out)),
-        Ok(demonstration) => runtime.block_on(serve(&demonstration, streams)),
+        Ok(demonstration) => runtime.block_on(serve(&demonstration, arguments.listen, streams)),
         Err(error) => Err(error),
     };
     match done {
@@ -117,11 +117,24 @@ fn fail(error: &QuickstartError, streams: &mut Streams<'_>) -> io::Result<Outcom
     Ok(Outcome::Refused)
 }
 
-async fn serve(demonstration: &Demonstration, streams: &mut Streams<'_>) -> Result<Outcome, QuickstartError> {
+async fn serve(
+    demonstration: &Demonstration,
+    wanted: std::net::SocketAddr,
+    streams: &mut Streams<'_>,
+) -> Result<Outcome, QuickstartError> {
     telemetry::start();
     let config = Config::load(&demonstration.config, crate::clock::now()).map_err(QuickstartError::Config)?;
     let port = config.listeners.first().map_or(0, |listener| listener.address.port());
     check_free(&config)?;
+    if config.listeners.iter().all(|listener| listener.address != wanted) {
+        // A configuration changed by hand is kept as it is.
+        let file = demonstration.config.display();
+        writeln!(
+            streams.err,
+            "warning: {file} was changed by hand and says where to listen; --listen {wanted} is not used"
+        )
+        .map_err(QuickstartError::System)?;
+    }
     introduce(demonstration, port, streams).map_err(QuickstartError::System)?;
     let reflecting = reflect::on_socket(&demonstration.socket())?;
     let served = run::run(&demonstration.config).await;
