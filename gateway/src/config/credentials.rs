@@ -3,7 +3,10 @@
 use std::{fmt, ops::Deref, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use certs::{Certificate, pem};
-use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::{
+    EncryptedPrivateKeyInfoRef,
+    pkcs5::{EncryptionScheme, pbes2::Kdf},
+};
 use policies::document::{Located, Place, Table};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
@@ -234,9 +237,31 @@ impl PrivateKey {
 fn decrypt(der: &[u8], passphrase: Option<&[u8]>) -> Result<Vec<u8>, KeyError> {
     let passphrase = passphrase.ok_or(KeyError::PassphraseMissing)?;
     let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| KeyError::UnknownEncryption)?;
-    ca::check_decryption_cost(&encrypted.encryption_algorithm).map_err(|_| KeyError::TooCostly)?;
+    if !is_bearable(&encrypted.encryption_algorithm) {
+        return Err(KeyError::TooCostly);
+    }
     let document = encrypted.decrypt(passphrase).map_err(|_| KeyError::PassphraseWrong)?;
     Ok(document.as_bytes().to_vec())
+}
+
+/// Whether opening a key encrypted in this way takes a bearable time and amount of memory. The numbers come from the file,
+/// and a reload opens it again. OpenSSL's own keys take 2 048 rounds, or 16 MiB and 2^17 blocks.
+fn is_bearable(scheme: &EncryptionScheme) -> bool {
+    const MOST_ROUNDS: u32 = 10_000_000;
+    const MOST_MEMORY: u64 = 256 << 20;
+    const MOST_BLOCKS: u64 = 1 << 23;
+    let EncryptionScheme::Pbes2(parameters) = scheme else {
+        return true; // PKCS #5 version 1 counts its rounds with sixteen bits
+    };
+    match &parameters.kdf {
+        Kdf::Pbkdf2(kdf) => kdf.iteration_count <= MOST_ROUNDS,
+        Kdf::Scrypt(kdf) => {
+            let blocks = kdf.cost_parameter.saturating_mul(u64::from(kdf.block_size));
+            blocks.saturating_mul(128) <= MOST_MEMORY
+                && blocks.saturating_mul(u64::from(kdf.parallelization)) <= MOST_BLOCKS
+        }
+        _ => true, // what else there may be is refused when it is to be computed
+    }
 }
 
 /// The first line of the passphrase file, without its line end.
@@ -291,5 +316,50 @@ impl KeyError {
             Self::PassphraseWrong => Some("only the first line of the passphrase file counts"),
             Self::Armour { .. } | Self::NoKey => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pkcs8::der::Decode as _;
+
+    use super::*;
+
+    fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let contents = parts.concat();
+        [&[tag, u8::try_from(contents.len()).unwrap()], contents.as_slice()].concat()
+    }
+
+    /// A positive INTEGER.
+    fn number(value: u32) -> Vec<u8> {
+        let bytes: Vec<u8> = value.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
+        let sign: &[u8] = if bytes[0] < 0x80 { &[] } else { &[0] };
+        tlv(2, &[sign, &bytes])
+    }
+
+    /// PBES2 with AES-256-CBC and this key derivation (RFC 8018, appendix A).
+    fn scheme_is_bearable(derivation_oid: &[u8], parameters: &[&[u8]]) -> bool {
+        let derivation = tlv(0x30, &[&tlv(6, &[derivation_oid]), &tlv(0x30, parameters)]);
+        let aes = tlv(6, &[&[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1, 0x2a]]);
+        let cipher = tlv(0x30, &[&aes, &tlv(4, &[&[0; 16]])]);
+        let pbes2 = tlv(6, &[&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 0x0d]]);
+        let der = tlv(0x30, &[&pbes2, &tlv(0x30, &[&derivation, &cipher])]);
+        is_bearable(&EncryptionScheme::from_der(&der).unwrap())
+    }
+
+    #[test]
+    fn a_key_that_asks_for_hours_or_for_all_memory_is_not_opened() {
+        const PBKDF2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 0x0c];
+        const SCRYPT: &[u8] = &[0x2b, 6, 1, 4, 1, 0xda, 0x47, 4, 0x0b];
+        let salt = tlv(4, &[&[1; 8]]);
+        let rounds = |count: u32| scheme_is_bearable(PBKDF2, &[&salt, &number(count)]);
+        assert!(rounds(10_000_000) && !rounds(10_000_001));
+        let scrypt = |cost: u32, parallel: u8| {
+            let cost = number(cost);
+            scheme_is_bearable(SCRYPT, &[&salt, &cost, &tlv(2, &[&[8]]), &tlv(2, &[&[parallel]])])
+        };
+        assert!(scrypt(1 << 18, 4), "256 MiB");
+        assert!(!scrypt(1 << 24, 1), "16 GiB");
+        assert!(!scrypt(1 << 18, 5), "minutes");
     }
 }
