@@ -5,6 +5,10 @@
 //! [`ChainVerifier`] makes a [`VerifiedChain`] of it. What is acceptable for which purpose is not decided here but in
 //! the `policies` crate, whose choices arrive as plain values: [`TrustEntry`] and [`Tolerances`].
 //!
+//! DER is read by a reader of our own, not by x509-parser: a chain is judged by DER alone with every octet accounted
+//! for, names are kept as they came and folded once for comparison, and what a hostile peer can make a reader do is
+//! bounded. x509-parser, rustls-webpki and OpenSSL are second opinions in the tests.
+//!
 //! There is no I/O, clock or environment in this crate: bytes and times are arguments.
 //!
 //! ```
