@@ -14,6 +14,8 @@ pub(crate) struct Credentials {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
     pub(crate) roots: Arc<RootCertStore>,
+    /// Who signed the chain.
+    pub(crate) client_root: CertificateDer<'static>,
     /// The path of its own profile.
     pub(crate) path: String,
 }

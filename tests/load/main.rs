@@ -15,6 +15,7 @@ use std::time::Duration;
 
 mod client;
 mod cpu;
+mod floor;
 mod peers;
 mod report;
 
@@ -49,6 +50,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         table.add(name, measure(&fleet, scenario, rounds, operations)?);
     }
     writeln!(io::stdout(), "{}", table.markdown())?;
+    let floor = floor::asymmetric_work(fleet.credentials(), 501)?;
+    writeln!(io::stdout(), "asymmetric work of one full handshake alone: {} µs", floor.as_micros())?;
     Ok(())
 }
 

@@ -91,6 +91,8 @@ impl Fleet {
             chain: chain.map_err(io::Error::other)?,
             key: PrivateKeyDer::from_pem_file(device.join("key.pem")).map_err(io::Error::other)?,
             roots: Arc::new(roots),
+            client_root: CertificateDer::from_pem_file(pki.join("trust/client-root.pem"))
+                .map_err(io::Error::other)?,
             path: format!("/{MAC}.cfg"),
         };
         Ok(Self { servers, credentials: Arc::new(credentials), _backend: backend })
