@@ -165,7 +165,12 @@ fn write_crl(out: &mut dyn Write, crl: &Crl) -> io::Result<()> {
     match &crl.unusable {
         Some(reason) => line(out, 4, "", &format!("NOT USABLE: {reason}")),
         None if crl.of_entry => Ok(()),
-        None => line(out, 4, "", "of no authority of this entry, so it decides nothing here"),
+        None => line(
+            out,
+            4,
+            "",
+            "its authority is not held here: it counts for phones that send that authority's certificate below an anchor",
+        ),
     }
 }
 
