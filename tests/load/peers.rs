@@ -49,7 +49,7 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Makes authorities and certificates with `provision-ca` and starts everything below `folder`.
-    pub(crate) fn start(folder: &Path, binaries: &Path) -> io::Result<Self> {
+    pub(crate) fn start(folder: &Path, binaries: &Path, server_key: &str) -> io::Result<Self> {
         let pki = folder.join("pki");
         let ca = |arguments: &[&str]| -> io::Result<()> {
             let output = Command::new(binaries.join("provision-ca"))
@@ -63,7 +63,7 @@ impl Fleet {
             Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
         };
         ca(&["init", "--name", "Load", "--no-passphrase", "--key", "rsa2048"])?;
-        ca(&["server", "issue", "localhost"])?;
+        ca(&["server", "issue", "localhost", "--key", server_key])?;
         ca(&["device", "issue", "--model", MODEL, "--serial", SERIAL, "--mac", MAC])?;
         let server = pki.join("server/localhost");
         let device = pki.join("devices").join(MAC);
