@@ -55,7 +55,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     writeln!(io::stdout(), "{}", table.markdown())?;
     let floor = floor::asymmetric_work(fleet.credentials(), 501)?;
-    writeln!(io::stdout(), "asymmetric work of one full handshake alone, RSA 2048 on both sides: {} µs", floor.as_micros())?;
+    writeln!(
+        io::stdout(),
+        "asymmetric work of one full handshake alone, RSA 2048 on both sides: {} µs",
+        floor.as_micros()
+    )?;
     Ok(())
 }
 
