@@ -270,3 +270,27 @@ fn the_authorities_named_to_a_client_are_as_configured() {
     assert!(asked(Some("ca-names = \"none\"")).contains("No client certificate CA names sent"));
     asked(None);
 }
+
+#[test]
+fn openssl_gets_the_certificate_of_the_kind_it_asks_for() {
+    if !all_present("openssl_gets_the_certificate_of_the_kind_it_asks_for", &[Peer::Openssl]) {
+        return;
+    }
+    let mut scene = Scene::new();
+    let own = Key::new(KeyKind::Rsa2048);
+    let rsa = scene.server_authority.issue_for(own, &Template::server(&[HOST]));
+    let (chain, key) = rsa.write(&scene.folder, "rsa");
+    scene.config.host().lines.push(format!(
+        "[[host.further-certificate]]\ncertificate = {:?}\nprivate-key = {:?}",
+        chain.display().to_string(),
+        key.display().to_string()
+    ));
+    let gateway = scene.start();
+    for (asked, shown) in [("ECDSA+SHA256", "ECDSA"), ("RSA-PSS+SHA256", "RSA-PSS")] {
+        let address = gateway.address().to_string();
+        let mut command = std::process::Command::new("openssl");
+        command.args(["s_client", "-connect", &address, "-servername", HOST, "-sigalgs", asked]);
+        let out = harness::process::run(&mut command, b"").out;
+        assert!(out.contains(&format!("Peer signature type: {shown}\n")), "{asked}: {out}");
+    }
+}
