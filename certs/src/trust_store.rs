@@ -6,6 +6,7 @@ use crate::certificate::Certificate;
 use crate::crl::RevocationList;
 use crate::key::PublicKey;
 use crate::name::DistinguishedName;
+use crate::validity::Timestamp;
 
 /// A certificate that is trusted because the operator says so. It may be of version 1, and its own signature is not
 /// looked at.
@@ -85,8 +86,21 @@ pub struct Tolerances {
     pub rsa_1024: bool,
     /// A leaf of version 1, signed by the anchor itself.
     pub x509_v1: bool,
-    /// Seconds for which certificates are accepted after they expired.
+    /// Seconds for which certificates are accepted after they expired. An anchor's own dates are not looked at.
     pub expired: Option<u32>,
+    /// The last moment at which any of this holds; without it, it holds for ever.
+    pub until: Option<Timestamp>,
+}
+
+impl Tolerances {
+    /// What is tolerated at this time: nothing once `until` is over, whatever grace a certificate would still have.
+    #[must_use]
+    pub fn in_force(self, now: Timestamp) -> Self {
+        match self.until {
+            Some(until) if now > until => Self { until: Some(until), ..Self::default() },
+            Some(_) | None => self,
+        }
+    }
 }
 
 /// A tolerance that a path needed.

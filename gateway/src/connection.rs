@@ -18,7 +18,7 @@ use crate::audit::{
 };
 use crate::client_hello::message::is_grease;
 use crate::client_hello::{self, ClientHello, Greeting, HelloError, fingerprint};
-use crate::handshake::{self, HandshakeRefused, Replayed, Stream, TlsFacts};
+use crate::handshake::{self, HandshakeRefused, Leftover, Replayed, Stream, TlsFacts};
 use crate::peer::{Peer, Refusal};
 use crate::server::{Gateway, Stopping};
 use crate::site::{ListenerKey, Site, VirtualHost};
@@ -111,7 +111,7 @@ enum Closing {
     Nothing,
     Alert(TcpStream, AlertDescription),
     /// The TLS library has sent its alert; what the client still sends must not reset the connection before it arrives.
-    Drain(Box<Replayed<TcpStream>>),
+    Drain(Leftover),
     PlainHttp(TcpStream),
     Tls(Box<Stream>),
 }
@@ -121,7 +121,7 @@ impl Closing {
         match self {
             Self::Nothing => {}
             Self::Alert(stream, alert) => handshake::refuse_with_alert(stream, alert).await,
-            Self::Drain(stream) => handshake::drain(stream).await,
+            Self::Drain(stream) => stream.drain().await,
             Self::PlainHttp(stream) => handshake::refuse_plain_http(stream).await,
             Self::Tls(stream) => close(*stream).await,
         }
@@ -134,8 +134,7 @@ async fn close(mut stream: Stream) {
     const LONGEST: Duration = Duration::from_secs(2);
     // The close_notify goes out with it.
     if let Ok(Ok(())) = tokio::time::timeout(LONGEST, stream.shutdown()).await {
-        let (stream, _) = stream.into_inner();
-        handshake::drain(stream).await;
+        stream.drain().await;
     }
 }
 
@@ -185,11 +184,11 @@ async fn establish(
     facts.engine = Some(engine.as_str());
 
     let stream = Replayed::new(bytes, stream);
-    let secured = match handshake::secure(stream, server_name, host, site.places(), deadline).await {
+    let secured = match handshake::secure(stream, engine, server_name, host, site.places(), deadline).await {
         Ok(secured) => secured,
         Err(HandshakeRefused { reason, detail, alert, presented, stream }) => {
             facts.certificate = presented.and_then(|presented| chain_facts(presented.certificates()));
-            let close = stream.map_or(Closing::Nothing, |stream| Closing::Drain(Box::new(stream)));
+            let close = stream.map_or(Closing::Nothing, Closing::Drain);
             return Err(Refused { reason, detail, alert, close });
         }
     };
@@ -286,10 +285,7 @@ fn chain_facts(presented: &[certs::Certificate]) -> Option<CertificateFacts> {
 /// Writes who the client is into the facts; also after it was judged again.
 fn add_peer(facts: &mut ConnectionFacts, peer: &Peer) {
     facts.certificate = peer.chain().and_then(|chain| chain_facts(chain.presented().certificates()));
-    facts.exceptions = peer
-        .chain()
-        .map(|chain| chain.exceptions().iter().map(|one| one.as_str()).collect())
-        .unwrap_or_default();
+    facts.exceptions = peer.exceptions().map(|one| one.as_str()).collect();
     let (product, serial, mac, profile) = match peer.principal() {
         Principal::Anonymous => (None, None, None, None),
         Principal::Device(device) => (

@@ -1,9 +1,7 @@
 //! The handshake step: from a read hello to an encrypted stream and the chain the client presented.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use certs::PresentedChain;
@@ -11,20 +9,22 @@ use policies::{CipherSuite, Reason, TlsVersion};
 use rustls::{
     AlertDescription, CertificateError, Error as TlsError, HandshakeKind, PeerIncompatible, PeerMisbehaved,
 };
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::server::TlsStream;
 
 use crate::clock;
 use crate::peer::{Judge, Peer, Refusal};
 use crate::site::VirtualHost;
 use crate::tls::client_verifier::alert_for;
+#[cfg(feature = "legacy-tls")]
+use crate::tls::legacy;
 use crate::tls::{Engine, modern};
 
-/// The encrypted stream of a client.
-pub type Stream = TlsStream<Replayed<TcpStream>>;
+mod stream;
+
+pub use self::stream::{Leftover, Replayed, Stream};
 
 /// What was agreed in the handshake.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub struct HandshakeRefused {
     /// What the client presented, where it got as far as that: the record shows it also when it was refused (SEC-59).
     pub presented: Option<PresentedChain>,
     /// The socket, on which the client may still be talking: to be drained once the refusal is recorded.
-    pub stream: Option<Replayed<TcpStream>>,
+    pub stream: Option<Leftover>,
 }
 
 /// How long a handshake that waits for its client keeps its place among the handshakes at once. The costly
@@ -77,6 +77,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// [`HandshakeRefused`]; the alert has been sent, and what the client still has to say is left to be drained.
 pub async fn secure(
     stream: Replayed<TcpStream>,
+    engine: Engine,
     server_name: Option<Arc<str>>,
     host: &VirtualHost,
     places: &Semaphore,
@@ -94,18 +95,25 @@ pub async fn secure(
                 detail: "the client waited for its turn among the handshakes until its deadline".to_owned(),
                 alert: told.then(|| sent(alert)),
                 presented: None,
-                stream: Some(stream),
+                stream: Some(Leftover::Socket(Box::new(stream))),
             });
         }
     };
-    let handshake = modern::handshake(Arc::clone(host.tls()), stream);
+    let handshake = async {
+        match engine {
+            #[cfg(feature = "legacy-tls")]
+            Engine::Legacy => with_legacy(stream, server_name, host).await,
+            Engine::Modern => with_modern(stream, server_name, host).await,
+        }
+    };
     tokio::pin!(handshake);
     let patience = tokio::time::sleep(PATIENCE);
     tokio::pin!(patience);
-    let handshaken = loop {
+    loop {
         tokio::select! {
             biased;
-            done = &mut handshake => break done,
+            // The place is given back when this returns.
+            done = &mut handshake => return done,
             () = &mut patience, if place.is_some() => place = None,
             () = tokio::time::sleep_until(deadline) => {
                 return Err(HandshakeRefused {
@@ -117,16 +125,73 @@ pub async fn secure(
                 });
             }
         }
+    }
+}
+
+async fn with_modern(
+    stream: Replayed<TcpStream>,
+    server_name: Option<Arc<str>>,
+    host: &VirtualHost,
+) -> Result<Secured, HandshakeRefused> {
+    let Some(tls) = host.modern() else {
+        return Err(HandshakeRefused {
+            reason: Reason::HandshakeFailed,
+            detail: "this host has no engine for TLS 1.2 and 1.3".to_owned(),
+            alert: None,
+            presented: None,
+            stream: Some(Leftover::Socket(Box::new(stream))),
+        });
     };
-    drop(place);
+    let handshaken = modern::handshake(Arc::clone(tls), stream).await;
     match handshaken.outcome {
         Ok(stream) => {
-            let facts = facts(&stream, server_name);
+            let facts = facts(stream.get_ref().1, server_name);
+            let stream = Stream::Modern(Box::new(stream));
             Ok(Secured { stream, facts, verdict: handshaken.verdict.and_then(Result::ok) })
         }
         Err((error, stream)) => {
-            Err(HandshakeRefused { stream: Some(stream), ..refused(&error, handshaken.verdict) })
+            let stream = Some(Leftover::Socket(Box::new(stream)));
+            Err(HandshakeRefused { stream, ..refused(&error, handshaken.verdict) })
         }
+    }
+}
+
+#[cfg(feature = "legacy-tls")]
+async fn with_legacy(
+    stream: Replayed<TcpStream>,
+    server_name: Option<Arc<str>>,
+    host: &VirtualHost,
+) -> Result<Secured, HandshakeRefused> {
+    let failed = |reason, detail: String| HandshakeRefused {
+        reason,
+        detail,
+        alert: None,
+        presented: None,
+        stream: None,
+    };
+    let Some(tls) = host.legacy() else {
+        return Err(failed(Reason::HandshakeFailed, "this host has no engine for old phones".to_owned()));
+    };
+    let handshaken = legacy::handshake(tls, host.judge(), stream).await;
+    let legacy::Handshaken { outcome, stream, verdict } =
+        handshaken.map_err(|error| failed(Reason::HandshakeFailed, error.to_string()))?;
+    let Err(legacy::Failure { reason, detail, alert }) = outcome else {
+        let (version, suite) = legacy::agreed(stream.ssl());
+        let resumed = stream.ssl().session_reused();
+        let facts = TlsFacts { engine: Engine::Legacy, version, suite, resumed, server_name };
+        let stream = Stream::Legacy(stream);
+        return Ok(Secured { stream, facts, verdict: verdict.and_then(Result::ok) });
+    };
+    let stream = Some(Leftover::Legacy(Box::new(stream)));
+    match verdict {
+        Some(Err(Refusal { reason, detail, presented })) => {
+            Err(HandshakeRefused { reason, detail, alert, presented, stream })
+        }
+        Some(Ok(peer)) => {
+            let presented = peer.chain().map(|chain| chain.presented().clone());
+            Err(HandshakeRefused { reason, detail, alert, presented, stream })
+        }
+        None => Err(HandshakeRefused { reason, detail, alert, presented: None, stream }),
     }
 }
 
@@ -141,16 +206,12 @@ impl Secured {
     ///
     /// # Errors
     /// The refusal, with the stream to close.
-    #[expect(clippy::result_large_err, reason = "the stream goes on either way and is not worth a box")]
     pub fn identify(self, judge: &Judge) -> Result<(Stream, TlsFacts, Peer), (Stream, TlsFacts, Refusal)> {
         let Self { stream, facts, verdict } = self;
         let now = clock::now();
         let judged = match verdict {
             Some(peer) => judge.recheck(&peer, now).map(|()| peer),
-            None => match stream.get_ref().1.peer_certificates() {
-                Some(chain) => judge.judge_der(chain.iter().map(AsRef::as_ref), now),
-                None => judge.judge_nothing(),
-            },
+            None => stream.judge_session(judge, now),
         };
         match judged {
             Ok(peer) => Ok((stream, facts, peer)),
@@ -159,8 +220,7 @@ impl Secured {
     }
 }
 
-fn facts(stream: &Stream, server_name: Option<Arc<str>>) -> TlsFacts {
-    let (_, connection) = stream.get_ref();
+fn facts(connection: &rustls::ServerConnection, server_name: Option<Arc<str>>) -> TlsFacts {
     TlsFacts {
         engine: Engine::Modern,
         version: TlsVersion(connection.protocol_version().map_or(0, u16::from)),
@@ -210,9 +270,7 @@ fn refused(error: &io::Error, verdict: Option<Result<Peer, Refusal>>) -> Handsha
 )]
 fn classify(error: &TlsError) -> (Reason, Option<String>) {
     match error {
-        TlsError::AlertReceived(alert) => {
-            (Reason::ClientAlert, Some(format!("received {}", alert_name(*alert))))
-        }
+        TlsError::AlertReceived(alert) => (Reason::ClientAlert, Some(received(*alert))),
         TlsError::NoCertificatesPresented => {
             (Reason::NoCertificate, Some(sent(AlertDescription::CertificateRequired)))
         }
@@ -257,6 +315,12 @@ fn classify(error: &TlsError) -> (Reason, Option<String>) {
     }
 }
 
+/// The record's words for an alert of the client's.
+pub(crate) fn received(alert: AlertDescription) -> String {
+    format!("received {}", alert_name(alert))
+}
+
+/// The record's words for an alert of ours.
 pub(crate) fn sent(alert: AlertDescription) -> String {
     format!("sent {}", alert_name(alert))
 }
@@ -317,79 +381,5 @@ pub async fn drain<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
             Ok(Ok(read)) if read > 0 => drained += read,
             _ => return,
         }
-    }
-}
-
-/// A stream that first gives back the bytes that were read ahead.
-#[derive(Debug)]
-pub struct Replayed<S> {
-    ahead: Vec<u8>,
-    at: usize,
-    stream: S,
-}
-
-impl<S> Replayed<S> {
-    /// Puts `ahead` in front of what `stream` gives.
-    pub fn new(ahead: Vec<u8>, stream: S) -> Self {
-        Self { ahead, at: 0, stream }
-    }
-
-    /// The stream below.
-    pub fn get_ref(&self) -> &S {
-        &self.stream
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        match this.ahead.get(this.at..) {
-            Some(rest) if !rest.is_empty() => {
-                let (now, later) = rest.split_at(rest.len().min(into.remaining()));
-                into.put_slice(now);
-                this.at += now.len();
-                if later.is_empty() {
-                    // Given back at once: a connection lives for hours, its hello for a millisecond.
-                    this.ahead = Vec::new();
-                    this.at = 0;
-                }
-                Poll::Ready(Ok(()))
-            }
-            _ => Pin::new(&mut this.stream).poll_read(context, into),
-        }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

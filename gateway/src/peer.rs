@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use certs::{ChainError, ChainVerifier, PresentedChain, Timestamp, VerifiedChain};
+use certs::{ChainError, ChainVerifier, Exception, PresentedChain, Timestamp, VerifiedChain};
 use policies::{Admission, Principal, Reason};
 
 use crate::config::ClientAuth;
@@ -13,12 +13,14 @@ use crate::config::ClientAuth;
 pub struct Peer {
     chain: Option<VerifiedChain>,
     principal: Principal,
+    /// The handshake was signed with SHA-1, which the trust entry allows.
+    sha1_proof: bool,
 }
 
 impl Peer {
     /// A client that presented no certificate on a host where that is optional.
     fn anonymous() -> Self {
-        Self { chain: None, principal: Principal::Anonymous }
+        Self { chain: None, principal: Principal::Anonymous, sha1_proof: false }
     }
 
     /// The verified chain; `None` for an anonymous client.
@@ -29,6 +31,13 @@ impl Peer {
     /// Who the client is.
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// What had to be tolerated to let this client in, each once: in its chain, and in its signature on the handshake.
+    pub fn exceptions(&self) -> impl Iterator<Item = Exception> + '_ {
+        let of_chain = self.chain.as_ref().map(VerifiedChain::exceptions).unwrap_or_default();
+        let of_proof = (self.sha1_proof && !of_chain.contains(&Exception::Sha1)).then_some(Exception::Sha1);
+        of_chain.iter().copied().chain(of_proof)
     }
 }
 
@@ -105,7 +114,21 @@ impl Judge {
             detail: denial.detail.to_string(),
             presented: Some(presented.clone()),
         })?;
-        Ok(Peer { chain: Some(chain), principal })
+        Ok(Peer { chain: Some(chain), principal, sha1_proof: false })
+    }
+
+    /// Whether a client of any trust entry may sign a TLS 1.2 handshake with SHA-1, so that it is worth asking for.
+    pub fn may_accept_sha1_proofs(&self) -> bool {
+        self.verifier.entries().iter().any(|entry| entry.tolerances.sha1)
+    }
+
+    /// Whether this client may prove its key with a SHA-1 signature in a TLS 1.2 handshake: only below an anchor whose
+    /// trust entry allows `sha1`. Noted in the peer, so that the record shows it.
+    pub fn accept_sha1_proof(&self, peer: &mut Peer, now: Timestamp) -> bool {
+        let entry = peer.chain.as_ref().and_then(|chain| self.verifier.entries().get(chain.entry()));
+        let accepted = entry.is_some_and(|entry| entry.tolerances.in_force(now).sha1);
+        peer.sha1_proof |= accepted;
+        accepted
     }
 
     /// Judges again, moments later, a peer that this same judge let in: dates and revocation lists, but not

@@ -15,6 +15,8 @@ use crate::config::{Config, HostConfig, HostNames, Limits, ListenerConfig};
 use crate::peer::Judge;
 use crate::tls::client_verifier::ClientVerifier;
 use crate::tls::credentials::Credentials;
+#[cfg(feature = "legacy-tls")]
+use crate::tls::legacy::LegacyTls;
 use crate::tls::modern;
 use crate::tls::tickets::Tickets;
 
@@ -36,7 +38,20 @@ pub struct SiteError {
     pub listener: SocketAddr,
     /// What the TLS library says.
     #[source]
-    pub source: rustls::Error,
+    pub source: EngineError,
+}
+
+/// What a TLS library does not take.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// OpenSSL, for old phones.
+    #[cfg(feature = "legacy-tls")]
+    #[error("the engine for old phones")]
+    Legacy(#[from] openssl::error::ErrorStack),
+    /// rustls.
+    #[error("the engine for TLS 1.2 and 1.3")]
+    Modern(#[from] rustls::Error),
 }
 
 impl Site {
@@ -101,11 +116,11 @@ impl Site {
         hosts.find(|host| same(&host.config.backend)).map(|host| host.backend.clone())
     }
 
-    /// The ticket keys of a host that means the same as before, on the same listener if it is still there.
-    fn tickets_like(&self, key: ListenerKey, host: &HostConfig, rules: &TlsRules) -> Option<Arc<Tickets>> {
+    /// A host that means the same as before, on the same listener if it is still there: its sessions can go on.
+    fn host_like(&self, key: ListenerKey, host: &HostConfig, rules: &TlsRules) -> Option<&VirtualHost> {
         let listener = self.listener(key).filter(|listener| *listener.rules == *rules)?;
         let same = |known: &&Arc<VirtualHost>| known.config.fingerprint == host.fingerprint;
-        listener.hosts.iter().find(same).map(|known| Arc::clone(&known.tickets))
+        listener.hosts.iter().find(same).map(Arc::as_ref)
     }
 }
 
@@ -147,14 +162,12 @@ impl ListenerSite {
     ) -> Result<Self, SiteError> {
         let mut hosts = Vec::with_capacity(backends.len());
         for (config, backend) in backends {
-            let tls_error =
-                |source| SiteError { host: config.first_name().to_string(), listener: key.address, source };
-            let kept = previous.and_then(|previous| previous.tickets_like(key, config, rules));
-            let tickets = match kept {
-                Some(tickets) => tickets,
-                None => Tickets::new().map_err(tls_error)?,
-            };
-            let host = VirtualHost::new(config, backend, rules, tickets).map_err(tls_error)?;
+            let kept = previous.and_then(|previous| previous.host_like(key, config, rules));
+            let host = VirtualHost::new(config, backend, rules, kept).map_err(|source| SiteError {
+                host: config.first_name().to_string(),
+                listener: key.address,
+                source,
+            })?;
             hosts.push(Arc::new(host));
         }
         Ok(Self { key, rules: Arc::clone(rules), names: names.clone(), hosts })
@@ -177,8 +190,10 @@ pub struct VirtualHost {
     config: Arc<HostConfig>,
     credentials: Arc<Credentials>,
     judge: Arc<Judge>,
-    tls: Arc<rustls::ServerConfig>,
+    tls: Option<Arc<rustls::ServerConfig>>,
     tickets: Arc<Tickets>,
+    #[cfg(feature = "legacy-tls")]
+    legacy: Option<LegacyTls>,
     backend: Backend,
 }
 
@@ -187,8 +202,12 @@ impl VirtualHost {
         config: &Arc<HostConfig>,
         backend: &Backend,
         rules: &TlsRules,
-        tickets: Arc<Tickets>,
-    ) -> Result<Self, rustls::Error> {
+        kept: Option<&Self>,
+    ) -> Result<Self, EngineError> {
+        let tickets = match kept {
+            Some(kept) => Arc::clone(&kept.tickets),
+            None => Tickets::new()?,
+        };
         let allowed = modern::signature_schemes(rules);
         let pairs = config.credentials.iter().map(|pair| (pair.chain.as_slice(), &*pair.key));
         let credentials = Arc::new(Credentials::new(pairs, &allowed)?);
@@ -204,12 +223,22 @@ impl VirtualHost {
             allowed,
         ));
         let tls = modern::server_config(rules, Arc::clone(&credentials), verifier, Arc::clone(&tickets))?;
+        #[cfg(feature = "legacy-tls")]
+        let legacy = match rules.needs_legacy_engine() {
+            true => {
+                let before = kept.and_then(|kept| kept.legacy.as_ref());
+                Some(LegacyTls::new(rules, config, judge.may_accept_sha1_proofs(), before)?)
+            }
+            false => None,
+        };
         Ok(Self {
             config: Arc::clone(config),
             credentials,
             judge,
-            tls: Arc::new(tls),
+            tls: tls.map(Arc::new),
             tickets,
+            #[cfg(feature = "legacy-tls")]
+            legacy,
             backend: backend.clone(),
         })
     }
@@ -225,13 +254,19 @@ impl VirtualHost {
     }
 
     /// Who judges the chains presented to it.
-    pub fn judge(&self) -> &Judge {
+    pub fn judge(&self) -> &Arc<Judge> {
         &self.judge
     }
 
-    /// The modern engine's configuration.
-    pub fn tls(&self) -> &Arc<rustls::ServerConfig> {
-        &self.tls
+    /// The modern engine's configuration; `None` where the TLS policy has nothing for it.
+    pub fn modern(&self) -> Option<&Arc<rustls::ServerConfig>> {
+        self.tls.as_ref()
+    }
+
+    /// The legacy engine's; `None` where the TLS policy does not need it.
+    #[cfg(feature = "legacy-tls")]
+    pub fn legacy(&self) -> Option<&LegacyTls> {
+        self.legacy.as_ref()
     }
 
     /// Where its requests go.

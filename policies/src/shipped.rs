@@ -8,7 +8,11 @@ use crate::document::Diagnostic;
 pub(crate) type Shipped = &'static [(&'static str, &'static str)];
 
 /// TLS policies.
-pub(crate) const TLS: Shipped = &[("modern", include_str!("../shipped/tls/modern.toml"))];
+pub(crate) const TLS: Shipped = &[
+    ("modern", include_str!("../shipped/tls/modern.toml")),
+    ("guide", include_str!("../shipped/tls/guide.toml")),
+    ("guide-no-rc4", include_str!("../shipped/tls/guide-no-rc4.toml")),
+];
 
 /// Request rules.
 pub(crate) const REQUESTS: Shipped = &[

@@ -1,6 +1,7 @@
 //! TLS policies: which versions, cipher suites, groups and signature algorithms a listener offers.
 //!
-//! A policy is a TOML file; `modern` is shipped. All names are those of the IANA registries, in either letter case, and
+//! A policy is a TOML file; shipped are `modern` (TLS 1.2 and 1.3), `guide` (with the suites of the phones' guide, from
+//! TLS 1.0 up) and `guide-no-rc4`. All names are those of the IANA registries, in either letter case, and
 //! an unknown one is a mistake with the nearest known name as a hint.
 //!
 //! ```toml
@@ -91,6 +92,7 @@ impl TlsRules {
     pub fn needs_legacy_engine(&self) -> bool {
         self.versions.iter().any(|version| !version.is_modern())
             || self.suites.iter().any(|suite| !suite.is_modern())
+            || self.signature_algorithms.iter().any(|scheme| scheme.is_weak())
     }
 
     fn read(root: &Table<'_, '_>, file: &str) -> Option<Self> {
@@ -177,7 +179,7 @@ fn check_suites(root: &Table<'_, '_>, versions: &[Located<TlsVersion>], suites: 
             Some("is served by no engine of this gateway")
         } else if suite.is_tls13() && !allows(TlsVersion::TLS1_3) {
             Some("needs TLSv1.3, which `versions` does not list")
-        } else if !suite.is_tls13() && suite.is_modern() && !allows(TlsVersion::TLS1_2) {
+        } else if !suite.is_tls13() && !suite.serves(TlsVersion::TLS1_1) && !allows(TlsVersion::TLS1_2) {
             Some("needs TLSv1.2, which `versions` does not list")
         } else if !suite.is_tls13() && versions.iter().all(|v| v.value == TlsVersion::TLS1_3) {
             Some("needs a version before TLSv1.3, and `versions` lists none")
@@ -189,12 +191,7 @@ fn check_suites(root: &Table<'_, '_>, versions: &[Located<TlsVersion>], suites: 
         }
     }
     for version in versions.iter().filter(|version| version.value >= TlsVersion::TLS1_0) {
-        let served = suites.iter().any(|suite| match version.value {
-            TlsVersion::TLS1_3 => suite.value.is_tls13(),
-            TlsVersion::TLS1_2 => !suite.value.is_tls13(),
-            _ => suite.value.is_legacy(),
-        });
-        if !served {
+        if !suites.iter().any(|suite| suite.value.serves(version.value)) {
             let message = format!("no suite of `suites` serves {}", version.value);
             root.document().error(&version.place, message);
         }

@@ -94,7 +94,7 @@ fn names_a_client_that_offers_export_suites_alone() {
     let wrong = Hello { suites: vec![0x0062, 0x0060, 0x0003], ..Hello::tls12(HOST) };
     let scene = Scene::new();
     let gateway = scene.start();
-    assert_eq!(exchange(gateway.address(), &wrong.records(), false), Answer::Alert(40));
+    assert_eq!(exchange(gateway.address(), &wrong.records(), false), Answer::Alert(71));
     let record = gateway.audit.next();
     assert_eq!(record.text("reason"), Reason::ExportOnly.as_str());
     let suites = record.at("hello.suites").unwrap().to_string();

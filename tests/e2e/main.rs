@@ -14,6 +14,7 @@ mod handshake;
 mod identity;
 mod issuance;
 mod limits;
+mod old_phones;
 mod peers;
 mod pkits;
 mod quickstart;

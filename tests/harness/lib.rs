@@ -14,7 +14,7 @@
 //! | [`client`] | a TLS client that sends any bytes |
 //! | [`hello`] | client hellos byte for byte |
 //! | [`origin`] | a backend that keeps what it received, byte for byte |
-//! | [`apache`], [`curl`], [`openssl`] | the peers |
+//! | [`apache`], [`curl`], [`old_stack`], [`openssl`] | the peers |
 //! | [`pkits`] | NIST's path validation suite, case by case |
 //! | [`expect`] | waiting, and what is missing |
 
@@ -31,6 +31,7 @@ pub mod expect;
 pub mod gateway;
 pub mod hello;
 pub mod http;
+pub mod old_stack;
 pub mod openssl;
 pub mod origin;
 pub mod pki;

@@ -129,6 +129,8 @@ enum Holder {
 pub enum Digest {
     /// SHA-256, or what belongs to the key.
     Usual,
+    /// MD5; the issuer's key must be an old one.
+    Md5,
     /// SHA-1; the issuer's key must be an old one.
     Sha1,
     /// The usual one, under the name of an algorithm that nobody knows.
@@ -194,13 +196,17 @@ impl Key {
             }
             (_, Digest::Usual) => rsa("1.2.840.113549.1.1.11"),
             (_, Digest::Sha1) => rsa("1.2.840.113549.1.1.5"),
+            (_, Digest::Md5) => rsa("1.2.840.113549.1.1.4"),
         }
     }
 
     fn sign(&self, message: &[u8], digest: Digest) -> Vec<u8> {
         match &self.holder {
             Holder::Strong(key) => {
-                assert_ne!(digest, Digest::Sha1, "only an old key signs with an old digest");
+                assert!(
+                    !matches!(digest, Digest::Md5 | Digest::Sha1),
+                    "only an old key signs with an old digest"
+                );
                 key.sign(message).unwrap()
             }
             Holder::Old(key) => match digest {
@@ -208,6 +214,7 @@ impl Key {
                     key.sign(Pkcs1v15Sign::new::<rsa::sha2::Sha256>(), &rsa::sha2::Sha256::digest(message))
                 }
                 Digest::Sha1 => key.sign(Pkcs1v15Sign::new::<sha1::Sha1>(), &sha1::Sha1::digest(message)),
+                Digest::Md5 => key.sign(Pkcs1v15Sign::new::<md5::Md5>(), &md5::Md5::digest(message)),
             }
             .unwrap(),
         }
@@ -423,7 +430,12 @@ impl Authority {
     /// An authority below this one as the template has it.
     #[must_use]
     pub fn intermediate_with(&self, template: Template) -> Self {
-        let key = Key::new(KeyKind::P256);
+        self.intermediate_for(Key::new(KeyKind::P256), template)
+    }
+
+    /// An authority below this one with this key.
+    #[must_use]
+    pub fn intermediate_for(&self, key: Key, template: Template) -> Self {
         let certificate = template.issue(&self.name, &key.public(), &self.key);
         let above = std::iter::once(certificate.clone()).chain(self.above.iter().cloned()).collect();
         Self { name: template.subject, key, certificate, above, serial: template.serial }

@@ -29,11 +29,11 @@ pub(super) fn check_path(
     let mut exceptions = Exceptions::default();
     let anchor_depth = path.len().saturating_sub(1);
     let mut policies = PolicyState::new(anchor_depth);
+    let tolerances = trust.tolerances.in_force(now);
     for (depth, certificate) in path.iter().enumerate().rev() {
-        let tolerances = &trust.tolerances;
         tolerances.check_key(certificate, depth, &mut exceptions)?;
-        tolerances.check_validity(certificate, depth, now, &mut exceptions)?;
         if depth < anchor_depth {
+            tolerances.check_validity(certificate, depth, now, &mut exceptions)?;
             let directly_issued = depth == 0 && anchor_depth == 1;
             tolerances.check_version(certificate, depth, directly_issued, &mut exceptions)?;
             tolerances.check_signature(certificate, depth, &mut exceptions)?;
@@ -94,15 +94,18 @@ fn check_profile(certificate: &Certificate, depth: usize) -> Result<(), ChainErr
     rule.map_or(Ok(()), |rule| Err(ChainError::NotConforming { depth, rule }))
 }
 
-/// Dates alone, for a path that was checked before.
+/// Dates alone, for a path that was checked before. An anchor is trusted because the operator says so, and RFC 5280
+/// §6.1.1 (d) gives it no dates.
 pub(super) fn check_dates(
     path: &[Certificate],
     trust: &TrustEntry,
     now: Timestamp,
 ) -> Result<(), ChainError> {
     let mut exceptions = Exceptions::default();
-    path.iter().enumerate().rev().try_for_each(|(depth, certificate)| {
-        trust.tolerances.check_validity(certificate, depth, now, &mut exceptions)
+    let tolerances = trust.tolerances.in_force(now);
+    let below_anchor = path.split_last().map_or(path, |(_, below)| below);
+    below_anchor.iter().enumerate().rev().try_for_each(|(depth, certificate)| {
+        tolerances.check_validity(certificate, depth, now, &mut exceptions)
     })
 }
 

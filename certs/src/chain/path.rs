@@ -240,7 +240,7 @@ impl<'a> Search<'a> {
             return Err(ChainError::WeakKey { depth: depth + 1, key });
         }
         // Hashes that are not tolerated are not worth the work: MD5 is verified slowly.
-        if !self.trust.tolerances.accepts(certificate.signature_algorithm()) {
+        if !self.trust.tolerances.in_force(self.now).accepts(certificate.signature_algorithm()) {
             return Err(ChainError::WeakSignature { depth, signature: certificate.signature_algorithm() });
         }
         if current > 0 && self.links.is_some_and(|links| links.contains(certificate, issuer)) {

@@ -151,7 +151,7 @@ impl<'a> Revocations<'a> {
         anchor: &Certificate,
         now: Timestamp,
     ) -> bool {
-        if !self.trust.tolerances.accepts(list.signature_algorithm()) {
+        if !self.trust.tolerances.in_force(now).accepts(list.signature_algorithm()) {
             return false;
         }
         let may_sign = |certificate: &Certificate| {

@@ -130,13 +130,18 @@ impl ChainVerifier {
         Err(closest.map_or_else(nobody, |closest| closest.error))
     }
 
-    /// Judges dates and revocation of a chain again, without verifying signatures again.
+    /// Judges dates and revocation of a chain again, without verifying signatures again. A chain that needed a
+    /// tolerance whose last day is over is judged as a new one is.
     ///
     /// # Errors
     /// [`ChainError::ForeignChain`] for a chain that another verifier made; else what time or a list says.
     pub fn recheck(&self, chain: &VerifiedChain, now: Timestamp) -> Result<(), ChainError> {
         let trust = self.entries.get(chain.entry).filter(|_| chain.verifier == self.identity);
         let Some(trust) = trust else { return Err(ChainError::ForeignChain) };
+        if !chain.exceptions.is_empty() && trust.tolerances.in_force(now) != trust.tolerances {
+            // What let this chain in is over; what is wrong with it now, only a whole judgement tells.
+            return self.verify(&chain.presented, now).map(|_| ());
+        }
         check_dates(chain.path(), trust, now)?;
         let path: Vec<&Certificate> = chain.path().iter().collect();
         let work = Work::default();

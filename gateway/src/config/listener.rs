@@ -24,6 +24,7 @@ impl ListenerConfig {
         let address = table.string("address").and_then(|text| address(&text, files));
         let text = table.string("tls");
         let tls = text.as_ref().and_then(|text| tls(text, files));
+        #[cfg(not(feature = "legacy-tls"))]
         if let (Some(text), Some(rules)) = (&text, &tls) {
             report_unserved(text, rules, files);
         }
@@ -49,22 +50,21 @@ fn tls(text: &Located<String>, files: &Files<'_, '_>) -> Option<Arc<TlsRules>> {
         .map(Arc::new)
 }
 
-/// A policy may list what only an engine for older phones could serve; without a word here they would seem to be served.
+/// A policy that needs the legacy engine is a mistake in a gateway that was built without it: phones would be refused
+/// that the policy seems to let in.
+#[cfg(not(feature = "legacy-tls"))]
 fn report_unserved(text: &Located<String>, rules: &TlsRules, files: &Files<'_, '_>) {
+    if !rules.needs_legacy_engine() {
+        return;
+    }
     let versions =
         rules.versions().iter().filter(|version| !version.is_modern()).map(|version| version.name());
     let suites = rules.suites().iter().filter(|suite| !suite.is_modern()).map(|suite| suite.name());
-    let names: Vec<_> = versions.chain(suites).collect();
-    if names.is_empty() {
-        return;
-    }
-    let message = format!("TLS policy \"{}\" lists what is not served: {}", rules.name(), names.join(", "));
-    let hint = "phones that offer nothing else are refused; TLS 1.2 and 1.3 with modern suites are served";
-    let something_is_left = rules.versions().iter().any(|version| version.is_modern())
-        && rules.suites().iter().any(|suite| suite.is_modern());
-    if something_is_left {
-        files.document().warning(&text.place, message, Some(hint.to_owned()));
-    } else {
-        files.document().error_with_hint(&text.place, format!("{message}, and nothing else"), hint);
-    }
+    let schemes = rules.signature_algorithms().iter().filter(|scheme| scheme.is_weak());
+    let names: Vec<_> = versions.chain(suites).chain(schemes.map(|scheme| scheme.name())).collect();
+    files.document().error_with_hint(
+        &text.place,
+        format!("TLS policy \"{}\" lists what is not served: {}", rules.name(), names.join(", ")),
+        "this gateway was built without the engine for old phones (feature legacy-tls); use \"modern\"",
+    );
 }

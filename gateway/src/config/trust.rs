@@ -275,7 +275,9 @@ fn read_allowance(table: &Table<'_, '_>, now: Timestamp) -> Option<Allowance> {
             document.error(&until.place, "there is no `allow` that could end on this day");
             return None;
         }
-        if now.unix() > until.value.unix_end() {
+        let last = Timestamp::from_unix(until.value.unix_end());
+        tolerances.until = Some(last);
+        if now > last {
             let message =
                 format!("what `allow` lists ended with {}: it is not accepted any more", until.value);
             document.warning(&until.place, message, None);

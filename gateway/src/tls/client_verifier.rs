@@ -45,18 +45,30 @@ pub struct ClientVerifier {
     ca_names: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
     allowed: Arc<[SignatureScheme]>,
+    sha1_proofs: bool,
 }
 
 impl ClientVerifier {
     /// `ca_names` are the DER names for the CertificateRequest (SEC-53); of the `algorithms` that can verify a
-    /// client's signature on the handshake, those of the `allowed` schemes are asked for and taken.
+    /// client's signature on the handshake, those of the `allowed` schemes are asked for and taken. SHA-1 comes from no
+    /// policy but from the trust entries that allow it.
     pub fn new(
         judge: Arc<Judge>,
         ca_names: Vec<DistinguishedName>,
         algorithms: WebPkiSupportedAlgorithms,
         allowed: Arc<[SignatureScheme]>,
     ) -> Self {
-        Self { judge, ca_names, algorithms, allowed }
+        let sha1_proofs = judge.may_accept_sha1_proofs();
+        Self { judge, ca_names, algorithms, allowed, sha1_proofs }
+    }
+
+    /// Whether the client that was judged in this handshake may sign it with SHA-1; noted if so.
+    fn accepts_sha1_of_this_client(&self) -> bool {
+        let accepted = VERDICT.try_with(|slot| match slot.borrow_mut().as_mut() {
+            Some(Ok(peer)) => self.judge.accept_sha1_proof(peer, clock::now()),
+            Some(Err(_)) | None => false,
+        });
+        accepted.unwrap_or(false)
     }
 
     /// Verifies the signature that proves the client's key.
@@ -88,6 +100,16 @@ fn key_of(certificate: &CertificateDer<'_>) -> Option<PublicKey> {
         (leaf.der() == certificate.as_ref()).then(|| leaf.public_key().clone())
     });
     judged.ok().flatten().or_else(|| Some(Certificate::parse(certificate).ok()?.public_key().clone()))
+}
+
+/// The SHA-1 schemes of TLS 1.2, in a certificate's words.
+fn sha1_algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's list of schemes is open")]
+    match scheme {
+        SignatureScheme::RSA_PKCS1_SHA1 => Some(SignatureAlgorithm::RsaPkcs1(Hash::Sha1)),
+        SignatureScheme::ECDSA_SHA1_Legacy => Some(SignatureAlgorithm::Ecdsa(Hash::Sha1)),
+        _ => None,
+    }
 }
 
 /// What a TLS signature scheme (RFC 8446 §4.2.3) is in a certificate's words; SHA-1 and MD5 are none.
@@ -158,6 +180,16 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if let Some(algorithm) = sha1_algorithm(signature.scheme)
+            && self.sha1_proofs
+            && self.accepts_sha1_of_this_client()
+        {
+            let key = key_of(certificate).ok_or(CertificateError::BadEncoding)?;
+            algorithm
+                .verify(&key, message, signature.signature())
+                .map_err(|_| CertificateError::BadSignature)?;
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         self.verify_proof(message, certificate, signature)
     }
 
@@ -184,6 +216,10 @@ impl ClientCertVerifier for ClientVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         let mut schemes = self.algorithms.supported_schemes();
         schemes.retain(|scheme| self.allowed.contains(scheme));
+        if self.sha1_proofs {
+            // Last: a client that can do better does.
+            schemes.extend([SignatureScheme::RSA_PKCS1_SHA1, SignatureScheme::ECDSA_SHA1_Legacy]);
+        }
         schemes
     }
 }

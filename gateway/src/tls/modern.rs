@@ -41,22 +41,27 @@ pub fn provider(rules: &TlsRules) -> CryptoProvider {
     }
 }
 
-/// The server configuration of one virtual host on one listener.
+/// The server configuration of one virtual host on one listener; `None` where the policy has no version and suite for
+/// this engine.
 ///
 /// # Errors
-/// The policy leaves this engine no version with a suite and a group.
+/// The policy leaves this engine no group.
 pub fn server_config(
     rules: &TlsRules,
     credentials: Arc<Credentials>,
     verifier: Arc<ClientVerifier>,
     tickets: Arc<Tickets>,
-) -> Result<ServerConfig, rustls::Error> {
+) -> Result<Option<ServerConfig>, rustls::Error> {
+    let has_suite = |version| rules.suites().iter().any(|suite| suite.is_modern() && suite.serves(version));
     let versions: Vec<&'static SupportedProtocolVersion> =
         [(TlsVersion(0x0304), &rustls::version::TLS13), (TlsVersion(0x0303), &rustls::version::TLS12)]
             .into_iter()
-            .filter(|(version, _)| rules.versions().contains(version))
+            .filter(|(version, _)| rules.versions().contains(version) && has_suite(*version))
             .map(|(_, known)| known)
             .collect();
+    if versions.is_empty() {
+        return Ok(None);
+    }
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider(rules)))
         .with_protocol_versions(&versions)?
         .with_client_cert_verifier(verifier)
@@ -68,7 +73,7 @@ pub fn server_config(
     config.ignore_client_order = true;
     // A client that names HTTP/1.0 alone would be refused for want of a common protocol (RFC 7301 §3.2).
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
-    Ok(config)
+    Ok(Some(config))
 }
 
 /// What one handshake came to.

@@ -1,8 +1,10 @@
 //! Holds what a client offers against what a host can serve, before any engine is started: the engine to use,
 //! or a refusal that names the offer.
 
-use policies::{CipherSuite, Reason, TlsRules, TlsVersion};
-use rustls::{AlertDescription, SignatureScheme};
+use policies::{CipherSuite, Reason, SignatureScheme, TlsRules, TlsVersion};
+use rustls::AlertDescription;
+#[cfg(feature = "legacy-tls")]
+use rustls::SignatureAlgorithm;
 
 use super::Engine;
 use super::credentials::Credentials;
@@ -21,7 +23,8 @@ pub struct OfferRefused {
     pub alert: AlertDescription,
 }
 
-/// Chooses the engine.
+/// Chooses the engine: the modern one when version, suite, group and signature algorithm all meet what rustls and the
+/// policy have; else the legacy one when the policy has something for it; else nobody.
 ///
 /// A client that offers TLS 1.3 is judged by its TLS 1.3 offer alone, because that is the version every engine
 /// then selects (RFC 8446 §4.2.1).
@@ -33,22 +36,21 @@ pub fn choose(
     rules: &TlsRules,
     credentials: &Credentials,
 ) -> Result<Engine, OfferRefused> {
-    let version = [TLS13, TLS12]
-        .into_iter()
-        .find(|version| rules.versions().contains(version) && hello.offers_version(*version))
-        .ok_or_else(|| OfferRefused {
-            reason: Reason::VersionNotSupported,
-            detail: format!(
-                "the client offers {}; this listener speaks {}",
-                names(hello.versions().iter().map(|version| version.name())),
-                names(rules.versions().iter().map(|version| version.name())),
-            ),
-            alert: AlertDescription::ProtocolVersion,
-        })?;
+    let version =
+        rules.versions().iter().rev().copied().find(|version| hello.offers_version(*version)).ok_or_else(
+            || OfferRefused {
+                reason: Reason::VersionNotSupported,
+                detail: format!(
+                    "the client offers {}; this listener speaks {}",
+                    names(hello.versions().iter().map(|version| version.name())),
+                    names(rules.versions().iter().map(|version| version.name())),
+                ),
+                alert: AlertDescription::ProtocolVersion,
+            },
+        )?;
 
-    if hello.suites.contains(&CipherSuite(FALLBACK))
-        && rules.versions().iter().any(|known| *known > version && !hello.offers_version(*known))
-    {
+    // RFC 7507 §3: a client that says it fell back did so without need, or somebody made it.
+    if hello.suites.contains(&CipherSuite::FALLBACK_SCSV) && rules.versions().last() > Some(&version) {
         return Err(OfferRefused {
             reason: Reason::InappropriateFallback,
             detail: format!(
@@ -60,24 +62,34 @@ pub fn choose(
         });
     }
 
-    // RFC 7507 §3: a client that says it fell back did so without need, or somebody made it.
-    let fell_back = hello.suites.iter().any(|suite| suite.0 == FALLBACK);
-    if fell_back && rules.versions().iter().any(|ours| ours.0 > version.0) {
-        return Err(OfferRefused {
-            reason: Reason::InappropriateFallback,
-            detail: format!(
-                "the client says it fell back to {}, and this listener speaks more",
-                version.name()
-            ),
-            alert: AlertDescription::InappropriateFallback,
-        });
+    let modern = match version.is_modern() {
+        true => match modern(hello, rules, credentials, version) {
+            Ok(()) => return Ok(Engine::Modern),
+            Err(refused) => Some(refused),
+        },
+        false => None,
+    };
+    #[cfg(feature = "legacy-tls")]
+    if version < TlsVersion::TLS1_3 && rules.needs_legacy_engine() {
+        return legacy(hello, rules, credentials, version).map(|()| Engine::Legacy);
     }
+    // A policy with older versions is refused on load where no engine speaks them.
+    Err(modern.unwrap_or_else(|| no_shared_suite(hello, rules)))
+}
 
+/// Whether rustls can serve this client.
+fn modern(
+    hello: &ClientHello,
+    rules: &TlsRules,
+    credentials: &Credentials,
+    version: TlsVersion,
+) -> Result<(), OfferRefused> {
+    let is_tls13 = version == TlsVersion::TLS1_3;
     let servable = |suite: &CipherSuite| {
         rules.suites().contains(suite)
             && modern::suite(*suite).is_some_and(|known| {
-                known.version().version == rustls_version(version)
-                    && (version == TLS13
+                suite.serves(version)
+                    && (is_tls13
                         || credentials.algorithms().any(|key| known.usable_for_signature_algorithm(key)))
             })
     };
@@ -85,60 +97,107 @@ pub fn choose(
         return Err(no_shared_suite(hello, rules));
     }
     if !hello.groups.iter().any(|group| rules.groups().contains(group)) {
-        return Err(OfferRefused {
-            reason: Reason::NoSharedGroup,
-            detail: format!(
-                "the client offers the groups {}; this listener speaks {}",
-                names(hello.groups.iter().map(|group| group.name())),
-                names(rules.groups().iter().map(|group| group.name())),
-            ),
-            alert: AlertDescription::HandshakeFailure,
-        });
+        return Err(no_shared_group(hello, rules));
     }
-    let offered: Vec<SignatureScheme> = hello
-        .signature_algorithms
-        .iter()
-        .flatten()
-        // RFC 8446 §4.2.3: the PKCS #1 v1.5 schemes are for certificates only in TLS 1.3.
-        .filter(|scheme| version != TLS13 || !matches!(scheme.0, 0x0401 | 0x0501 | 0x0601 | 0x0201))
-        .map(|scheme| SignatureScheme::from(scheme.0))
-        .collect();
-    if !credentials.can_sign(&offered) {
-        let list = hello.signature_algorithms.as_deref().unwrap_or_default();
-        return Err(OfferRefused {
-            reason: Reason::NoSharedSignatureAlgorithm,
-            detail: if list.is_empty() {
-                "the client offers no signature algorithms (no signature_algorithms extension)".to_owned()
-            } else {
-                format!(
-                    "the client offers the signature algorithms {}; none fits this host's key",
-                    names(list.iter().map(|scheme| scheme.name())),
-                )
-            },
-            alert: AlertDescription::HandshakeFailure,
-        });
-    }
-    Ok(Engine::Modern)
+    let offered = hello.signature_algorithms.as_deref().unwrap_or_default().iter().copied();
+    // RFC 8446 §4.2.3: the PKCS #1 v1.5 schemes are for certificates only in TLS 1.3.
+    let offered =
+        offered.filter(|scheme| !is_tls13 || !matches!(scheme.0, 0x0401 | 0x0501 | 0x0601 | 0x0201));
+    if can_sign(credentials, offered) { Ok(()) } else { Err(no_shared_signature_algorithm(hello)) }
 }
 
-const TLS13: TlsVersion = TlsVersion(0x0304);
-const TLS12: TlsVersion = TlsVersion(0x0303);
+/// Whether OpenSSL can serve this client, at TLS 1.2 or older.
+#[cfg(feature = "legacy-tls")]
+fn legacy(
+    hello: &ClientHello,
+    rules: &TlsRules,
+    credentials: &Credentials,
+    version: TlsVersion,
+) -> Result<(), OfferRefused> {
+    let has_key = |suite: CipherSuite| {
+        credentials.algorithms().any(|key| (key == SignatureAlgorithm::RSA) != suite.needs_ec_certificate())
+    };
+    let shared = rules.suites().iter().copied();
+    let shared = shared.filter(|suite| suite.serves(version) && hello.suites.contains(suite));
+    let shared: Vec<CipherSuite> = shared.filter(|suite| has_key(*suite)).collect();
+    if shared.is_empty() {
+        return Err(no_shared_suite(hello, rules));
+    }
+    // A client that names no group takes any (RFC 8422 §4).
+    let has_group =
+        hello.groups.is_empty() || hello.groups.iter().any(|group| rules.groups().contains(group));
+    let shared: Vec<CipherSuite> =
+        shared.into_iter().filter(|suite| has_group || !suite.uses_ecdhe()).collect();
+    if shared.is_empty() {
+        return Err(no_shared_group(hello, rules));
+    }
+    // Before TLS 1.2 nobody chooses (RFC 4346 §7.4.3), and where the client encrypts to our key nobody signs.
+    let has_signature = version < TlsVersion::TLS1_2 || signs_for(hello, rules, credentials);
+    if has_signature || shared.iter().any(|suite| suite.uses_rsa_key_exchange()) {
+        Ok(())
+    } else {
+        Err(no_shared_signature_algorithm(hello))
+    }
+}
 
-fn rustls_version(version: TlsVersion) -> rustls::ProtocolVersion {
-    rustls::ProtocolVersion::from(version.0)
+/// Whether one of our keys makes a TLS 1.2 signature that the client takes. One that names no algorithm takes SHA-1
+/// (RFC 5246 §7.4.1.4.1).
+#[cfg(feature = "legacy-tls")]
+fn signs_for(hello: &ClientHello, rules: &TlsRules, credentials: &Credentials) -> bool {
+    const SHA1: [SignatureScheme; 2] = [SignatureScheme::RSA_PKCS1_SHA1, SignatureScheme::ECDSA_SHA1];
+    let offered = hello.signature_algorithms.as_deref().unwrap_or(&SHA1);
+    let with_sha1 = SHA1.iter().any(|scheme| {
+        offered.contains(scheme)
+            && rules.signature_algorithms().contains(scheme)
+            && credentials
+                .algorithms()
+                .any(|key| (key == SignatureAlgorithm::RSA) == (*scheme == SignatureScheme::RSA_PKCS1_SHA1))
+    });
+    with_sha1 || can_sign(credentials, offered.iter().copied())
+}
+
+fn can_sign(credentials: &Credentials, offered: impl Iterator<Item = SignatureScheme>) -> bool {
+    let offered: Vec<rustls::SignatureScheme> =
+        offered.map(|scheme| rustls::SignatureScheme::from(scheme.0)).collect();
+    credentials.can_sign(&offered)
+}
+
+fn no_shared_group(hello: &ClientHello, rules: &TlsRules) -> OfferRefused {
+    OfferRefused {
+        reason: Reason::NoSharedGroup,
+        detail: format!(
+            "the client offers the groups {}; this listener speaks {}",
+            names(hello.groups.iter().map(|group| group.name())),
+            names(rules.groups().iter().map(|group| group.name())),
+        ),
+        alert: AlertDescription::HandshakeFailure,
+    }
+}
+
+fn no_shared_signature_algorithm(hello: &ClientHello) -> OfferRefused {
+    let list = hello.signature_algorithms.as_deref().unwrap_or_default();
+    OfferRefused {
+        reason: Reason::NoSharedSignatureAlgorithm,
+        detail: if list.is_empty() {
+            "the client offers no signature algorithms (no signature_algorithms extension)".to_owned()
+        } else {
+            format!(
+                "the client offers the signature algorithms {}; none fits this host's key",
+                names(list.iter().map(|scheme| scheme.name())),
+            )
+        },
+        alert: AlertDescription::HandshakeFailure,
+    }
 }
 
 fn no_shared_suite(hello: &ClientHello, rules: &TlsRules) -> OfferRefused {
-    let offered: Vec<CipherSuite> = hello
-        .suites
-        .iter()
-        .copied()
-        .filter(|suite| !is_grease(suite.0) && !matches!(suite.0, EMPTY_RENEGOTIATION_INFO | FALLBACK))
-        .collect();
-    let reason = if !offered.is_empty() && offered.iter().all(|suite| suite.is_export()) {
-        Reason::ExportOnly
+    let offered: Vec<CipherSuite> =
+        hello.suites.iter().copied().filter(|suite| !is_grease(suite.0) && !suite.is_signal()).collect();
+    // RFC 5246 §7.2.2: insufficient_security says that it failed because ours are stronger.
+    let (reason, alert) = if !offered.is_empty() && offered.iter().all(|suite| suite.is_export()) {
+        (Reason::ExportOnly, AlertDescription::InsufficientSecurity)
     } else {
-        Reason::NoSharedSuite
+        (Reason::NoSharedSuite, AlertDescription::HandshakeFailure)
     };
     OfferRefused {
         reason,
@@ -147,13 +206,9 @@ fn no_shared_suite(hello: &ClientHello, rules: &TlsRules) -> OfferRefused {
             names(offered.iter().map(|suite| suite.name())),
             names(rules.suites().iter().map(|suite| suite.name())),
         ),
-        alert: AlertDescription::HandshakeFailure,
+        alert,
     }
 }
-
-/// The two signalling values that are no suites (RFC 5746 §3.3, RFC 7507 §2).
-const EMPTY_RENEGOTIATION_INFO: u16 = 0x00ff;
-const FALLBACK: u16 = 0x5600;
 
 /// At most sixteen names: a hostile hello holds thousands.
 fn names<T: AsRef<str>>(list: impl Iterator<Item = T>) -> String {
@@ -170,3 +225,6 @@ fn names<T: AsRef<str>>(list: impl Iterator<Item = T>) -> String {
     }
     if text.is_empty() { "nothing".to_owned() } else { text }
 }
+
+#[cfg(test)]
+mod tests;

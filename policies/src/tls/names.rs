@@ -126,9 +126,45 @@ impl CipherSuite {
         matches!(self.0, 0x1301..=0x1303 | 0xc02b | 0xc02c | 0xc02f | 0xc030 | 0xcca8 | 0xcca9)
     }
 
-    /// Whether the legacy engine serves it: the six suites of the phones' table that still have one.
+    /// Whether it takes the legacy engine: the six suites of the phones' table that a sound library still speaks, and
+    /// other AES suites of the time between, for policies that operators write.
     pub const fn is_legacy(self) -> bool {
-        matches!(self.0, 0x0004 | 0x0005 | 0x002f | 0x0033 | 0x0035 | 0x0039)
+        let of_the_table = matches!(self.0, 0x0004 | 0x0005 | 0x002f | 0x0033 | 0x0035 | 0x0039);
+        of_the_table || matches!(self.0, 0xc009 | 0xc00a | 0xc013 | 0xc014) || self.is_legacy_tls12()
+    }
+
+    /// AES-GCM without ECDHE, and AES-CBC with SHA-256 or SHA-384: TLS 1.2 alone has them.
+    const fn is_legacy_tls12(self) -> bool {
+        matches!(
+            self.0,
+            0x003c | 0x003d | 0x0067 | 0x006b | 0x009c..=0x009f | 0xc023 | 0xc024 | 0xc027 | 0xc028
+        )
+    }
+
+    /// Whether an engine of ours can speak it at this version (RFC 5246 §A.5, RFC 8446 §B.4).
+    pub fn serves(self, version: TlsVersion) -> bool {
+        match version {
+            TlsVersion::TLS1_3 => self.is_modern() && self.is_tls13(),
+            TlsVersion::TLS1_2 => (self.is_modern() && !self.is_tls13()) || self.is_legacy(),
+            TlsVersion::TLS1_0 | TlsVersion::TLS1_1 => self.is_legacy() && !self.is_legacy_tls12(),
+            _ => false,
+        }
+    }
+
+    /// Whether the client encrypts a secret with the key of our certificate, which then needs keyEncipherment
+    /// (RFC 5246 §7.4.7.1, RFC 5280 §4.2.1.3).
+    pub fn uses_rsa_key_exchange(self) -> bool {
+        self.known_name().is_some_and(|name| name.starts_with("TLS_RSA_"))
+    }
+
+    /// Whether the key exchange takes one of the groups of a policy (RFC 8422, RFC 8446 §4.2.7).
+    pub fn uses_ecdhe(self) -> bool {
+        self.is_tls13() || self.known_name().is_some_and(|name| name.starts_with("TLS_ECDHE_"))
+    }
+
+    /// Whether it takes an ECDSA or EdDSA certificate; the other suites before TLS 1.3 take an RSA one.
+    pub fn needs_ec_certificate(self) -> bool {
+        self.known_name().is_some_and(|name| name.contains("_ECDSA_"))
     }
 }
 
@@ -147,6 +183,18 @@ impl TlsVersion {
     /// Whether the modern engine serves it.
     pub const fn is_modern(self) -> bool {
         matches!(self, Self::TLS1_2 | Self::TLS1_3)
+    }
+}
+
+impl SignatureScheme {
+    /// RSA with SHA-1 (RFC 5246 §7.4.1.4.1): what a TLS 1.2 client means that names no algorithm.
+    pub const RSA_PKCS1_SHA1: Self = Self(0x0201);
+    /// ECDSA with SHA-1.
+    pub const ECDSA_SHA1: Self = Self(0x0203);
+
+    /// Whether it signs with SHA-1 or MD5.
+    pub const fn is_weak(self) -> bool {
+        matches!(self.0 >> 8, 1 | 2) && self.0 & 0xff <= 3
     }
 }
 
@@ -241,7 +289,36 @@ mod tests {
     fn tells_what_each_engine_serves() {
         let modern: Vec<_> = SUITES.iter().filter(|(n, _)| CipherSuite(*n).is_modern()).collect();
         let legacy: Vec<_> = SUITES.iter().filter(|(n, _)| CipherSuite(*n).is_legacy()).collect();
-        assert_eq!((modern.len(), legacy.len()), (9, 6));
+        assert_eq!((modern.len(), legacy.len()), (9, 22));
         assert!(SUITES.iter().all(|(n, _)| !(CipherSuite(*n).is_modern() && CipherSuite(*n).is_legacy())));
+    }
+
+    #[test]
+    fn tells_which_versions_have_a_suite() {
+        let versions = |number: u16| {
+            VERSIONS
+                .iter()
+                .filter(|(version, _)| CipherSuite(number).serves(TlsVersion(*version)))
+                .map(|(_, name)| *name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(versions(0x002f), ["TLSv1", "TLSv1.1", "TLSv1.2"]);
+        assert_eq!(versions(0xc013), ["TLSv1", "TLSv1.1", "TLSv1.2"]);
+        assert_eq!(versions(0x003c), ["TLSv1.2"]);
+        assert_eq!(versions(0xc02f), ["TLSv1.2"]);
+        assert_eq!(versions(0x1301), ["TLSv1.3"]);
+        assert!(versions(0x0003).is_empty(), "export");
+        assert!(versions(0x1304).is_empty(), "no engine has CCM");
+    }
+
+    #[test]
+    fn tells_what_a_suite_asks_of_a_certificate() {
+        let suite = |name| CipherSuite::from_name(name).unwrap();
+        assert!(suite("TLS_RSA_WITH_RC4_128_MD5").uses_rsa_key_exchange());
+        assert!(!suite("TLS_DHE_RSA_WITH_AES_128_CBC_SHA").uses_rsa_key_exchange());
+        assert!(suite("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256").needs_ec_certificate());
+        assert!(!suite("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256").needs_ec_certificate());
+        assert!(SignatureScheme::RSA_PKCS1_SHA1.is_weak() && SignatureScheme(0x0101).is_weak());
+        assert!(!SignatureScheme(0x0401).is_weak() && !SignatureScheme(0x0804).is_weak());
     }
 }

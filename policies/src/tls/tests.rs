@@ -35,6 +35,39 @@ fn modern_needs_no_legacy_engine_and_prefers_aes_128() {
 }
 
 #[test]
+fn guide_has_modern_first_and_then_the_six_suites_of_the_phones_table() {
+    let (modern, guide) = (TlsRules::shipped("modern").unwrap(), TlsRules::shipped("guide").unwrap());
+    assert_eq!(
+        guide.versions(),
+        [TlsVersion::TLS1_0, TlsVersion::TLS1_1, TlsVersion::TLS1_2, TlsVersion::TLS1_3]
+    );
+    let (first, table) = guide.suites().split_at(modern.suites().len());
+    assert_eq!(first, modern.suites());
+    assert_eq!(table, [0x0039, 0x0035, 0x0033, 0x002f, 0x0005, 0x0004].map(CipherSuite));
+    assert_eq!(guide.groups(), modern.groups());
+    assert_eq!(guide.dh_bits(), 2048);
+    assert!(guide.needs_legacy_engine());
+
+    let without = TlsRules::shipped("guide-no-rc4").unwrap();
+    assert_eq!(without.suites(), &guide.suites()[..modern.suites().len() + 4]);
+    assert_eq!(without.versions(), guide.versions());
+    assert_eq!(without.signature_algorithms(), guide.signature_algorithms());
+}
+
+#[test]
+fn a_tls_1_2_suite_without_tls_1_2_is_a_mistake() {
+    let text = OLD
+        .replace(", \"TLSv1.2\"", "")
+        .replace("TLS_RSA_WITH_RC4_128_SHA", "TLS_RSA_WITH_AES_128_GCM_SHA256");
+    assert_eq!(
+        mistakes(&text),
+        [
+            "t.toml:3:79: `suites[2]`: TLS_RSA_WITH_AES_128_GCM_SHA256 needs TLSv1.2, which `versions` does not list"
+        ]
+    );
+}
+
+#[test]
 fn every_shipped_policy_can_be_read() {
     for name in TlsRules::shipped_names() {
         assert!(TlsRules::shipped(name).is_some(), "{name}");

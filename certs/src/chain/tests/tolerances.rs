@@ -15,6 +15,7 @@ fn tolerated(pki: &Pki, issued: &Issued, tolerances: Tolerances, expected: Chain
         rsa_1024: !tolerances.rsa_1024,
         x509_v1: !tolerances.x509_v1,
         expired: if tolerances.expired.is_some() { None } else { Some(86_400) },
+        until: None,
     };
     let with = |tolerances| {
         verifier(pki, |entry| entry.tolerances = tolerances).verify(&issued.presented(), Pki::NOW)
@@ -71,7 +72,14 @@ fn rsa_keys_of_1024_bits_in_leaves_and_roots() {
 #[test]
 fn rsa_keys_below_1024_bits_are_refused_whatever_is_tolerated() {
     let pki = Pki::new();
-    let all = Tolerances { sha1: true, md5: true, rsa_1024: true, x509_v1: true, expired: Some(86_400) };
+    let all = Tolerances {
+        sha1: true,
+        md5: true,
+        rsa_1024: true,
+        x509_v1: true,
+        expired: Some(86_400),
+        until: None,
+    };
     let verifier = verifier(&pki, |entry| entry.tolerances = all);
     let leaf = |kind| verifier.verify(&pki.device().key(kind).issue().presented(), Pki::NOW);
     assert!(leaf(KeyKind::Rsa1024).is_ok());
@@ -115,9 +123,46 @@ fn expiry_within_the_grace_and_not_a_second_more() {
 }
 
 #[test]
+fn nothing_is_tolerated_after_the_last_moment_whatever_grace_is_left() {
+    let pki = Pki::new();
+    let sha1 = SignatureAlgorithm::RsaPkcs1(Hash::Sha1);
+    let strong = pki.device().issue();
+    let old = Pki::with_key("Short", KeyKind::Rsa2048);
+    let weak = old.device().signed_with(sha1).issue();
+    let late = pki.device().not_after(Pki::NOW.plus_seconds(-60)).issue();
+    let tolerances =
+        Tolerances { sha1: true, expired: Some(86_400), until: Some(Pki::NOW), ..Tolerances::default() };
+    let (at, after) = (Pki::NOW, Pki::NOW.plus_seconds(1));
+
+    let verifier_of_late = verifier(&pki, |entry| entry.tolerances = tolerances);
+    let chain = verifier_of_late.verify(&late.presented(), at).unwrap();
+    assert_eq!(verifier_of_late.recheck(&chain, at), Ok(()));
+    let expired = ChainError::Expired { depth: 0, not_after: Pki::NOW.plus_seconds(-60) };
+    assert_eq!(verifier_of_late.verify(&late.presented(), after).unwrap_err(), expired);
+    assert_eq!(verifier_of_late.recheck(&chain, after), Err(expired), "also on a connection that is kept");
+
+    let verifier_of_weak = verifier(&old, |entry| entry.tolerances = tolerances);
+    let chain = verifier_of_weak.verify(&weak.presented(), at).unwrap();
+    assert_eq!(chain.exceptions(), [Exception::Sha1]);
+    let refused = ChainError::WeakSignature { depth: 0, signature: sha1 };
+    assert_eq!(verifier_of_weak.verify(&weak.presented(), after).unwrap_err(), refused);
+    assert_eq!(verifier_of_weak.recheck(&chain, after), Err(refused));
+
+    let chain = verifier_of_late.verify(&strong.presented(), at).unwrap();
+    assert_eq!(verifier_of_late.recheck(&chain, after), Ok(()), "a strong chain needs none of it");
+}
+
+#[test]
 fn several_exceptions_are_all_reported() {
     let pki = Pki::with_key("Short", KeyKind::Rsa1024);
-    let all = Tolerances { sha1: true, md5: true, rsa_1024: true, x509_v1: true, expired: Some(86_400) };
+    let all = Tolerances {
+        sha1: true,
+        md5: true,
+        rsa_1024: true,
+        x509_v1: true,
+        expired: Some(86_400),
+        until: None,
+    };
     let sha1 = SignatureAlgorithm::RsaPkcs1(Hash::Sha1);
     let issued = pki.device().version(Version::V1).signed_with(sha1).expired().issue();
     let chain = verifier(&pki, |entry| entry.tolerances = all).verify(&issued.presented(), Pki::NOW).unwrap();

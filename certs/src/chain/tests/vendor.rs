@@ -60,5 +60,5 @@ fn a_published_intermediate_verifies_under_its_root_with_sha1_tolerated() {
         judge(false, "2026-11-23T00:00:00Z").unwrap_err(),
         ChainError::WeakSignature { depth: 0, signature }
     );
-    assert!(matches!(judge(true, "2029-06-01T00:00:00Z").unwrap_err(), ChainError::Expired { depth: 1, .. }));
+    assert!(matches!(judge(true, "2029-06-01T00:00:00Z").unwrap_err(), ChainError::Expired { depth: 0, .. }));
 }

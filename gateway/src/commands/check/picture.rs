@@ -293,7 +293,7 @@ impl Trust {
 }
 
 fn allowed(tolerances: &Tolerances) -> Vec<String> {
-    let Tolerances { sha1, md5, rsa_1024, x509_v1, expired } = tolerances;
+    let Tolerances { sha1, md5, rsa_1024, x509_v1, expired, until: _ } = tolerances;
     let mut allowed: Vec<String> =
         [(sha1, "sha1"), (md5, "md5"), (rsa_1024, "rsa-1024"), (x509_v1, "x509-v1")]
             .into_iter()
