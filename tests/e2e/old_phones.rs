@@ -183,3 +183,189 @@ fn an_sslv2_format_hello_is_served() {
     assert_eq!(record.text("tls.suite"), "TLS_RSA_WITH_AES_128_CBC_SHA");
     assert!(record.at("hello.sni").is_none());
 }
+
+#[test]
+fn a_session_is_resumed_by_its_identifier_and_judged_again() {
+    if !old_stack::is_present("a_session_is_resumed_by_its_identifier_and_judged_again") {
+        return;
+    }
+    let mut scene = scene();
+    scene.config.trust_line("crls = \"root.crl\"");
+    scene.folder.write("root.crl", scene.client_authority.crl(&[]).pem());
+    let mut gateway = scene.start();
+    let (phone, other) = (certificate(&scene, "sha256-2048"), certificate(&scene, "sha256-2048"));
+    let (files, twin) =
+        (old_stack::files(&scene.folder, "phone", &phone), old_stack::files(&scene.folder, "twin", &other));
+    for (version, _) in VERSIONS {
+        let job = || Job::new(gateway.address(), version, "AES128-SHA").presenting(&files);
+        let outcomes = old_stack::run(&[job(), job().resuming(0), job().resuming(1)]);
+        let resumed: Vec<_> =
+            outcomes.iter().map(|outcome| served(outcome, &gateway).boolean("tls.resumed")).collect();
+        assert_eq!(resumed, [Some(false), Some(true), Some(true)], "{version}");
+        assert!(outcomes[0].session.as_ref().is_some_and(|id| id.len() == 64), "an identifier and no ticket");
+        assert_eq!(outcomes[0].session, outcomes[2].session, "{version}");
+    }
+
+    // Revoked between the two connections of one session: the gateway reloads in the middle, and keeps the session.
+    let (address, served_first) = (gateway.address(), |files: &(std::path::PathBuf, std::path::PathBuf)| {
+        Job::new(gateway.address(), "tls1", "AES128-SHA").presenting(files)
+    });
+    let mut session = old_stack::Session::start();
+    for files in [&files, &twin] {
+        let outcome = session.run(&served_first(files));
+        assert!(outcome.is_served(), "{outcome:?}");
+    }
+    gateway.audit.skip_to_end();
+    scene.folder.replace("root.crl", scene.client_authority.crl(&[&phone.serial]).pem());
+    gateway.reload();
+    let again = |files, number| Job::new(address, "tls1", "AES128-SHA").presenting(files).resuming(number);
+    let refused = session.run(&again(&files, 0));
+    assert!(!refused.is_served(), "{refused:?}");
+    let record = gateway.audit.next();
+    assert_eq!(record.text("reason"), Reason::Revoked.as_str(), "{record:?}");
+    assert_eq!(record.text("certificate.sha256"), phone.fingerprint());
+    let outcome = session.run(&again(&twin, 1));
+    assert_eq!(served(&outcome, &gateway).boolean("tls.resumed"), Some(true), "the twin's session lives on");
+}
+
+#[test]
+fn a_resumed_chain_is_judged_whole() {
+    if !old_stack::is_present("a_resumed_chain_is_judged_whole") {
+        return;
+    }
+    let scene = scene();
+    let gateway = scene.start();
+    // Poly's shape: two authorities between the root and the phone, which sends them both.
+    let policy =
+        scene.client_authority.intermediate_for(Key::old(2048), Template::authority("Equipment Policy CA"));
+    let issuing = policy.intermediate_for(Key::old(2048), Template::authority("Equipment Issuing CA 1"));
+    let phone = issuing.issue_for(Key::new(KeyKind::Rsa2048), &phone_template());
+    assert_eq!(phone.chain.len(), 3);
+    let files = old_stack::files(&scene.folder, "phone", &phone);
+    let job = || Job::new(gateway.address(), "tls1", "AES256-SHA").presenting(&files);
+    let outcomes = old_stack::run(&[job(), job().resuming(0)]);
+    for (outcome, resumed) in outcomes.iter().zip([false, true]) {
+        let record = served(outcome, &gateway);
+        assert_eq!(record.boolean("tls.resumed"), Some(resumed));
+        assert_eq!(record.number("certificate.depth"), Some(3));
+    }
+}
+
+#[test]
+fn intermediates_that_a_phone_leaves_out_are_held_here() {
+    if !old_stack::is_present("intermediates_that_a_phone_leaves_out_are_held_here") {
+        return;
+    }
+    let mut scene = scene();
+    let policy =
+        scene.client_authority.intermediate_for(Key::old(2048), Template::authority("Equipment Policy CA"));
+    let issuing = policy.intermediate_for(Key::old(2048), Template::authority("Equipment Issuing CA 1"));
+    let mut phone = issuing.issue_for(Key::new(KeyKind::Rsa2048), &phone_template());
+    phone.chain.truncate(1);
+    let files = old_stack::files(&scene.folder, "phone", &phone);
+    let without = scene.start();
+    let outcome = old_stack::run(&[Job::new(without.address(), "tls1", "AES128-SHA").presenting(&files)]);
+    assert_eq!(outcome[0].alert, Some(48), "unknown_ca: {outcome:?}");
+    assert_eq!(without.audit.next().text("reason"), Reason::UnknownIssuer.as_str());
+    scene.folder.write("held.pem", policy.pem() + &issuing.pem());
+    scene.config.trust_line("intermediates = \"held.pem\"");
+    scene.folder.replace("audit.jsonl", "");
+    let with = scene.start();
+    let outcome = old_stack::run(&[Job::new(with.address(), "tls1", "AES128-SHA").presenting(&files)]);
+    assert_eq!(served(&outcome[0], &with).number("certificate.depth"), Some(1));
+}
+
+#[test]
+fn anchors_of_old_kinds_and_two_of_one_name_are_told_apart() {
+    if !old_stack::is_present("anchors_of_old_kinds_and_two_of_one_name_are_told_apart") {
+        return;
+    }
+    let mut scene = scene();
+    // One name, two keys; version 1, SHA-1, 1024 bits and expired, as roots of 2003 are.
+    let old = |key| {
+        let template = Template::authority("Maker Client Root");
+        let template = Template {
+            version_3: false,
+            digest: Digest::Sha1,
+            not_before: now() - 400 * DAY,
+            not_after: now() - DAY,
+            ..template
+        };
+        Authority::root_with(key, template)
+    };
+    let (first, second, stranger) = (old(Key::old(1024)), old(Key::old(1024)), old(Key::old(1024)));
+    scene.folder.replace("client-root.pem", first.pem() + &second.pem());
+    scene.config.trust_line("allow = [\"rsa-1024\"]");
+    let gateway = scene.start();
+    for authority in [&first, &second] {
+        let files = old_stack::files(
+            &scene.folder,
+            "phone",
+            &authority.issue_for(Key::new(KeyKind::Rsa1024), &phone_template()),
+        );
+        let outcome = old_stack::run(&[Job::new(gateway.address(), "tls1", "AES128-SHA").presenting(&files)]);
+        assert_eq!(exceptions(&served(&outcome[0], &gateway)), ["rsa-1024"]);
+    }
+    let files = old_stack::files(
+        &scene.folder,
+        "forged",
+        &stranger.issue_for(Key::new(KeyKind::Rsa1024), &phone_template()),
+    );
+    let outcome = old_stack::run(&[Job::new(gateway.address(), "tls1", "AES128-SHA").presenting(&files)]);
+    assert!(outcome[0].alert.is_some(), "{outcome:?}");
+    assert_eq!(gateway.audit.next().text("reason"), Reason::BadSignature.as_str());
+}
+
+#[test]
+fn a_needless_fallback_is_refused_and_renegotiation_is_off() {
+    if !old_stack::is_present("a_needless_fallback_is_refused_and_renegotiation_is_off") {
+        return;
+    }
+    let scene = scene();
+    let gateway = scene.start();
+    let files = old_stack::files(&scene.folder, "phone", &certificate(&scene, "sha256-2048"));
+    let job = |version| Job::new(gateway.address(), version, "AES128-SHA").presenting(&files);
+    let outcomes = old_stack::run(&[job("tls1").fallen_back(), job("tls1"), job("tls1.2").renegotiating()]);
+    assert_eq!(outcomes[0].alert, Some(86), "inappropriate_fallback: {:?}", outcomes[0]);
+    assert_eq!(gateway.audit.next().text("reason"), Reason::InappropriateFallback.as_str());
+    served(&outcomes[1], &gateway);
+    served(&outcomes[2], &gateway);
+    assert_eq!(outcomes[2].renegotiated, Some(false), "{:?}", outcomes[2]);
+}
+
+#[test]
+fn no_certificate_and_a_foreign_key_are_refused_with_their_reasons() {
+    if !old_stack::is_present("no_certificate_and_a_foreign_key_are_refused_with_their_reasons") {
+        return;
+    }
+    let mut scene = scene();
+    let gateway = scene.start();
+    let phone = certificate(&scene, "sha256-2048");
+    let files = old_stack::files(&scene.folder, "phone", &phone);
+    let outcomes = old_stack::run(&[
+        Job::new(gateway.address(), "tls1", "AES128-SHA"),
+        Job::new(gateway.address(), "tls1", "AES128-SHA").presenting(&files).naming(HOST),
+    ]);
+    let record = gateway.audit.next();
+    assert_eq!(record.text("reason"), Reason::NoCertificate.as_str(), "{record:?}");
+    assert_eq!(outcomes[0].alert, Some(40), "{:?}", outcomes[0]);
+    assert_eq!(served(&outcomes[1], &gateway).text("hello.sni"), HOST);
+
+    scene.config.host().client_auth = "optional".to_owned();
+    scene.config.host().rules = "rules.toml".to_owned();
+    scene.folder.write(
+        "rules.toml",
+        "[[rule]]\nname = \"anyone\"\nallow = [\"GET\"]\nfor = [\"anonymous\"]\npath = [\"/{*}\"]\n",
+    );
+    scene.folder.replace("audit.jsonl", "");
+    let open = scene.start();
+    let outcomes = old_stack::run(&[
+        Job::new(open.address(), "tls1", "AES128-SHA"),
+        Job::new(open.address(), "tls1", "AES128-SHA").resuming(0),
+    ]);
+    for (outcome, resumed) in outcomes.iter().zip([false, true]) {
+        let record = served(outcome, &open);
+        assert_eq!(record.text("device.kind"), "anonymous");
+        assert_eq!(record.boolean("tls.resumed"), Some(resumed));
+    }
+}

@@ -1,6 +1,6 @@
 """A phone's TLS stack of 2010: nassl's OpenSSL 1.0.2, which still speaks SSLv2-format hellos, TLS 1.0, RC4 and EXPORT.
 
-Reads a JSON list of jobs from standard input and prints a JSON list of what each came to, in the same order. A job:
+Reads jobs from standard input, one JSON object on each line, and prints what each came to in the same way. A job:
   port, version ("any", "tls1", "tls1.1", "tls1.2"), suites (OpenSSL's names), and where wanted
   chain and key (PEM files), server_name, request, fallback (sends TLS_FALLBACK_SCSV), resume (the job's number whose
   session is used again), renegotiate (tries to, after the answer).
@@ -117,11 +117,10 @@ def run(job, sessions):
 
 def main():
     sessions = {}
-    outcomes = []
-    for number, job in enumerate(json.load(sys.stdin)):
+    for number, line in enumerate(sys.stdin):
+        job = json.loads(line)
         job["number"] = number
-        outcomes.append(run(job, sessions))
-    json.dump(outcomes, sys.stdout)
+        print(json.dumps(run(job, sessions)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
 //! An old phone's TLS stack: OpenSSL 1.0.2 as the Python package `nassl` carries it. `tests/run` installs it and names
 //! its Python in `PROVISION_OLD_STACK`.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Stdio},
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{expect, gateway::PROFILE, pki::Credentials, process, workdir::WorkDir};
+use crate::{expect, gateway::PROFILE, pki::Credentials, workdir::WorkDir};
 
 /// The suites of the phones' guide by OpenSSL's names, in its order: with number, and with what IANA calls them.
 pub const TABLE: [(&str, u16, &str); 6] = [
@@ -138,13 +144,52 @@ pub fn is_present(test: &str) -> bool {
 /// # Panics
 /// The stack itself fails.
 pub fn run(jobs: &[Job]) -> Vec<Outcome> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/old_stack.py");
-    let mut command = Command::new(python().unwrap());
-    let input = serde_json::to_vec(jobs).unwrap();
-    let out = process::run(command.arg(script), &input).success();
-    let outcomes: Vec<Outcome> = serde_json::from_str(&out).unwrap();
-    assert_eq!(outcomes.len(), jobs.len());
-    outcomes
+    let mut session = Session::start();
+    jobs.iter().map(|job| session.run(job)).collect()
+}
+
+/// The stack as a process, which remembers its TLS sessions.
+#[derive(Debug)]
+pub struct Session {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Session {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start() -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/old_stack.py");
+        let mut command = Command::new(python().unwrap());
+        command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Self { child, out }
+    }
+
+    /// Makes one connection.
+    ///
+    /// # Panics
+    /// The stack itself fails.
+    pub fn run(&mut self, job: &Job) -> Outcome {
+        let mut line = serde_json::to_string(job).unwrap();
+        line.push('\n');
+        self.child.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+        let mut answer = String::new();
+        self.out.read_line(&mut answer).unwrap();
+        assert!(!answer.is_empty(), "the old stack ended; what it wrote stands above");
+        serde_json::from_str(&answer).unwrap()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Without input it ends; killed, it surely does.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Writes the files that [`Job::presenting`] takes.
