@@ -14,8 +14,8 @@
 //! | `connection`, `request` | identifiers; the request's stands on refusal pages |
 //! | `peer`, `listener` | addresses and ports |
 //! | `host` | the first name of the virtual host |
-//! | `engine` | `modern` |
-//! | `hello` | what the client offered: `versions`, `suites`, `sni`, `ja4` |
+//! | `engine` | `modern` or `legacy` |
+//! | `hello` | what the client offered: `versions`, `suites`, `sni`, `format` (`sslv2`), `extensions` (numbers), `groups`, `signature_algorithms`, `alpn`, `ja3`, `ja4` |
 //! | `tls` | what was agreed: `version`, `suite`, `resumed` |
 //! | `alert` | the TLS alert sent or received |
 //! | `certificate` | the device's, also when refused: `subject`, `issuer`, `serial`, `sha256`, `not_after`, `depth` (certificates presented) |

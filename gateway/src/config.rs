@@ -46,6 +46,7 @@ mod limits;
 mod listener;
 mod name;
 mod revocation;
+mod suites;
 mod trust;
 
 use std::{
@@ -117,7 +118,7 @@ impl Config {
         let root = document.root();
         let limits = Limits::read(root.optional_table("limits"));
         let listeners = read_listeners(&root, &files);
-        let (hosts, names) = read_hosts(&root, &files, &limits, now);
+        let (hosts, names) = read_hosts(&root, &files, &limits, &listeners, now);
         let audit = read_audit(&root, &files);
         root.finish();
         let watched = files.into_watched();
@@ -221,6 +222,7 @@ fn read_hosts(
     root: &Table<'_, '_>,
     files: &Files<'_, '_>,
     limits: &Limits,
+    listeners: &[ListenerConfig],
     now: Timestamp,
 ) -> (Vec<HostConfig>, HostNames) {
     let tables = root.tables("host");
@@ -248,6 +250,7 @@ fn read_hosts(
         hosts.push(host);
     }
     warn_of_client_auth(root, &hosts, &lines, &index);
+    suites::warn_of_unserved(root, listeners, hosts.iter().zip(lines.iter().copied()));
     (hosts, index)
 }
 

@@ -17,7 +17,7 @@ use crate::audit::{
     AuditRecord, CertificateFacts, ConnectionFacts, ConnectionId, Decision, DeviceFacts, Event, HelloFacts,
 };
 use crate::client_hello::message::is_grease;
-use crate::client_hello::{self, ClientHello, Greeting, HelloError, fingerprint};
+use crate::client_hello::{self, ClientHello, Format, Greeting, HelloError, fingerprint};
 use crate::handshake::{self, HandshakeRefused, Leftover, Replayed, Stream, TlsFacts};
 use crate::peer::{Peer, Refusal};
 use crate::server::{Gateway, Stopping};
@@ -200,6 +200,7 @@ async fn establish(
     match secured.identify(host.judge()) {
         Ok((stream, tls, peer)) => {
             add_peer(facts, &peer);
+            count_exceptions(gateway, host, &peer);
             Ok(Established { stream, tls, peer, host: Arc::clone(host), site: Arc::clone(&site) })
         }
         Err((stream, _, refusal)) => {
@@ -211,6 +212,13 @@ async fn establish(
                 close: Closing::Tls(Box::new(stream)),
             })
         }
+    }
+}
+
+fn count_exceptions(gateway: &Gateway, host: &VirtualHost, peer: &Peer) {
+    let entry = peer.chain().and_then(|chain| host.config().trust.get(chain.entry()));
+    if let Some(entry) = entry {
+        gateway.exceptions().count(host.config().first_name(), &entry.name, peer.exceptions());
     }
 }
 
@@ -250,15 +258,25 @@ fn hello_facts(hello: &ClientHello) -> HelloFacts {
         versions: bounded(hello.versions().iter().map(|version| version.name())),
         suites: bounded(hello.suites.iter().filter(|suite| !is_grease(suite.0)).map(|suite| suite.name())),
         sni: hello.server_name.as_ref().map(|name| name.as_bytes().to_vec()),
+        format: (hello.format == Format::Sslv2).then_some("sslv2"),
+        extensions: hello.extensions.iter().copied().filter(|number| !is_grease(*number)).collect(),
+        groups: bounded(hello.groups.iter().filter(|group| !is_grease(group.0)).map(|group| group.name())),
+        signature_algorithms: bounded(
+            hello.signature_algorithms.iter().flatten().map(|scheme| scheme.name()),
+        ),
+        alpn: hello.alpn.iter().take(MOST_NAMES).cloned().collect(),
+        ja3: Some(fingerprint::ja3(hello)),
         ja4: Some(fingerprint::ja4(hello)),
     }
 }
 
-/// At most 96 names. The longest honest list has some eighty suites; a hostile one has 32 000, and would make a
-/// record of a megabyte out of every hello.
+/// The longest honest list has some eighty suites; a hostile one has 32 000, and would make a record of a megabyte out
+/// of every hello.
+const MOST_NAMES: usize = 96;
+
+/// At most [`MOST_NAMES`], and how many more there were.
 fn bounded(mut names: impl Iterator<Item = Cow<'static, str>>) -> Vec<Cow<'static, str>> {
-    const MOST: usize = 96;
-    let mut kept: Vec<Cow<'static, str>> = names.by_ref().take(MOST).collect();
+    let mut kept: Vec<Cow<'static, str>> = names.by_ref().take(MOST_NAMES).collect();
     let more = names.count();
     if more > 0 {
         kept.push(format!("… {more} more").into());

@@ -23,10 +23,18 @@
 //! would keep a revoked device connected. A connection that was open when the configuration was read again is
 //! judged anew at its next request ([`server::Gateway::is_in_force`]).
 //!
-//! # Where the second engine goes
+//! # Two engines on one port
 //!
-//! [`tls::offer::choose`] answers with a [`tls::Engine`]. An engine for older phones is another value of that
-//! enum and another function like [`tls::modern::handshake`]; everything behind it is the same.
+//! [`tls::offer::choose`] answers with a [`tls::Engine`]: rustls ([`tls::modern`]), or OpenSSL (`tls::legacy`) for phones
+//! that speak nothing rustls ever will. Both take the replayed hello, ask the same [`peer::Judge`] in the handshake, and
+//! give the same [`handshake::Secured`]; everything behind it is one code path. The legacy engine is the feature
+//! `legacy-tls`, on by default, and serves only where a listener's TLS policy asks for it.
+//!
+//! OpenSSL is built from source with RC4 in it (`weak-crypto`, and its legacy provider). Its own verification decides
+//! nothing: the chain is judged in `SSL_CTX_set_cert_verify_callback`, a SHA-1 signature on a TLS 1.2 handshake in the
+//! security callback (`SSL_SECOP_SIGALG_CHECK`, the one place between the client's certificate and its proof where a
+//! hash can still be refused with an alert), and alerts are heard of through the info callback. `tls/legacy/ffi.rs` is
+//! the one module with `unsafe`.
 
 use std::io;
 use std::process::ExitCode;
@@ -45,6 +53,7 @@ pub mod commands;
 pub mod config;
 pub mod connection;
 pub mod descriptors;
+pub mod exceptions;
 pub mod forward;
 pub mod handshake;
 pub mod peer;

@@ -19,6 +19,7 @@ use crate::audit::{Auditor, ConnectionIds};
 use crate::clock;
 use crate::config::Config;
 use crate::connection;
+use crate::exceptions::ExceptionCounts;
 use crate::site::{ListenerKey, Site, SiteError};
 
 /// What every connection shares. Nothing in it is locked on the way of a request.
@@ -28,6 +29,7 @@ pub struct Gateway {
     auditor: ArcSwap<Auditor>,
     counters: Arc<Counters>,
     ids: ConnectionIds,
+    exceptions: ExceptionCounts,
     stopping: watch::Sender<Stopping>,
     cutting_off: AtomicBool,
 }
@@ -56,6 +58,11 @@ impl Gateway {
     /// Whether requests are being cut off at the shutdown limit.
     pub fn is_cutting_off(&self) -> bool {
         self.cutting_off.load(Ordering::Relaxed)
+    }
+
+    /// How often trust entries had to make exceptions.
+    pub fn exceptions(&self) -> &ExceptionCounts {
+        &self.exceptions
     }
 
     /// How many connections are open.
@@ -123,6 +130,7 @@ impl Server {
             auditor: ArcSwap::from_pointee(auditor),
             counters: Arc::default(),
             ids: ConnectionIds::starting_at(clock::system()),
+            exceptions: ExceptionCounts::default(),
             stopping: watch::Sender::new(Stopping::Running),
             cutting_off: AtomicBool::new(false),
         });
@@ -156,6 +164,7 @@ impl Server {
             }
         }
         self.gateway.site.store(Arc::new(site));
+        self.gateway.exceptions.log();
         for (key, listener) in fresh {
             self.listen(key, listener);
         }
@@ -173,6 +182,7 @@ impl Server {
     /// Stops accepting, lets requests finish, and returns how many connections were still open at the limit.
     pub async fn stop(mut self, limit: Duration) -> usize {
         let deadline = Instant::now() + limit;
+        self.gateway.exceptions.log();
         for listening in self.listeners.values() {
             listening.task.abort();
         }

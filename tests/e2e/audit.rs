@@ -55,7 +55,10 @@ fn a_served_request_has_every_fact_under_its_stable_name() {
     assert_eq!(keys(&record.0), expected);
     let mut hello = keys(record.at("hello").unwrap());
     hello.sort_unstable();
-    assert_eq!(hello, ["ja4", "sni", "suites", "versions"]);
+    assert_eq!(
+        hello,
+        ["extensions", "groups", "ja3", "ja4", "signature_algorithms", "sni", "suites", "versions"]
+    );
     assert_eq!(record.number("v"), Some(1));
     assert_eq!(record.text("listener"), gateway.address().to_string());
     assert!(record.text("peer").starts_with("127.0.0.1:"));

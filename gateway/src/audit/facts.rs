@@ -38,6 +38,18 @@ pub struct HelloFacts {
     pub suites: Vec<Cow<'static, str>>,
     /// The server name as sent; it may be anything.
     pub sni: Option<Vec<u8>>,
+    /// `sslv2` for a hello framed as SSLv2 does; absent for TLS records.
+    pub format: Option<&'static str>,
+    /// The numbers of its extensions, in the client's order.
+    pub extensions: Vec<u16>,
+    /// The key exchange groups, by name.
+    pub groups: Vec<Cow<'static, str>>,
+    /// The signature algorithms, by name.
+    pub signature_algorithms: Vec<Cow<'static, str>>,
+    /// The application protocols as sent; they may be anything.
+    pub alpn: Vec<Vec<u8>>,
+    /// The JA3 fingerprint.
+    pub ja3: Option<String>,
     /// The JA4 fingerprint.
     pub ja4: Option<String>,
 }
@@ -142,11 +154,30 @@ impl ConnectionFacts {
 
 impl HelloFacts {
     fn write(&self, out: &mut Object<'_>) {
-        let Self { versions, suites, sni, ja4 } = self;
+        let Self { versions, suites, sni, format, extensions, groups, signature_algorithms, alpn, ja3, ja4 } =
+            self;
         out.texts("versions", versions);
         out.texts("suites", suites);
         if let Some(sni) = sni {
             out.bytes("sni", sni);
+        }
+        if let Some(format) = format {
+            out.text("format", format);
+        }
+        if !extensions.is_empty() {
+            out.numbers("extensions", extensions);
+        }
+        if !groups.is_empty() {
+            out.texts("groups", groups);
+        }
+        if !signature_algorithms.is_empty() {
+            out.texts("signature_algorithms", signature_algorithms);
+        }
+        if !alpn.is_empty() {
+            out.texts("alpn", alpn.iter().map(|name| String::from_utf8_lossy(name)));
+        }
+        if let Some(ja3) = ja3 {
+            out.text("ja3", ja3);
         }
         if let Some(ja4) = ja4 {
             out.text("ja4", ja4);

@@ -84,6 +84,19 @@ impl<'out> Object<'out> {
         self.out.push(b']');
     }
 
+    /// An array of numbers.
+    pub(super) fn numbers(&mut self, name: &'static str, values: &[u16]) {
+        self.name(name);
+        self.out.push(b'[');
+        for (index, value) in values.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            plain(self.out, value);
+        }
+        self.out.push(b']');
+    }
+
     /// A nested object.
     pub(super) fn object(&mut self, name: &'static str, write: impl FnOnce(&mut Object<'_>)) {
         self.name(name);

@@ -41,6 +41,12 @@ fn full_facts() -> ConnectionFacts {
             versions: vec!["TLSv1.3".into(), "0x7a7a".into()],
             suites: vec!["TLS_AES_128_GCM_SHA256".into()],
             sni: Some(b"prov.example.com".to_vec()),
+            format: Some("sslv2"),
+            extensions: vec![0, 10, 65_281],
+            groups: vec!["x25519".into()],
+            signature_algorithms: vec!["rsa_pss_rsae_sha256".into()],
+            alpn: vec![b"http/1.1".to_vec()],
+            ja3: Some("ada70206e40642a3e4461f35503241d5".to_owned()),
             ja4: Some("t13d1516h2_8daaf6152771_02713d6af862".to_owned()),
         }),
         tls: Some(TlsFacts {
@@ -102,7 +108,9 @@ fn a_request_record_has_every_member_under_its_name() {
             "peer": "[2001:db8::7]:40000", "listener": "0.0.0.0:8443", "host": "prov.example.com", "engine": "modern",
             "hello": {
                 "versions": ["TLSv1.3", "0x7a7a"], "suites": ["TLS_AES_128_GCM_SHA256"],
-                "sni": "prov.example.com", "ja4": "t13d1516h2_8daaf6152771_02713d6af862",
+                "sni": "prov.example.com", "format": "sslv2", "extensions": [0, 10, 65_281], "groups": ["x25519"],
+                "signature_algorithms": ["rsa_pss_rsae_sha256"], "alpn": ["http/1.1"],
+                "ja3": "ada70206e40642a3e4461f35503241d5", "ja4": "t13d1516h2_8daaf6152771_02713d6af862",
             },
             "tls": { "version": "TLSv1.3", "suite": "TLS_AES_128_GCM_SHA256", "resumed": true },
             "alert": "received close_notify",

@@ -137,6 +137,39 @@ fn a_policy_for_old_phones_is_sound_with_their_engine_and_a_mistake_without_it()
     }
 }
 
+/// A phone that encrypts to the server's key needs an RSA certificate that allows it.
+#[cfg(feature = "legacy-tls")]
+#[test]
+fn a_certificate_that_cannot_serve_a_suite_of_the_policy_is_a_warning() {
+    use certs::{KeyUsage, testing::KeyKind};
+
+    let fixture = Fixture::new();
+    let guide = SOUND.replace("\"modern\"", "\"guide\"");
+    let of = |builder: certs::testing::CertificateBuilder| {
+        let issued = builder.issue();
+        fixture.write("server/chain.pem", issued.chain_pem());
+        fixture.write_key("server/key.pem", issued.key_pem());
+        fixture.warnings(&guide)
+    };
+    let server = || fixture.server.server("prov.example.com");
+    let both = [KeyUsage::DIGITAL_SIGNATURE, KeyUsage::KEY_ENCIPHERMENT];
+    assert_eq!(of(server().key(KeyKind::Rsa2048).key_usages(&both)), Vec::<String>::new());
+    let warnings = of(server().key(KeyKind::Rsa2048).key_usage(KeyUsage::DIGITAL_SIGNATURE));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains(
+            "because its key usage lacks keyEncipherment: TLS_RSA_WITH_AES_256_CBC_SHA, TLS_RSA_WITH_AES_128_CBC_SHA, \
+             TLS_RSA_WITH_RC4_128_SHA, TLS_RSA_WITH_RC4_128_MD5"
+        ),
+        "{warnings:?}"
+    );
+    let warnings = of(server().key(KeyKind::P256));
+    assert!(
+        warnings[0].contains("because it has no key of their kind: TLS_DHE_RSA_WITH_AES_256_CBC_SHA"),
+        "{warnings:?}"
+    );
+}
+
 #[test]
 fn without_audit_nothing_is_recorded_and_check_says_so() {
     let fixture = Fixture::new();
