@@ -10,6 +10,7 @@ mod backend;
 mod certificates;
 mod coverage;
 mod endings;
+mod engines;
 mod handshake;
 mod identity;
 mod issuance;

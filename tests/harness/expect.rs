@@ -47,6 +47,8 @@ pub enum Peer {
     Openssl,
     /// `perl`, which runs the guide's CGI script.
     Perl,
+    /// `sslscan`, which lists what a server speaks.
+    Sslscan,
 }
 
 impl Peer {
@@ -57,6 +59,7 @@ impl Peer {
             Self::Curl => "curl",
             Self::Openssl => "openssl",
             Self::Perl => "perl",
+            Self::Sslscan => "sslscan",
         }
     }
 

@@ -34,7 +34,10 @@ mod number {
 /// What failed; a refused chain has its own reason, which is not looked for here.
 pub(super) fn classify(error: &Error, state: &State) -> Failure {
     let alert = state.alert.map(|(ours, alert)| if ours { sent(alert) } else { received(alert) });
-    let first = error.ssl_error().and_then(|stack| stack.errors().first());
+    // What failed in the cryptography may stand before what that means for the handshake.
+    let is_of_tls = |error: &&openssl::error::Error| error.library() == Some("SSL routines");
+    let errors = error.ssl_error().map(|stack| stack.errors()).unwrap_or_default();
+    let first = errors.iter().find(is_of_tls).or(errors.first());
     let number = first.map(|first| first.reason_code());
     let text = first.and_then(|first| first.reason()).map_or_else(|| error.to_string(), str::to_owned);
     let from_client = matches!(state.alert, Some((false, alert)) if alert != AlertDescription::CloseNotify);

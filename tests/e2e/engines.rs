@@ -1,0 +1,345 @@
+//! Two engines on one port: what a peer sees of it, and that nothing behind them can tell them apart.
+
+use std::{
+    collections::BTreeSet,
+    io::{Read, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    thread,
+};
+
+use harness::{
+    audit::Record,
+    expect::{DEADLINE, Peer, all_present},
+    gateway::{Gateway, HOST, MAC, PROFILE, Scene, phone_template},
+    hello::Hello,
+    openssl::SClient,
+    origin::Origin,
+    pki::{Authority, Credentials, Digest, Key, KeyKind, Template},
+    process,
+};
+use policies::{CipherSuite, Reason, TlsRules, TlsVersion};
+
+/// What each engine serves at TLS 1.2, as `openssl s_client` offers it.
+const MODERN: [&str; 3] = ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0"];
+const LEGACY: [&str; 3] = ["-tls1_2", "-cipher", "AES128-SHA:@SECLEVEL=0"];
+
+/// Serves `scene` under the policy `guide` with an RSA certificate.
+fn guide(mut scene: Scene) -> Scene {
+    let server = scene.server_authority.issue_for(Key::new(KeyKind::Rsa2048), &Template::server(&[HOST]));
+    scene.folder.replace("server-chain.pem", server.chain_pem());
+    scene.folder.replace("server-key.pem", server.key_pem());
+    scene.config.listeners[0].tls = "guide".to_owned();
+    scene
+}
+
+fn rsa_phone(scene: &Scene) -> Credentials {
+    scene.client_authority.issue_for(Key::new(KeyKind::Rsa2048), &phone_template())
+}
+
+fn client(gateway: &Gateway, scene: &Scene, phone: &Credentials, offer: &[&str]) -> SClient {
+    SClient::new(gateway.address(), &scene.server_authority).presenting(phone).with(offer)
+}
+
+#[test]
+fn the_same_device_has_the_same_identity_rule_fields_and_facts_on_both() {
+    let test = "the_same_device_has_the_same_identity_rule_fields_and_facts_on_both";
+    if !all_present(test, &[Peer::Openssl]) {
+        return;
+    }
+    let origin = Origin::start();
+    let mut scene = guide(Scene::before(origin.address()));
+    scene.config.host().rules = "own-profile".to_owned();
+    scene.config.host().headers =
+        ["guide", "broadworks", "rfc9440", "xfcc", "device"].map(str::to_owned).to_vec();
+    let gateway = scene.start();
+    let phone = scene
+        .client_authority
+        .intermediate("Test Issuing")
+        .issue_for(Key::new(KeyKind::Rsa2048), &phone_template());
+
+    let mut seen = Vec::new();
+    for (offer, engine) in [(MODERN, "modern"), (LEGACY, "legacy")] {
+        let client = client(&gateway, &scene, &phone, &offer);
+        assert!(client.get(PROFILE).out.contains("200 OK"));
+        let record = gateway.audit.next();
+        assert_eq!(record.text("engine"), engine);
+        assert!(client.get("/000e08abcdf0.cfg").out.contains("403 Forbidden"));
+        let denied = gateway.audit.next();
+        assert_eq!(denied.text("reason"), Reason::NoRuleMatched.as_str());
+        let mut fields = origin.wait_for(seen.len() + 1).head.fields;
+        // What must differ: the request itself and the suite.
+        fields.retain(|(name, _)| {
+            !["x-request-id", "ssl-cipher", "ssl-cipher-usekeysize", "ssl-cipher-algkeysize"]
+                .contains(&name.as_str())
+        });
+        fields.sort();
+        let facts = |record: &Record| {
+            ["certificate", "device", "host", "rule", "decision", "reason", "status", "exceptions", "path"]
+                .map(|name| record.at(name).cloned())
+        };
+        assert_eq!(record.text("device.mac"), MAC);
+        seen.push((fields, facts(&record), facts(&denied)));
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert!(
+        seen[0].0.iter().any(|(name, value)| name == "ssl-client-s-dn-s" && value == MAC),
+        "{:?}",
+        seen[0].0
+    );
+}
+
+/// A SHA-1 signature on a TLS 1.2 handshake: taken below an anchor that allows it, on either engine, and recorded.
+#[test]
+fn a_sha1_proof_is_taken_only_where_the_trust_entry_allows_sha1() {
+    if !all_present("a_sha1_proof_is_taken_only_where_the_trust_entry_allows_sha1", &[Peer::Openssl]) {
+        return;
+    }
+    let mut allowing = guide(Scene::new());
+    allowing.config.trust_line("allow = [\"sha1\"]");
+    let strict = guide(Scene::new());
+    strict.folder.replace("client-root.pem", allowing.client_authority.pem());
+    let phone = rsa_phone(&allowing);
+    let sha1 = ["-client_sigalgs", "RSA+SHA1"];
+    let (with, without) = (allowing.start(), strict.start());
+    for (offer, engine) in [(MODERN, "modern"), (LEGACY, "legacy")] {
+        let answer = client(&with, &allowing, &phone, &offer).with(&sha1).get(PROFILE);
+        assert!(answer.out.contains("200 OK"), "{engine}: {answer:?} {:?}", with.audit.records().last());
+        let record = with.audit.next();
+        assert_eq!(record.text("engine"), engine);
+        assert_eq!(record.at("exceptions").unwrap().to_string(), "[\"sha1\"]", "{engine}");
+
+        let answer = client(&without, &strict, &phone, &offer).with(&sha1).get(PROFILE);
+        assert!(!answer.out.contains("200 OK"), "{engine}: {answer:?}");
+        let record = without.audit.next();
+        assert_eq!(record.text("engine"), engine);
+        if engine == "legacy" {
+            // The policy itself names SHA-1, for what the server signs, and so asks clients for it too.
+            assert_eq!(record.text("reason"), Reason::WeakHandshakeSignature.as_str(), "{record:?}");
+            assert_eq!(record.text("alert"), "sent handshake_failure");
+            assert_eq!(record.text("certificate.sha256"), phone.fingerprint());
+        }
+
+        let answer = client(&without, &strict, &phone, &offer).get(PROFILE);
+        assert!(answer.out.contains("200 OK"), "{engine}: the twin signs with SHA-256: {answer:?}");
+        assert!(without.audit.next().at("exceptions").is_none());
+    }
+}
+
+/// Passes bytes between a client and the gateway, and writes another signature algorithm into the client's
+/// CertificateVerify, which goes in the clear before TLS 1.3.
+fn through_a_forger(to: SocketAddr, scheme: [u8; 2]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let server = TcpStream::connect(to).unwrap();
+        let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut from_server, &mut to_client);
+            let _ = to_client.shutdown(std::net::Shutdown::Write);
+        });
+        let (mut client, mut server) = (client, server);
+        let mut header = [0; 5];
+        while client.read_exact(&mut header).is_ok() {
+            let mut body = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
+            client.read_exact(&mut body).unwrap();
+            if header[0] == 22 && body[0] == 15 {
+                body[4..6].copy_from_slice(&scheme);
+            }
+            if server.write_all(&[header.as_slice(), &body].concat()).is_err() {
+                return;
+            }
+        }
+        let _ = server.shutdown(std::net::Shutdown::Write);
+    });
+    address
+}
+
+#[test]
+fn md5_alone_in_a_tls_1_2_proof_is_refused_whatever_is_allowed() {
+    if !all_present("md5_alone_in_a_tls_1_2_proof_is_refused_whatever_is_allowed", &[Peer::Openssl]) {
+        return;
+    }
+    let mut scene = guide(Scene::new());
+    scene.config.trust_line("allow = [\"sha1\", \"md5\", \"rsa-1024\"]");
+    let gateway = scene.start();
+    let phone = rsa_phone(&scene);
+    for offer in [MODERN, LEGACY] {
+        for (scheme, reason) in [
+            ([1, 1], Some(Reason::WeakHandshakeSignature)),
+            // Named as SHA-384, it is a signature that does not verify; named as what it is, it does.
+            ([5, 1], Some(Reason::BadHandshakeSignature)),
+            ([4, 1], None),
+        ] {
+            let address = through_a_forger(gateway.address(), scheme);
+            let client = SClient::new(address, &scene.server_authority)
+                .presenting(&phone)
+                .with(&offer)
+                .with(&["-client_sigalgs", "RSA+SHA256"]);
+            let answer = client.get(PROFILE);
+            let record = gateway.audit.next();
+            assert_eq!(
+                record.at("reason").and_then(|reason| reason.as_str()),
+                reason.map(Reason::as_str),
+                "{record:?}"
+            );
+            assert_eq!(answer.out.contains("200 OK"), reason.is_none(), "{answer:?}");
+        }
+    }
+}
+
+/// The first record of the answer: a ServerHello's version, random, suite and compression method.
+fn server_hello(address: SocketAddr, hello: &Hello) -> (u16, [u8; 32], u16, u8) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(&hello.records()).unwrap();
+    let mut start = [0; 5 + 4 + 2 + 32 + 1];
+    stream.read_exact(&mut start).unwrap();
+    assert_eq!((start[0], start[5]), (22, 2), "a ServerHello");
+    let mut rest = vec![0; usize::from(start[43]) + 3];
+    stream.read_exact(&mut rest).unwrap();
+    let [.., high, low, compression] = rest[..] else { panic!("{rest:?}") };
+    (
+        u16::from_be_bytes([start[9], start[10]]),
+        start[11..43].try_into().unwrap(),
+        u16::from_be_bytes([high, low]),
+        compression,
+    )
+}
+
+/// RFC 8446 §4.1.3: a server that speaks TLS 1.3 says so in the random of every older handshake.
+#[test]
+fn the_sentinel_against_downgrades_is_right_on_both_and_nothing_is_compressed() {
+    let scene = guide(Scene::new());
+    let gateway = scene.start();
+    let offer =
+        |version: u16, suites: &[u16]| Hello { version, suites: suites.to_vec(), ..Hello::tls12(HOST) };
+    for (version, suite, sentinel) in [
+        (0x0303, 0xc02f, b"DOWNGRD\x01"),
+        (0x0303, 0x002f, b"DOWNGRD\x01"),
+        (0x0302, 0x002f, b"DOWNGRD\x00"),
+        (0x0301, 0x0005, b"DOWNGRD\x00"),
+    ] {
+        let (got, random, taken, compression) = server_hello(gateway.address(), &offer(version, &[suite]));
+        assert_eq!((got, taken, compression), (version, suite, 0));
+        assert_eq!(&random[24..], sentinel, "{version:#06x} {suite:#06x}");
+    }
+    drop(gateway);
+
+    // A policy that ends with TLS 1.2 has nothing to say about TLS 1.3.
+    let mut scene = guide(Scene::new());
+    scene.folder.write(
+        "old.toml",
+        "versions = [\"TLSv1\", \"TLSv1.1\", \"TLSv1.2\"]\nsuites = [\"TLS_RSA_WITH_AES_128_CBC_SHA\"]\n\
+         groups = [\"x25519\"]\nsignature-algorithms = [\"rsa_pkcs1_sha256\"]\n",
+    );
+    scene.config.listeners[0].tls = "old.toml".to_owned();
+    let gateway = scene.start();
+    let (_, random, _, _) = server_hello(gateway.address(), &offer(0x0303, &[0x002f]));
+    assert_ne!(&random[24..], b"DOWNGRD\x01");
+    let (_, random, _, _) = server_hello(gateway.address(), &offer(0x0301, &[0x002f]));
+    assert_eq!(&random[24..], b"DOWNGRD\x00");
+}
+
+/// A TLS 1.2 client with modern suites and no signature algorithms means SHA-1: the modern suite is still the best both
+/// have, served by the other engine.
+#[test]
+fn the_best_shared_suite_is_taken_whichever_engine_serves_it() {
+    let scene = guide(Scene::new());
+    let gateway = scene.start();
+    let suites = vec![0x0004, 0x002f, 0x0035, 0x0033, 0xc02f];
+    let whole = Hello { suites, ..Hello::tls12(HOST) };
+    let taken = |hello: &Hello| server_hello(gateway.address(), hello).2;
+    assert_eq!(taken(&whole), 0xc02f);
+    assert_eq!(taken(&Hello { signature_algorithms: Vec::new(), ..whole.clone() }), 0xc02f);
+    assert_eq!(taken(&Hello { groups: vec![0x0016], ..whole.clone() }), 0x0035, "no common group");
+    assert_eq!(taken(&Hello { version: 0x0301, ..whole }), 0x0035);
+}
+
+/// `sslscan` lists exactly what the policy has.
+#[test]
+fn sslscan_lists_exactly_the_policys_suites() {
+    let test = "sslscan_lists_exactly_the_policys_suites";
+    if !all_present(test, &[Peer::Sslscan]) {
+        return;
+    }
+    for policy in ["guide", "guide-no-rc4", "modern"] {
+        let mut scene = guide(Scene::new());
+        scene.config.listeners[0].tls = policy.to_owned();
+        // A certificate of either kind, so that no suite is missing for want of one.
+        scene.server_authority.issue(&Template::server(&[HOST])).write(&scene.folder, "ec");
+        scene.config.host().lines.push(
+            "[[host.further-certificate]]\ncertificate = \"ec-chain.pem\"\nprivate-key = \"ec-key.pem\""
+                .to_owned(),
+        );
+        let gateway = scene.start();
+        let (chain, key) = rsa_phone(&scene).write(&scene.folder, "phone");
+        let mut command = Peer::Sslscan.command();
+        command
+            .args(["--no-colour", "--xml=-", "--iana-names", "--no-heartbleed", "--no-groups"])
+            .arg(format!("--certs={}", chain.display()))
+            .arg(format!("--pk={}", key.display()))
+            .arg(gateway.address().to_string());
+        let out = process::run(&mut command, b"").success();
+        let attribute = |line: &str, name: &str| {
+            let (_, rest) = line.split_once(&format!("{name}=\""))?;
+            Some(rest.split_once('"')?.0.to_owned())
+        };
+        let found: BTreeSet<(String, u16)> = out
+            .lines()
+            .filter(|line| line.contains("<cipher ") && line.contains("sslversion"))
+            .filter_map(|line| {
+                let id = attribute(line, "id")?;
+                Some((
+                    attribute(line, "sslversion")?,
+                    u16::from_str_radix(id.trim_start_matches("0x"), 16).ok()?,
+                ))
+            })
+            .collect();
+        let rules = TlsRules::shipped(policy).unwrap();
+        let named = |version: TlsVersion| match version {
+            TlsVersion::TLS1_0 => "TLSv1.0".to_owned(),
+            other => other.name().into_owned(),
+        };
+        let of = |version: TlsVersion| {
+            let suites =
+                rules.suites().iter().copied().filter(move |suite: &CipherSuite| suite.serves(version));
+            suites.map(move |suite| (named(version), suite.0))
+        };
+        let wanted: BTreeSet<(String, u16)> = rules.versions().iter().copied().flat_map(of).collect();
+        assert_eq!(found, wanted, "{policy}:\n{out}");
+    }
+}
+
+/// The names of authorities in the request for a certificate: all, none, or those of a list.
+#[test]
+fn the_authorities_named_to_phones_are_chosen_per_host_on_both() {
+    if !all_present("the_authorities_named_to_phones_are_chosen_per_host_on_both", &[Peer::Openssl]) {
+        return;
+    }
+    for (choice, names) in [
+        ("ca-names = \"all\"", &["CN = Test Client Root", "CN = Other Root"] as &[&str]),
+        ("ca-names = \"none\"", &[]),
+        ("ca-names = [\"other.pem\"]", &["CN = Other Root"]),
+    ] {
+        let mut scene = guide(Scene::new());
+        let other = Authority::root_with(
+            Key::old(1024),
+            Template { digest: Digest::Sha1, ..Template::authority("Other Root") },
+        );
+        scene.folder.write("other.pem", other.pem());
+        scene.folder.replace("client-root.pem", scene.client_authority.pem() + &other.pem());
+        scene.config.host().lines.push(choice.to_owned());
+        let gateway = scene.start();
+        let phone = rsa_phone(&scene);
+        for offer in [MODERN, LEGACY] {
+            let out = client(&gateway, &scene, &phone, &offer).get(PROFILE).out;
+            for name in ["CN = Test Client Root", "CN = Other Root"] {
+                let named = out
+                    .split_once("Acceptable client certificate CA names")
+                    .is_some_and(|(_, rest)| rest.lines().take(4).any(|line| line == name));
+                assert_eq!(named, names.contains(&name), "{choice}: {name}: {out}");
+            }
+        }
+    }
+}
