@@ -14,6 +14,7 @@ mod engines;
 mod handshake;
 mod identity;
 mod issuance;
+mod leftovers;
 mod limits;
 mod old_phones;
 mod peers;
