@@ -3,7 +3,9 @@
 mod found;
 mod issue;
 mod judge;
+mod keys;
 mod leaf;
+mod period;
 mod place;
 mod revoke;
 
@@ -15,14 +17,18 @@ use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::error::IssueError;
-use crate::key::{self, PrivateKey};
+use crate::key;
+use crate::legacy::{Legacy, TEST_UNIT};
 use crate::passphrase::Passphrase;
 use crate::random::{OperatingSystem, RandomSource};
 use crate::signer::Signer;
 use crate::store::{
     AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side,
-    SqliteStore, State, Store, StoreLock, Tier,
+    SqliteStore, State, Store, StoreError, StoreLock, Tier,
 };
+
+use keys::AuthorityKey;
+pub(crate) use keys::StoreKind;
 
 pub use found::{FoundOptions, Shape};
 pub use leaf::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
@@ -47,6 +53,7 @@ const CLOCK_SLACK: i64 = 60;
 /// finishes or clears away what a killed process left behind.
 pub struct Authority {
     layout: Layout,
+    kind: StoreKind,
     store: Box<dyn Store>,
     issuers: Vec<Issuer>,
     clock: Arc<dyn Clock>,
@@ -58,7 +65,7 @@ pub struct Authority {
 pub struct Issuer {
     record: AuthorityRecord,
     certificate: Certificate,
-    key: Option<Arc<dyn Signer>>,
+    key: Option<AuthorityKey>,
 }
 
 impl Issuer {
@@ -113,7 +120,28 @@ impl Authority {
                 Ok(Issuer { record, certificate, key: None })
             })
             .collect::<Result<Vec<_>, IssueError>>()?;
-        Ok(Self { layout, store, issuers, clock, random: Arc::new(OperatingSystem), passphrase: None })
+        let kind = kind_of(&*store, &issuers)?;
+        Ok(Self { layout, kind, store, issuers, clock, random: Arc::new(OperatingSystem), passphrase: None })
+    }
+
+    /// Whether this is a test store: what it issues is marked, may be weak, and is short-lived.
+    pub fn is_test(&self) -> bool {
+        self.kind == StoreKind::Test
+    }
+
+    /// Refuses what only a test store does. `asked` is the option, as the command line has it.
+    pub fn require_test(&self, asked: impl Into<String>) -> Result<(), IssueError> {
+        match self.kind {
+            StoreKind::Test => Ok(()),
+            StoreKind::Production => {
+                Err(IssueError::TestStoreOnly { asked: asked.into(), path: self.layout.root().to_owned() })
+            }
+        }
+    }
+
+    /// How old the authorities of a test store were made.
+    pub fn legacy_authorities(&self) -> Result<String, IssueError> {
+        Ok(self.store.setting("legacy")?.unwrap_or_default())
     }
 
     /// Gives the passphrase of the authorities' keys; they are opened when they are first needed.
@@ -129,8 +157,8 @@ impl Authority {
         self.issuers.iter().any(|issuer| {
             let text = std::fs::read_to_string(self.key_path(issuer.name())).map(Zeroizing::new);
             text.is_ok_and(|text| {
-                PrivateKey::from_pem(&text, None).is_err()
-                    && PrivateKey::from_pem(&text, Some(passphrase)).is_ok()
+                AuthorityKey::from_pem(&text, None, self.kind).is_err()
+                    && AuthorityKey::from_pem(&text, Some(passphrase), self.kind).is_ok()
             })
         })
     }
@@ -257,32 +285,59 @@ impl Authority {
         Ok(now)
     }
 
-    /// The key of an authority, opened once.
+    /// What an authority signs lists with, and certificates that have nothing old about them.
     fn signer(&mut self, id: AuthorityId) -> Result<Arc<dyn Signer>, IssueError> {
+        Ok(self.key(id)?.signer()?)
+    }
+
+    /// What an authority signs a certificate with that is made as old as this.
+    fn signer_for(&mut self, id: AuthorityId, legacy: Legacy) -> Result<Arc<dyn Signer>, IssueError> {
+        Ok(self.key(id)?.signer_for(legacy)?)
+    }
+
+    /// The key of an authority, opened once.
+    fn key(&mut self, id: AuthorityId) -> Result<&AuthorityKey, IssueError> {
         let position = self.issuers.iter().position(|issuer| issuer.id() == id).ok_or_else(|| {
             IssueError::Authority { name: format!("number {}", id.0), why: "there is none".to_owned() }
         })?;
-        let issuer = &self.issuers[position];
-        if let Some(key) = &issuer.key {
-            return Ok(Arc::clone(key));
+        let path = self.key_path(self.issuers[position].name());
+        let issuer = &mut self.issuers[position];
+        if issuer.key.is_none() {
+            let text = std::fs::read_to_string(&path)
+                .map(Zeroizing::new)
+                .map_err(|source| FileError::new("read", &path, source))?;
+            let key = AuthorityKey::from_pem(&text, self.passphrase.as_ref(), self.kind)?;
+            if key.public_key_der()? != issuer.certificate.public_key().spki_der() {
+                return Err(IssueError::KeyMismatch { authority: issuer.name().to_owned(), path });
+            }
+            issuer.key = Some(key);
         }
-        let path = self.key_path(issuer.name());
-        let text = std::fs::read_to_string(&path)
-            .map(Zeroizing::new)
-            .map_err(|source| FileError::new("read", &path, source))?;
-        let key = PrivateKey::from_pem(&text, self.passphrase.as_ref())?;
-        if key.public_key_der() != issuer.certificate.public_key().spki_der() {
-            return Err(IssueError::KeyMismatch { authority: issuer.name().to_owned(), path });
-        }
-        let key: Arc<dyn Signer> = Arc::new(key);
-        self.issuers[position].key = Some(Arc::clone(&key));
-        Ok(key)
+        Ok(issuer.key.as_ref().expect("it was put there by the lines above"))
     }
 
     /// Checks that these authorities' keys can be opened, before any work is done with them.
     pub fn check_keys(&mut self, ids: &[AuthorityId]) -> Result<(), IssueError> {
         ids.iter().try_for_each(|id| self.signer(*id).map(|_key| ()))
     }
+}
+
+/// Whether the store is for tests: it says so, and its roots say it to everybody else.
+fn kind_of(store: &dyn Store, issuers: &[Issuer]) -> Result<StoreKind, IssueError> {
+    let damaged = |what: &str| Err(StoreError::Damaged { what: what.to_owned() }.into());
+    match store.setting("test")?.as_deref() {
+        Some("no") => Ok(StoreKind::Production),
+        Some("yes") if issuers.iter().all(|issuer| is_marked(&issuer.certificate)) => Ok(StoreKind::Test),
+        Some("yes") => damaged("it says that it is for tests, but an authority's name does not"),
+        Some(_) | None => damaged("it does not say whether it is for tests"),
+    }
+}
+
+/// Whether an authority's name says that it is for tests.
+pub(crate) fn is_marked(certificate: &Certificate) -> bool {
+    certificate
+        .subject()
+        .values_of(&certs::oid::ORGANIZATIONAL_UNIT)
+        .any(|unit| unit.text().is_ok_and(|text| text == TEST_UNIT))
 }
 
 impl std::fmt::Debug for Authority {

@@ -9,6 +9,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::authority::{CRL_DAYS, ROOT_CRL_DAYS, Shape};
 use crate::key::KeyType;
+use crate::legacy::LegacyTrait;
 
 pub use certificates::{
     CsrArgs, DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs, KeyProtection, ServerCommand,
@@ -110,7 +111,13 @@ pub enum Command {
 #[command(after_help = "\
 Examples:
   provision-ca init --name \"Example Telco\"
-  provision-ca init --shape issuing --key p256 --passphrase-file secret.txt")]
+  provision-ca init --shape issuing --key p256 --passphrase-file secret.txt
+  provision-ca --store laboratory init --test --no-passphrase
+  provision-ca --store laboratory init --legacy sha1,rsa-1024 --no-passphrase
+
+A test store makes certificates as old phones carry them, to try a gateway with (`device issue --legacy`). They are
+marked: the authorities' names begin with TEST, and everything ends within 90 days unless `--days` says otherwise.
+A store stays what it was made as.")]
 pub struct InitArgs {
     /// Your name, as it stands in the authorities' certificates
     #[arg(long, default_value = "Provisioning")]
@@ -124,9 +131,17 @@ pub struct InitArgs {
     #[arg(long, value_enum, default_value_t = KeyType::Rsa2048)]
     pub key: KeyType,
 
-    /// Days the authorities last; a phone's trust in a root cannot be renewed easily
-    #[arg(long, default_value_t = 10_950, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    pub days: u32,
+    /// Days the authorities last; a phone's trust in a root cannot be renewed easily [default: 10950, or 90 with `--test`]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: Option<u32>,
+
+    /// Make a test store: what it issues is marked as a test, and may be as weak as old phones are
+    #[arg(long)]
+    pub test: bool,
+
+    /// Make a test store whose authorities are themselves as old as this; one or more, with `,` between
+    #[arg(long, value_enum, value_name = "TRAIT", value_delimiter = ',')]
+    pub legacy: Vec<LegacyTrait>,
 
     /// Keep the authorities' keys in the clear: for laboratories only
     #[arg(long, conflicts_with = "passphrase-source")]

@@ -22,6 +22,7 @@ use crate::authority::{Authority, Issued};
 use crate::cli::{Cli, Command, KeyProtection, PassphraseArgs};
 use crate::clock::Clock;
 use crate::error::IssueError;
+use crate::legacy::{Legacy, LegacyTrait};
 use crate::passphrase::{Passphrase, PassphraseError, PassphraseSource, Whose};
 use crate::printer::Printer;
 use crate::serial::hex;
@@ -170,6 +171,14 @@ impl Context<'_> {
             Some(_) | None => Ok(Some(passphrase)),
         }
     }
+}
+
+/// The traits of old units that were asked for. A certificate has one signature, so of two hashes one is left.
+fn legacy(context: &Context<'_>, traits: &[LegacyTrait]) -> Legacy {
+    if traits.contains(&LegacyTrait::Sha1) && traits.contains(&LegacyTrait::Md5) {
+        context.printer.warning("a certificate has one signature: md5 is taken, not sha1");
+    }
+    Legacy::of(traits)
 }
 
 /// Refuses an output file that could not be written, before any work is done for it, and one that would overwrite

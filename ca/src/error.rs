@@ -153,6 +153,14 @@ pub enum IssueError {
     /// The inventory could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was asked for belongs in a test store, and this is none.
+    #[error("{asked} is for test stores only, and {} is a production store", path.display())]
+    TestStoreOnly {
+        /// The option.
+        asked: String,
+        /// The store's folder.
+        path: PathBuf,
+    },
     /// A period that cannot be (CA R7, E1).
     #[error("a certificate from {not_before} to {not_after} is not possible")]
     Validity {
@@ -197,6 +205,9 @@ impl IssueError {
                 KeyError::TooCostly(_) => Some(
                     "if the key is yours, encrypt it again: openssl pkcs8 -topk8 -in OLD -out NEW".to_owned(),
                 ),
+                KeyError::Algorithm(_) => Some(
+                    "sha1 and md5 need authorities with RSA keys: `init --test --key rsa2048`".to_owned(),
+                ),
                 KeyError::EncryptionUnsupported(_)
                 | KeyError::Generation
                 | KeyError::PublicKeyOnly
@@ -232,6 +243,10 @@ impl IssueError {
                     .to_owned(),
             ),
             Self::Request(error) => error.hint(),
+            Self::TestStoreOnly { .. } => Some(
+                "`provision-ca --store DIR init --test` makes a test store, whose certificates are marked and end within 90 days"
+                    .to_owned(),
+            ),
             Self::Authority { .. }
             | Self::Encoding(_)
             | Self::File(_)

@@ -2,6 +2,7 @@
 
 mod encryption;
 pub(crate) mod foreign;
+pub(crate) mod twin;
 
 use std::fmt;
 use std::path::Path;
@@ -62,6 +63,9 @@ impl fmt::Display for KeyType {
 /// A private key could not be made, read or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
+    /// The key is of another kind than the signature that is wanted.
+    #[error("this private key makes no signatures of the kind {0}")]
+    Algorithm(certs::SignatureAlgorithm),
     /// The encryption is of a kind we do not read.
     #[error("the private key is encrypted in a way that is not supported ({0})")]
     EncryptionUnsupported(String),

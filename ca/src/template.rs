@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use certs::{Timestamp, Validity};
+use certs::{Timestamp, Validity, Version};
 use der::asn1::{Any, BitString, GeneralizedTime, Uint, UtcTime};
 use der::{DateTime, Decode, Encode, Sequence};
 use x509_cert::ext::Extension;
@@ -15,6 +15,8 @@ use x509_cert::time::Time;
 /// Everything that goes into one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
+    /// 3 everywhere but in test stores and twins.
+    pub(crate) version: Version,
     /// Content octets of the serial number, positive.
     pub(crate) serial: Vec<u8>,
     /// How it is to be signed.
@@ -31,16 +33,16 @@ pub(crate) struct Template {
 
 #[derive(Sequence)]
 struct TbsCertificate {
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
-    version: u8,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    version: Option<u8>,
     serial: Uint,
     signature: AlgorithmIdentifierOwned,
     issuer: Any,
     validity: Period,
     subject: Any,
     public_key: Any,
-    #[asn1(context_specific = "3", tag_mode = "EXPLICIT")]
-    extensions: Vec<Extension>,
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
+    extensions: Option<Vec<Extension>>,
 }
 
 #[derive(Sequence)]
@@ -56,14 +58,15 @@ struct Signed {
     signature: BitString,
 }
 
-/// X.509 version 3 is written 2.
-const V3: u8 = 2;
-
 impl Template {
     /// The DER `TBSCertificate`: the same template always gives the same bytes (CA I2).
     pub(crate) fn to_tbs(&self) -> der::Result<Vec<u8>> {
         TbsCertificate {
-            version: V3,
+            version: match self.version {
+                Version::V1 => None, // the default, which DER leaves out
+                Version::V2 => Some(1),
+                Version::V3 => Some(2),
+            },
             serial: Uint::new(&self.serial)?,
             signature: self.signature_algorithm.clone(),
             issuer: Any::from_der(&self.issuer)?,
@@ -73,7 +76,7 @@ impl Template {
             },
             subject: Any::from_der(&self.subject)?,
             public_key: Any::from_der(&self.public_key)?,
-            extensions: self.extensions.clone(),
+            extensions: (!self.extensions.is_empty()).then(|| self.extensions.clone()),
         }
         .to_der()
     }

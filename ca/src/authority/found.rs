@@ -8,12 +8,14 @@ use certs::{Certificate, Timestamp};
 use serde_json::json;
 
 use super::Authority;
+use super::keys::{AuthorityKey, StoreKind};
 use super::revoke::{CRL_DAYS, ROOT_CRL_DAYS};
 use crate::clock::Clock;
 use crate::crl::{self, CrlContent};
 use crate::error::IssueError;
-use crate::key::{KeyError, KeyType, PrivateKey, armour};
-use crate::lint::prepare;
+use crate::key::{KeyError, KeyType, armour};
+use crate::legacy::{Legacy, TEST_DAYS, TEST_PREFIX, TEST_UNIT};
+use crate::lint::{Rules, prepare};
 use crate::passphrase::Passphrase;
 use crate::profile::{Profile, validity_for};
 use crate::random::{OperatingSystem, RandomSource};
@@ -56,12 +58,35 @@ pub struct FoundOptions {
     pub key: KeyType,
     /// Days the roots last; issuing authorities end with them.
     pub days: u32,
+    /// For a test store: how old its authorities are made. They are marked as tests in their names. [`TEST_DAYS`] is what
+    /// they should last, unless the operator says otherwise.
+    pub test: Option<Legacy>,
+}
+
+impl FoundOptions {
+    /// Days that roots last unless said otherwise.
+    pub const DAYS: u32 = 10_950;
+
+    /// What is usual in a test store, with authorities as old as this.
+    pub fn for_tests(legacy: Legacy) -> Self {
+        Self { days: TEST_DAYS, test: Some(legacy), ..Self::default() }
+    }
+
+    fn kind(&self) -> StoreKind {
+        if self.test.is_some() { StoreKind::Test } else { StoreKind::Production }
+    }
 }
 
 impl Default for FoundOptions {
     /// Thirty years, flat, RSA-2048: what phones of every age understand.
     fn default() -> Self {
-        Self { name: "Provisioning".to_owned(), shape: Shape::Flat, key: KeyType::Rsa2048, days: 10_950 }
+        Self {
+            name: "Provisioning".to_owned(),
+            shape: Shape::Flat,
+            key: KeyType::Rsa2048,
+            days: Self::DAYS,
+            test: None,
+        }
     }
 }
 
@@ -69,7 +94,7 @@ impl Default for FoundOptions {
 struct Founded {
     record: AuthorityRecord,
     certificate: Certificate,
-    key: PrivateKey,
+    key: AuthorityKey,
     intent: Intent,
 }
 
@@ -174,11 +199,12 @@ fn check_same(
     let text = fs::read_to_string(&path)
         .map(zeroize::Zeroizing::new)
         .map_err(|source| FileError::new("read", &path, source))?;
-    let in_the_clear = PrivateKey::from_pem(&text, None).is_ok();
+    let kind = options.kind();
+    let in_the_clear = AuthorityKey::from_pem(&text, None, kind).is_ok();
     match passphrase {
         Some(_) if in_the_clear => differs("`--no-passphrase`".to_owned()),
         None if !in_the_clear => differs("a passphrase".to_owned()),
-        Some(_) | None => match PrivateKey::from_pem(&text, passphrase) {
+        Some(_) | None => match AuthorityKey::from_pem(&text, passphrase, kind) {
             Err(KeyError::WrongPassphrase) => differs("another passphrase".to_owned()),
             read => Ok(read.map(drop)?),
         },
@@ -186,9 +212,11 @@ fn check_same(
 }
 
 /// What was asked for, as the store keeps it, under the names of the options.
-fn settings(options: &FoundOptions) -> [(&'static str, String); 4] {
-    let FoundOptions { name, shape, key, days } = options;
+fn settings(options: &FoundOptions) -> [(&'static str, String); 6] {
+    let FoundOptions { name, shape, key, days, test } = options;
     [
+        ("test", if test.is_some() { "yes" } else { "no" }.to_owned()),
+        ("legacy", test.map(|legacy| legacy.to_string()).unwrap_or_default()),
         ("name", name.clone()),
         ("shape", shape.as_str().to_owned()),
         ("key", key.as_str().to_owned()),
@@ -226,10 +254,7 @@ fn write_store(
         let name = &one.record.name;
         let folder = layout.authority(name);
         make_folder(&folder, 0o700)?;
-        let key = match passphrase {
-            Some(passphrase) => zeroize::Zeroizing::new(one.key.to_encrypted_pem(passphrase, &random)?),
-            None => one.key.to_pem(),
-        };
+        let key = one.key.to_pem(passphrase, &random)?;
         write_new(&folder.join("key.pem"), key.as_bytes(), 0o600)?;
         let pem = one.certificate.to_pem();
         write_new(&folder.join("cert.pem"), pem.as_bytes(), 0o600)?;
@@ -238,7 +263,10 @@ fn write_store(
         }
         let above = one.record.tier == Tier::Root && options.shape == Shape::Issuing;
         let days = if above { ROOT_CRL_DAYS } else { CRL_DAYS };
-        let next_update = now.plus_seconds(i64::from(days) * 86_400);
+        let mut next_update = now.plus_seconds(i64::from(days) * 86_400);
+        if options.test.is_some() {
+            next_update = next_update.min(one.certificate.validity().not_after);
+        }
         let crl = CrlRecord { authority: one.record.id, number: now.unix(), this_update: now, next_update };
         let content = CrlContent {
             issuer: &one.certificate,
@@ -247,7 +275,8 @@ fn write_store(
             next_update,
             entries: &[],
         };
-        write_new(&layout.crl(name), armour("X509 CRL", &crl::sign(&content, &one.key)?).as_bytes(), 0o644)?;
+        let list = crl::sign(&content, &*one.key.signer()?)?;
+        write_new(&layout.crl(name), armour("X509 CRL", &list).as_bytes(), 0o644)?;
         sync_folder(&folder)?;
         crls.push(crl);
     }
@@ -258,11 +287,12 @@ fn write_store(
     write_new(&database, b"", 0o600)?;
     let mut store = SqliteStore::open(&database)?;
     let names: Vec<&str> = founded.iter().map(|one| one.record.name.as_str()).collect();
-    let audit = AuditEvent {
-        at: now,
-        event: "init",
-        detail: json!({ "name": options.name, "shape": options.shape.as_str(), "key": options.key.as_str(), "authorities": names }),
-    };
+    let mut detail = json!({ "name": options.name, "shape": options.shape.as_str(), "key": options.key.as_str(), "authorities": names });
+    if let Some(legacy) = options.test {
+        detail["test"] = json!(true);
+        detail["legacy"] = json!(legacy.to_string());
+    }
+    let audit = AuditEvent { at: now, event: "init", detail };
     let certificates: Vec<_> =
         founded.iter().map(|one| (one.intent.clone(), one.certificate.der().to_vec())).collect();
     let records: Vec<_> = founded.into_iter().map(|one| one.record).collect();
@@ -284,31 +314,40 @@ fn authority(
     let subject = subject(options, side, tier)?;
     let path_length = u8::from(tier == Tier::Root && options.shape == Shape::Issuing);
     let profile = Profile::Authority { path_length };
-    let key = PrivateKey::generate(options.key)?;
-    let public_key = key.public_key_der();
+    let rules = match (options.test, tier) {
+        (None, _) => Rules::Production,
+        (Some(legacy), Tier::Root) => Rules::Test(legacy),
+        // Nobody takes a certificate of version 1 for an authority's, unless it is an anchor.
+        (Some(legacy), Tier::Issuing) => Rules::Test(Legacy { x509_v1: false, ..legacy }),
+    };
+    let key = AuthorityKey::generate(options.key, options.test)?;
+    let public_key = key.public_key_der()?;
     let serial = SerialNumber::generate(random)?;
     let issuer_certificate = issuer.map(|issuer| &issuer.certificate);
-    let signer = issuer.map_or(&key, |issuer| &issuer.key);
+    let signer = issuer.map_or(&key, |issuer| &issuer.key).signer_for(rules.legacy())?;
     let mut validity = validity_for(now, options.days);
     if let Some(issuer) = issuer_certificate {
         validity.not_after = validity.not_after.min(issuer.validity().not_after);
     }
     let subject_der = subject.to_der();
+    let extensions = if rules.legacy().x509_v1 {
+        Vec::new()
+    } else {
+        let issuer_key = issuer_certificate.and_then(Certificate::subject_key_identifier);
+        profile.extensions(&public_key, issuer_key, &[])?
+    };
     let template = Template {
+        version: rules.version(),
         serial: serial.as_bytes().to_vec(),
-        signature_algorithm: signer.signature_algorithm(),
+        signature_algorithm: signer.algorithm(),
         issuer: issuer_certificate
             .map_or_else(|| subject_der.clone(), |issuer| issuer.subject().der().to_vec()),
         validity,
         subject: subject_der,
         public_key: public_key.clone(),
-        extensions: profile.extensions(
-            &public_key,
-            issuer_certificate.and_then(Certificate::subject_key_identifier),
-            &[],
-        )?,
+        extensions,
     };
-    let certificate = prepare(template, profile, issuer_certificate)?.issue(signer)?;
+    let certificate = prepare(template, profile, rules, issuer_certificate)?.issue(&*signer)?;
     let name = format!("{}-{}", side.as_str(), tier.as_str());
     let intent = Intent {
         authority: issuer.map_or(id, |issuer| issuer.record.id),
@@ -334,8 +373,13 @@ fn subject(options: &FoundOptions, side: Side, tier: Tier) -> Result<SubjectName
         (Side::Client, Tier::Root) => "Client Root",
         (Side::Client, Tier::Issuing) => "Client Issuing",
     };
-    SubjectName::new(vec![
-        (AttributeType::Organization, options.name.clone()),
-        (AttributeType::CommonName, format!("{} {title} CA", options.name)),
-    ])
+    let name = &options.name;
+    let mut attributes = vec![(AttributeType::Organization, name.clone())];
+    if options.test.is_some() {
+        attributes.push((AttributeType::OrganizationalUnit, TEST_UNIT.to_owned()));
+        attributes.push((AttributeType::CommonName, format!("{TEST_PREFIX}{name} {title} CA")));
+    } else {
+        attributes.push((AttributeType::CommonName, format!("{name} {title} CA")));
+    }
+    SubjectName::new(attributes)
 }

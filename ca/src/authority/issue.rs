@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
-use certs::{Certificate, Fingerprint, Timestamp, Validity};
+use certs::{Certificate, Fingerprint, PublicKey, Timestamp, Validity};
 use serde_json::json;
 
 use super::leaf::{DeviceRequest, GenericRequest, Issued, Judged, LeafRequest, ServerRequest};
 use super::{Authority, DEVICE_DAYS, SERVER_DAYS};
 use crate::device::{GENERIC_NAME, generic_subject};
 use crate::error::IssueError;
-use crate::lint::prepare;
+use crate::legacy::{Legacy, is_short};
+use crate::lint::{Rules, prepare};
 use crate::profile::Profile;
 use crate::serial::{SerialNumber, hex};
 use crate::server_name::ServerName;
@@ -44,13 +45,23 @@ impl Authority {
             validity,
             days: SERVER_DAYS,
             replace,
+            legacy: Legacy::default(),
         };
         self.issue_one(leaf)
     }
 
     /// Issues one device certificate, signed on the client side.
     pub fn issue_device(&mut self, request: DeviceRequest) -> Result<Issued, IssueError> {
-        let leaf = self.device_leaf(request)?;
+        self.issue_device_twin(request, Legacy::default())
+    }
+
+    /// The same, made as old units carry it. Only test stores do that.
+    pub fn issue_device_twin(
+        &mut self,
+        request: DeviceRequest,
+        legacy: Legacy,
+    ) -> Result<Issued, IssueError> {
+        let leaf = self.device_leaf(request, legacy)?;
         self.issue_one(leaf)
     }
 
@@ -59,15 +70,33 @@ impl Authority {
         &mut self,
         requests: Vec<DeviceRequest>,
     ) -> Result<Vec<Result<Issued, IssueError>>, IssueError> {
+        self.issue_device_twins(requests, Legacy::default())
+    }
+
+    /// The same, made as old units carry them. Only test stores do that.
+    pub fn issue_device_twins(
+        &mut self,
+        requests: Vec<DeviceRequest>,
+        legacy: Legacy,
+    ) -> Result<Vec<Result<Issued, IssueError>>, IssueError> {
         let mut leaves = Vec::with_capacity(requests.len());
         for request in requests {
-            leaves.push(self.device_leaf(request)?);
+            leaves.push(self.device_leaf(request, legacy)?);
         }
         self.issue_batch(leaves)
     }
 
     /// Issues the client certificate that units without one of their own share.
     pub fn issue_generic(&mut self, request: GenericRequest) -> Result<Issued, IssueError> {
+        self.issue_generic_twin(request, Legacy::default())
+    }
+
+    /// The same, made as old units carry it. Only test stores do that.
+    pub fn issue_generic_twin(
+        &mut self,
+        request: GenericRequest,
+        legacy: Legacy,
+    ) -> Result<Issued, IssueError> {
         let GenericRequest { mac_attribute, key, validity, replace } = request;
         let leaf = LeafRequest {
             kind: Kind::Generic,
@@ -82,12 +111,13 @@ impl Authority {
             validity,
             days: DEVICE_DAYS,
             replace,
+            legacy,
             folder: self.layout.relative(&self.layout.device(GENERIC_NAME)),
         };
         self.issue_one(leaf)
     }
 
-    fn device_leaf(&self, request: DeviceRequest) -> Result<LeafRequest, IssueError> {
+    fn device_leaf(&self, request: DeviceRequest, legacy: Legacy) -> Result<LeafRequest, IssueError> {
         let DeviceRequest { identity, mac_attribute, key, validity, replace } = request;
         let mac = identity.mac().to_string();
         Ok(LeafRequest {
@@ -104,6 +134,7 @@ impl Authority {
             validity,
             days: DEVICE_DAYS,
             replace,
+            legacy,
         })
     }
 
@@ -117,11 +148,15 @@ impl Authority {
         &mut self,
         leaves: Vec<LeafRequest>,
     ) -> Result<Vec<Result<Issued, IssueError>>, IssueError> {
+        for leaf in &leaves {
+            self.check_age(leaf)?;
+        }
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
         for leaf in &leaves {
             let id = self.issuer_for(leaf.side)?.id();
-            self.signer(id)?; // a wrong passphrase stops everything before anything is written
+            // A wrong passphrase, or a key that cannot sign so, stops everything before anything is written.
+            self.signer_for(id, leaf.legacy)?;
         }
         let mut outcomes: Vec<Option<Result<Issued, IssueError>>> = Vec::with_capacity(leaves.len());
         let mut accepted: Vec<(usize, Box<LeafRequest>, Validity)> = Vec::new();
@@ -147,6 +182,18 @@ impl Authority {
             outcomes[index] = Some(outcome);
         }
         Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    /// Old certificates are made in test stores alone, with keys that fit.
+    fn check_age(&self, leaf: &LeafRequest) -> Result<(), IssueError> {
+        if !leaf.legacy.is_none() {
+            self.require_test(format!("`--legacy {}`", leaf.legacy))?;
+        }
+        let key = PublicKey::from_spki_der(&leaf.key.public_key).map(|key| key.algorithm());
+        if key.is_ok_and(is_short) {
+            self.require_test("a key of less than 2048 bits")?;
+        }
+        Ok(())
     }
 
     fn there(&self, record: &CertificateRecord) -> Result<Issued, IssueError> {
@@ -248,37 +295,41 @@ impl Authority {
     }
 
     fn sign(&mut self, leaf: &LeafRequest, intent: &Intent) -> Result<Certificate, IssueError> {
-        let signer = self.signer(intent.authority)?;
+        let signer = self.signer_for(intent.authority, leaf.legacy)?;
         let issuer = self.issuer_for(leaf.side)?.certificate();
+        let rules = if self.is_test() { Rules::Test(leaf.legacy) } else { Rules::Production };
+        let extensions = if leaf.legacy.x509_v1 {
+            Vec::new()
+        } else {
+            let issuer_key = issuer.subject_key_identifier();
+            leaf.profile.extensions(&leaf.key.public_key, issuer_key, &leaf.names)?
+        };
         let template = Template {
+            version: rules.version(),
             serial: intent.serial.clone(),
             signature_algorithm: signer.algorithm(),
             issuer: issuer.subject().der().to_vec(),
             validity: intent.validity,
             subject: leaf.subject.to_der(),
             public_key: leaf.key.public_key.clone(),
-            extensions: leaf.profile.extensions(
-                &leaf.key.public_key,
-                issuer.subject_key_identifier(),
-                &leaf.names,
-            )?,
+            extensions,
         };
-        prepare(template, leaf.profile, Some(issuer))?.issue(&*signer)
+        prepare(template, leaf.profile, rules, Some(issuer))?.issue(&*signer)
     }
 }
 
 fn audit(leaf: &LeafRequest, intent: &Intent, certificate: &Certificate, now: Timestamp) -> AuditEvent {
-    AuditEvent {
-        at: now,
-        event: "issue",
-        detail: json!({
-            "kind": leaf.kind.as_str(),
-            "name": leaf.name,
-            "subject": leaf.subject.to_string(),
-            "serial": hex(&intent.serial),
-            "sha256": certificate.fingerprint().to_string(),
-            "not_after": intent.validity.not_after.to_string(),
-            "replace": leaf.replace,
-        }),
+    let mut detail = json!({
+        "kind": leaf.kind.as_str(),
+        "name": leaf.name,
+        "subject": leaf.subject.to_string(),
+        "serial": hex(&intent.serial),
+        "sha256": certificate.fingerprint().to_string(),
+        "not_after": intent.validity.not_after.to_string(),
+        "replace": leaf.replace,
+    });
+    if !leaf.legacy.is_none() {
+        detail["legacy"] = json!(leaf.legacy.to_string());
     }
+    AuditEvent { at: now, event: "issue", detail }
 }

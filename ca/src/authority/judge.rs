@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use certs::{Certificate, Fingerprint, Timestamp, Validity};
+use certs::{Certificate, Fingerprint, Timestamp, Validity, Version};
 
 use super::Authority;
 use super::leaf::{Judged, LeafRequest, Standing};
 use crate::device::DeviceIdentity;
 use crate::error::IssueError;
-use crate::profile::validity_for;
+use crate::legacy::Legacy;
 use crate::serial::hex;
 use crate::store::{CertificateRecord, Kind, Query, RevocationReason, Side};
 
@@ -21,6 +21,9 @@ struct Applicant<'a> {
     device_serial: Option<&'a str>,
     folder: &'a Path,
     replace: bool,
+    /// How it is to be made, and whether it is to be over already; looked at in test stores alone.
+    legacy: Legacy,
+    not_after: Timestamp,
 }
 
 impl Authority {
@@ -33,16 +36,35 @@ impl Authority {
         validity: Validity,
         replace: bool,
     ) -> Result<Vec<Standing>, IssueError> {
+        self.device_twin_standings(devices, validity, replace, Legacy::default())
+    }
+
+    /// The same for certificates made as old units carry them.
+    pub fn device_twin_standings<'a>(
+        &mut self,
+        devices: impl IntoIterator<Item = &'a DeviceIdentity>,
+        validity: Validity,
+        replace: bool,
+        legacy: Legacy,
+    ) -> Result<Vec<Standing>, IssueError> {
+        if !legacy.is_none() {
+            self.require_test(format!("`--legacy {legacy}`"))?;
+        }
         let _lock = self.lock()?; // rows and folders change together
         let now = self.plausible_now()?;
         self.check_period(Side::Client, validity, now)?;
-        devices.into_iter().map(|device| self.device_standing(device, replace, now)).collect()
+        devices
+            .into_iter()
+            .map(|device| self.device_standing(device, validity, replace, legacy, now))
+            .collect()
     }
 
     fn device_standing(
         &self,
         identity: &DeviceIdentity,
+        validity: Validity,
         replace: bool,
+        legacy: Legacy,
         now: Timestamp,
     ) -> Result<Standing, IssueError> {
         let mac = identity.mac().to_string();
@@ -53,6 +75,8 @@ impl Authority {
             device_serial: Some(identity.serial()),
             folder: &self.layout.relative(&self.layout.device(&mac)),
             replace,
+            legacy,
+            not_after: validity.not_after,
         };
         match self.standing(&applicant, now) {
             Ok(None) => Ok(Standing::Free),
@@ -85,11 +109,12 @@ impl Authority {
         applicant: &Applicant<'_>,
         now: Timestamp,
     ) -> Result<Option<CertificateRecord>, IssueError> {
-        let Applicant { kind, name, product, device_serial, folder, replace } = *applicant;
+        let Applicant { kind, name, product, device_serial, folder, replace, legacy, not_after } = *applicant;
         if !replace {
             let earlier = self.store.find(&Query::Name(kind, name.to_owned()))?;
             if let Some(record) = earlier.into_iter().rfind(|record| record.is_active(now)) {
-                return match other_device(&record, product, device_serial) {
+                let otherwise = || self.made_otherwise(&record, legacy, not_after < now);
+                return match other_device(&record, product, device_serial).or_else(otherwise) {
                     None => Ok(Some(record)),
                     Some(difference) => Err(already(&record, difference)),
                 };
@@ -105,6 +130,26 @@ impl Authority {
             return Err(IssueError::Exists { path: target });
         }
         Ok(None)
+    }
+
+    /// How the valid certificate of a test store was made otherwise than is asked for now.
+    fn made_otherwise(
+        &self,
+        record: &CertificateRecord,
+        wanted: Legacy,
+        wanted_expired: bool,
+    ) -> Option<String> {
+        if !self.is_test() {
+            return None;
+        }
+        if wanted_expired {
+            return Some("it has not expired".to_owned());
+        }
+        let found = Legacy::found_in(&Certificate::parse(record.certificate.as_deref()?).ok()?);
+        (found != wanted).then(|| match found.is_none() {
+            true => "it has nothing old about it".to_owned(),
+            false => format!("it was made with {found}"),
+        })
     }
 
     /// A device serial number belongs to one device of a product at a time: the other one's claim, if there is one.
@@ -127,7 +172,10 @@ impl Authority {
 
     /// Whether the request may be granted, and whether it was already (CA B7, C1, C4, E1).
     pub(super) fn judge(&self, leaf: LeafRequest, now: Timestamp) -> Result<Judged, IssueError> {
-        let validity = leaf.validity.unwrap_or_else(|| validity_for(now, leaf.days));
+        let validity = match leaf.validity {
+            Some(validity) => validity,
+            None => self.period_at(leaf.side, None, leaf.days, now)?,
+        };
         let applicant = Applicant {
             kind: leaf.kind,
             name: &leaf.name,
@@ -135,6 +183,8 @@ impl Authority {
             device_serial: leaf.device_serial.as_deref(),
             folder: &leaf.folder,
             replace: leaf.replace,
+            legacy: leaf.legacy,
+            not_after: validity.not_after,
         };
         if let Some(record) = self.standing(&applicant, now)? {
             return match difference(&record, &leaf) {
@@ -171,10 +221,14 @@ impl Authority {
         let certificate = &issuer.certificate;
         let refuse =
             |why: &str| Err(IssueError::Authority { name: issuer.name().to_owned(), why: why.to_owned() });
-        if !certificate.basic_constraints().is_some_and(|constraints| constraints.ca) {
+        // The root of a test store may be of version 1, which says nothing of what it may do.
+        let says_nothing = self.is_test() && certificate.version() == Version::V1;
+        if !says_nothing && !certificate.basic_constraints().is_some_and(|constraints| constraints.ca) {
             return refuse("its certificate is no authority's");
         }
-        if !certificate.key_usage().is_some_and(|usage| usage.names().any(|name| name == "keyCertSign")) {
+        if !says_nothing
+            && !certificate.key_usage().is_some_and(|usage| usage.names().any(|name| name == "keyCertSign"))
+        {
             return refuse("its certificate does not allow signing certificates");
         }
         if !certificate.validity().contains(now) {

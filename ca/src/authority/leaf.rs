@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::device::{DeviceIdentity, MacAttribute};
 use crate::error::IssueError;
+use crate::key::twin::{TwinKey, TwinKind, USUAL_EXPONENT};
 use crate::key::{KeyError, KeyType, PrivateKey};
+use crate::legacy::{Legacy, SHORT_RSA};
 use crate::passphrase::Passphrase;
 use crate::profile::Profile;
 use crate::random::RandomSource;
@@ -38,6 +40,19 @@ impl SubjectKey {
         Ok(Self { public_key: key.public_key_der(), private_pem: Some(private_pem) })
     }
 
+    /// Makes a new RSA key of 1024 bits, which only test stores certify.
+    pub fn generate_short(
+        passphrase: Option<&Passphrase>,
+        random: &dyn RandomSource,
+    ) -> Result<Self, KeyError> {
+        let key = TwinKey::generate(TwinKind::Rsa { bits: SHORT_RSA, exponent: USUAL_EXPONENT })?;
+        let private_pem = match passphrase {
+            Some(passphrase) => Zeroizing::new(key.to_encrypted_pem(passphrase, random)?),
+            None => key.to_pem(),
+        };
+        Ok(Self { public_key: key.public_key_der()?, private_pem: Some(private_pem) })
+    }
+
     /// The key of a certification request; its private half stays where it is.
     pub fn from_request(request: &ServerRequestContent) -> Self {
         Self { public_key: request.public_key.clone(), private_pem: None }
@@ -51,7 +66,7 @@ pub struct ServerRequest {
     pub names: Vec<ServerName>,
     /// The server's key.
     pub key: SubjectKey,
-    /// From when until when; [`SERVER_DAYS`](super::SERVER_DAYS) from now when absent.
+    /// From when until when; what [`Authority::period`](super::Authority::period) gives when absent.
     pub validity: Option<Validity>,
     /// Issue even if there is a valid certificate, and move its files to `superseded`.
     pub replace: bool,
@@ -66,7 +81,7 @@ pub struct DeviceRequest {
     pub mac_attribute: MacAttribute,
     /// The device's key.
     pub key: SubjectKey,
-    /// From when until when; [`DEVICE_DAYS`](super::DEVICE_DAYS) from now when absent.
+    /// From when until when; what [`Authority::period`](super::Authority::period) gives when absent.
     pub validity: Option<Validity>,
     /// Issue even if there is a valid certificate, and move its files to `superseded`.
     pub replace: bool,
@@ -79,7 +94,7 @@ pub struct GenericRequest {
     pub mac_attribute: MacAttribute,
     /// The shared key.
     pub key: SubjectKey,
-    /// From when until when; [`DEVICE_DAYS`](super::DEVICE_DAYS) from now when absent.
+    /// From when until when; what [`Authority::period`](super::Authority::period) gives when absent.
     pub validity: Option<Validity>,
     /// Issue even if there is a valid certificate, and move its files to `superseded`.
     pub replace: bool,
@@ -123,6 +138,8 @@ pub(super) struct LeafRequest {
     pub(super) validity: Option<Validity>,
     pub(super) days: u32,
     pub(super) replace: bool,
+    /// How old it is made; not at all but in test stores.
+    pub(super) legacy: Legacy,
     pub(super) folder: PathBuf,
 }
 

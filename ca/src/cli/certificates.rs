@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use crate::authority::{DEVICE_DAYS, SERVER_DAYS};
 use crate::device::MacAttribute;
 use crate::key::KeyType;
+use crate::legacy::LegacyTrait;
 
 /// `server …`
 #[derive(Debug, Subcommand)]
@@ -84,9 +84,9 @@ pub struct ServerIssueArgs {
     #[arg(long = "san", value_name = "NAME")]
     pub san: Vec<String>,
 
-    /// Days the certificate lasts
-    #[arg(long, default_value_t = SERVER_DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    pub days: u32,
+    /// Days the certificate lasts [default: 365, or 90 in a test store]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: Option<u32>,
 
     /// The kind of key; old phones understand RSA only
     #[arg(long, value_enum, default_value_t = KeyType::Rsa2048, conflicts_with = "csr")]
@@ -116,6 +116,7 @@ pub enum DeviceCommand {
 Examples:
   provision-ca device issue --model CP-8841-3PCC --serial 88012BA01234 --mac 00:0E:08:AB:CD:EF
   provision-ca device issue --csv devices.csv
+  provision-ca --store laboratory device issue --legacy sha1,rsa-1024 --model SPA-962 --serial 88012BA01234 --mac 000E08ABCDEF
 
 The list has one phone per line, model,serial,mac, with `,` or `;` between; a first line
 with the names of the columns may give another order. It is checked whole before anything is
@@ -168,13 +169,21 @@ pub struct DeviceOptions {
     #[arg(long, value_enum, default_value_t = MacAttribute::Surname)]
     pub mac_attribute: MacAttribute,
 
-    /// Days the certificate lasts
-    #[arg(long, default_value_t = DEVICE_DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    pub days: u32,
+    /// Days the certificate lasts [default: 7300, or 90 in a test store]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: Option<u32>,
 
     /// The kind of key; old phones understand RSA only
     #[arg(long, value_enum, default_value_t = KeyType::Rsa2048)]
     pub key: KeyType,
+
+    /// In a test store: make it as old phones carry it; one or more, with `,` between
+    #[arg(long, value_enum, value_name = "TRAIT", value_delimiter = ',', help_heading = "Test stores")]
+    pub legacy: Vec<LegacyTrait>,
+
+    /// In a test store: make it so that it expired this many days ago, as 30d or 30
+    #[arg(long, value_name = "DAYS", value_parser = days_ago, help_heading = "Test stores")]
+    pub expired: Option<u32>,
 
     /// Whether and how the private key is encrypted.
     #[command(flatten)]
@@ -200,4 +209,11 @@ pub struct KeyProtection {
     /// Read the passphrase for `--encrypt-keys` from the environment variable of this name
     #[arg(long, value_name = "NAME", group = "key-passphrase-source", requires = "encrypt_keys")]
     pub key_passphrase_env: Option<String>,
+}
+
+/// `30d` or `30`: at least one, at most fifty years.
+fn days_ago(text: &str) -> Result<u32, String> {
+    let days = text.strip_suffix('d').unwrap_or(text).parse::<u32>().ok();
+    days.filter(|days| (1..=18_250).contains(days))
+        .ok_or_else(|| "a number of days is needed, from 1d to 18250d".to_owned())
 }

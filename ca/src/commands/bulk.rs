@@ -11,15 +11,15 @@ use std::thread;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::device::{check, make_key, validity};
 use super::{CommandError, Context, check_output};
 use crate::authority::{Authority, DeviceRequest, Standing, SubjectKey};
 use crate::cli::{DeviceIssueArgs, DeviceOptions};
 use crate::device_list::{BadLine, DeviceList, ListedDevice, parse};
 use crate::error::IssueError;
 use crate::key::KeyError;
+use crate::legacy::Legacy;
 use crate::passphrase::Passphrase;
-use crate::profile::validity_for;
-use crate::random::OperatingSystem;
 use crate::serial::hex;
 use crate::store::{FileError, Side, write_replacing};
 
@@ -51,7 +51,8 @@ pub(super) fn run(
     let bytes = std::fs::read(list).map_err(|source| FileError::new("read", list, source))?;
     let DeviceList { devices, mut bad } = parse(&bytes);
     let mut authority = context.open()?;
-    let mut outcomes = standings(context, &mut authority, &devices, options, &mut bad)?;
+    let old = check(context, options, &authority)?;
+    let mut outcomes = standings(context, &mut authority, &devices, options, old, &mut bad)?;
     if !bad.is_empty() {
         bad.sort_by_key(|one| one.line);
         return Err(bad_lines(list, &bad));
@@ -74,6 +75,7 @@ pub(super) fn run(
         jobs,
         passphrase.as_ref(),
         options,
+        old,
         &mut outcomes,
         &mut progress,
     );
@@ -90,6 +92,7 @@ fn standings(
     authority: &mut Authority,
     devices: &[ListedDevice],
     options: &DeviceOptions,
+    old: Legacy,
     bad: &mut Vec<BadLine>,
 ) -> Result<Vec<Option<Outcome>>, CommandError> {
     for device in devices {
@@ -97,9 +100,9 @@ fn standings(
             context.printer.warning(format!("line {}: {warning}", device.line));
         }
     }
-    let validity = validity_for(authority.now(), options.days);
+    let validity = validity(authority, options)?;
     let identities = devices.iter().map(|device| &device.identity);
-    let standings = authority.device_standings(identities, validity, options.force)?;
+    let standings = authority.device_twin_standings(identities, validity, options.force, old)?;
     let mut outcomes = Vec::with_capacity(devices.len());
     for (device, standing) in devices.iter().zip(standings) {
         outcomes.push(match standing {
@@ -141,6 +144,7 @@ fn make_all(
     jobs: usize,
     passphrase: Option<&Passphrase>,
     options: &DeviceOptions,
+    old: Legacy,
     outcomes: &mut [Option<Outcome>],
     progress: &mut Progress,
 ) -> Result<(), CommandError> {
@@ -151,7 +155,7 @@ fn make_all(
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 while let Some(index) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let key = SubjectKey::generate(options.key, passphrase, &OperatingSystem);
+                    let key = make_key(options, old, passphrase);
                     if sender.send((*index, key)).is_err() {
                         return; // the issuing side gave up
                     }
@@ -160,7 +164,7 @@ fn make_all(
         }
         drop(sender);
         while let Some(batch) = receive(&keys) {
-            issue(authority, devices, batch, options, outcomes, progress)?;
+            issue(authority, devices, batch, options, old, outcomes, progress)?;
         }
         Ok(())
     })
@@ -183,11 +187,12 @@ fn issue(
     devices: &[ListedDevice],
     batch: Vec<Made>,
     options: &DeviceOptions,
+    old: Legacy,
     outcomes: &mut [Option<Outcome>],
     progress: &mut Progress,
 ) -> Result<(), CommandError> {
     let done: Vec<usize> = batch.iter().map(|(index, _)| *index).collect();
-    let validity = validity_for(authority.now(), options.days);
+    let validity = validity(authority, options)?;
     let mut requests = Vec::with_capacity(batch.len());
     let mut indices = Vec::with_capacity(batch.len());
     for (index, key) in batch {
@@ -205,7 +210,7 @@ fn issue(
             Err(error) => outcomes[index] = Some(Outcome::Failed(error.to_string())),
         }
     }
-    for (index, issued) in indices.into_iter().zip(authority.issue_devices(requests)?) {
+    for (index, issued) in indices.into_iter().zip(authority.issue_device_twins(requests, old)?) {
         outcomes[index] = Some(match issued {
             Ok(issued) => {
                 let serial = hex(issued.certificate.serial().as_bytes());

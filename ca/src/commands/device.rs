@@ -1,10 +1,14 @@
 //! `device issue` and `device generic`
 
-use super::{CommandError, Context, bulk, report_issued};
-use crate::authority::{Authority, DeviceRequest, GenericRequest, SubjectKey};
+use certs::Validity;
+
+use super::{CommandError, Context, bulk, legacy, report_issued};
+use crate::authority::{Authority, DEVICE_DAYS, DeviceRequest, GenericRequest, SubjectKey};
 use crate::cli::{DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs};
 use crate::device::DeviceIdentity;
-use crate::profile::validity_for;
+use crate::key::{KeyError, KeyType};
+use crate::legacy::Legacy;
+use crate::passphrase::Passphrase;
 use crate::random::OperatingSystem;
 use crate::store::Side;
 
@@ -27,39 +31,91 @@ fn issue(context: &Context<'_>, arguments: &DeviceIssueArgs) -> Result<(), Comma
     for warning in identity.warnings() {
         context.printer.warning(warning);
     }
-    let mut authority = context.open_to_issue(Side::Client)?;
+    let (mut authority, old) = open(context, options)?;
     let what = identity.subject(options.mac_attribute)?.to_string();
     let request = DeviceRequest {
         identity,
         mac_attribute: options.mac_attribute,
-        key: key(context, options, &authority)?,
-        validity: Some(validity_for(authority.now(), options.days)),
+        key: key(context, options, old, &authority)?,
+        validity: Some(validity(&authority, options)?),
         replace: options.force,
     };
-    let issued = authority.issue_device(request)?;
+    let issued = authority.issue_device_twin(request, old)?;
     report_issued(context, &what, &issued);
     Ok(())
 }
 
 fn generic(context: &Context<'_>, arguments: &GenericArgs) -> Result<(), CommandError> {
     let options = &arguments.options;
-    let mut authority = context.open_to_issue(Side::Client)?;
+    let (mut authority, old) = open(context, options)?;
     let request = GenericRequest {
         mac_attribute: options.mac_attribute,
-        key: key(context, options, &authority)?,
-        validity: Some(validity_for(authority.now(), options.days)),
+        key: key(context, options, old, &authority)?,
+        validity: Some(validity(&authority, options)?),
         replace: options.force,
     };
-    let issued = authority.issue_generic(request)?;
+    let issued = authority.issue_generic_twin(request, old)?;
     report_issued(context, "OU=cisco.com, L=ciscogeneric, S=ciscogeneric", &issued);
     Ok(())
+}
+
+/// The store, with its key at hand, when it does what is asked: old certificates come from test stores alone.
+fn open(context: &Context<'_>, options: &DeviceOptions) -> Result<(Authority, Legacy), CommandError> {
+    let authority = context.open()?;
+    let old = check(context, options, &authority)?;
+    let id = authority.issuer_for(Side::Client)?.id();
+    Ok((context.unlock(authority, &[id])?, old))
+}
+
+/// How old the certificates are to be made, when this store does that; asked before anything is made.
+pub(super) fn check(
+    context: &Context<'_>,
+    options: &DeviceOptions,
+    authority: &Authority,
+) -> Result<Legacy, CommandError> {
+    let old = legacy(context, &options.legacy);
+    if !old.is_none() {
+        authority.require_test(format!("`--legacy {old}`"))?;
+    }
+    if options.expired.is_some() {
+        authority.require_test("`--expired`")?;
+    }
+    if old.rsa_1024 && options.key != KeyType::Rsa2048 {
+        return Err(CommandError::misuse(
+            "`--legacy rsa-1024` says what key the certificate has",
+            Some("leave `--key` out"),
+        ));
+    }
+    Ok(old)
+}
+
+/// From when until when, as the options say or as is usual in this store.
+pub(super) fn validity(authority: &Authority, options: &DeviceOptions) -> Result<Validity, CommandError> {
+    Ok(match options.expired {
+        Some(ago) => authority.expired_period(ago, options.days, DEVICE_DAYS)?,
+        None => authority.period(Side::Client, options.days, DEVICE_DAYS)?,
+    })
+}
+
+/// A new key of the kind that the options say.
+pub(super) fn make_key(
+    options: &DeviceOptions,
+    old: Legacy,
+    passphrase: Option<&Passphrase>,
+) -> Result<SubjectKey, KeyError> {
+    if old.rsa_1024 {
+        SubjectKey::generate_short(passphrase, &OperatingSystem)
+    } else {
+        SubjectKey::generate(options.key, passphrase, &OperatingSystem)
+    }
 }
 
 fn key(
     context: &Context<'_>,
     options: &DeviceOptions,
+    old: Legacy,
     authority: &Authority,
 ) -> Result<SubjectKey, CommandError> {
     let passphrase = context.leaf_passphrase(&options.protection, Some(authority))?;
-    Ok(SubjectKey::generate(options.key, passphrase.as_ref(), &OperatingSystem)?)
+    Ok(make_key(options, old, passphrase.as_ref())?)
 }

@@ -4,20 +4,25 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{CommandError, Context, facts};
+use super::{CommandError, Context, facts, legacy};
 use crate::authority::{Authority, FoundOptions};
 use crate::cli::InitArgs;
 use crate::error::IssueError;
+use crate::key::KeyType;
+use crate::legacy::{Legacy, TEST_DAYS};
 use crate::passphrase::Whose;
 use crate::store::Tier;
 use crate::subject::text_warnings;
 
 pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), CommandError> {
-    let InitArgs { name, shape, key, days, no_passphrase } = arguments;
+    let InitArgs { name, shape, key, days, test, legacy: traits, no_passphrase } = arguments;
     let root = &context.cli.store;
     if root.join("ca.sqlite").exists() {
         return Err(IssueError::AlreadyFounded { path: root.clone() }.into());
     }
+    let old = legacy(context, traits);
+    let test = (*test || !traits.is_empty()).then_some(old);
+    check_key(*key, old)?;
     let passphrase = if *no_passphrase {
         context
             .printer
@@ -29,7 +34,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
     for warning in text_warnings("name", name) {
         context.printer.warning(warning);
     }
-    let options = FoundOptions { name: name.clone(), shape: *shape, key: *key, days: *days };
+    let usual = if test.is_some() { TEST_DAYS } else { FoundOptions::DAYS };
+    let days = days.unwrap_or(usual);
+    let options = FoundOptions { name: name.clone(), shape: *shape, key: *key, days, test };
     let authority = Authority::found(root, &options, passphrase.as_ref(), Arc::clone(&context.clock))?;
     let issuers: Vec<_> = authority
         .issuers()
@@ -41,10 +48,18 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
         })
         .collect();
     let trust = authority.layout().trust();
+    let legacy: Vec<_> = old.traits().map(|one| one.as_str()).collect();
+    let what = if test.is_some() { "test authorities" } else { "authorities" };
     context.printer.result(
-        &json!({ "store": root.display().to_string(), "shape": shape.as_str(), "authorities": issuers }),
+        &json!({
+            "store": root.display().to_string(),
+            "shape": shape.as_str(),
+            "test": test.is_some(),
+            "legacy": legacy,
+            "authorities": issuers,
+        }),
         || {
-            let mut text = format!("made the authorities of {name} in {}\n", root.display());
+            let mut text = format!("made the {what} of {name} in {}\n", root.display());
             for issuer in authority.issuers() {
                 let end = issuer.certificate().validity().not_after;
                 text.push_str(&format!("  {:<14}  until {end}\n", issuer.name()));
@@ -59,8 +74,25 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
             text
         },
     );
+    if test.is_some() {
+        context
+            .printer
+            .note("this is a test store: its authorities are called TEST, and no phone may trust them");
+    }
     context.printer.hint(
         "next: provision-ca server issue FQDN, then provision-ca device issue, then provision-ca crl publish",
     );
+    Ok(())
+}
+
+/// The authorities' keys must be able to do what is asked.
+fn check_key(key: KeyType, old: Legacy) -> Result<(), CommandError> {
+    let misuse = |what: &str, hint: &str| Err(CommandError::misuse(what, Some(hint)));
+    if old.rsa_1024 && key != KeyType::Rsa2048 {
+        return misuse("`--legacy rsa-1024` says what keys the authorities have", "leave `--key` out");
+    }
+    if old.signs_weakly() && key == KeyType::P256 {
+        return misuse("sha1 and md5 signatures need RSA keys", "leave `--key` out, or name an RSA key");
+    }
     Ok(())
 }

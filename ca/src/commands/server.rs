@@ -7,11 +7,10 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{CommandError, Context, report_issued};
-use crate::authority::{ServerRequest, SubjectKey};
+use crate::authority::{SERVER_DAYS, ServerRequest, SubjectKey};
 use crate::cli::{CsrArgs, ServerCommand, ServerIssueArgs};
 use crate::error::IssueError;
 use crate::key::PrivateKey;
-use crate::profile::validity_for;
 use crate::random::OperatingSystem;
 use crate::request::{NewRequest, ServerRequestContent};
 use crate::resolve;
@@ -57,7 +56,7 @@ fn issue(context: &Context<'_>, arguments: &ServerIssueArgs) -> Result<(), Comma
         )?,
     };
     let what = names.first().map(ToString::to_string).unwrap_or_default();
-    let validity = Some(validity_for(authority.now(), *days));
+    let validity = Some(authority.period(Side::Server, *days, SERVER_DAYS)?);
     let issued = authority.issue_server(ServerRequest { names, key, validity, replace: *force })?;
     report_issued(context, &what, &issued);
     if let Some(warning) = resolve::warning(&what) {

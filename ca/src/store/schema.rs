@@ -1,7 +1,7 @@
 //! The database's tables. A new format is a new step at the end of [`STEPS`]; steps that were released never change.
 
 /// What brings a database from format `n` to `n + 1`.
-pub(super) const STEPS: [&str; 2] = [
+pub(super) const STEPS: [&str; 3] = [
     "
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
@@ -71,5 +71,10 @@ CREATE TABLE audit (
     "
 ALTER TABLE crl ADD COLUMN published INTEGER NOT NULL DEFAULT 0;
 UPDATE crl SET published = 1;
+",
+    // Whether the store is for tests, and how old its authorities were made. What was there before is production; a
+    // program that does not know test stores must not open one.
+    "
+INSERT INTO setting (name, value) VALUES ('test', 'no'), ('legacy', '');
 ",
 ];

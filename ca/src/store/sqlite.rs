@@ -45,7 +45,11 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         let transaction = self.begin()?;
         for (name, value) in settings {
-            transaction.execute("INSERT INTO setting (name, value) VALUES (?1, ?2)", params![name, value])?;
+            transaction.execute(
+                "INSERT INTO setting (name, value) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                params![name, value],
+            )?;
         }
         for authority in authorities {
             transaction.execute(
