@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::legacy::LegacyTrait;
 use crate::store::RevocationReason;
 
 /// `revoke`
@@ -66,7 +67,10 @@ pub struct InspectArgs {
 #[command(after_help = "\
 Examples:
   provision-ca verify chain.pem --trust provision-ca/trust/client-root.pem
-  provision-ca verify phone.pem --trust spacroot.crt --crl client-root.crl --purpose client")]
+  provision-ca verify phone.pem --trust spacroot.crt --crl client-root.crl --purpose client
+  provision-ca verify old.pem --trust spacroot.crt --allow sha1,rsa-1024 --allow-expired 30
+
+`--allow` says what a gateway says whose trust entry lists the same exceptions.")]
 pub struct VerifyArgs {
     /// The certificate, followed by the intermediates it comes with, PEM or DER
     #[arg(value_name = "FILE")]
@@ -87,6 +91,14 @@ pub struct VerifyArgs {
     /// What the certificate must be good for
     #[arg(long, value_name = "PURPOSE", default_value = "any", value_parser = ["client", "server", "any"])]
     pub purpose: String,
+
+    /// Let pass what old phones carry and strict rules refuse; one or more, with `,` between
+    #[arg(long, value_enum, value_name = "TRAIT", value_delimiter = ',')]
+    pub allow: Vec<LegacyTrait>,
+
+    /// Let pass what expired no more than this many days ago
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=18_250))]
+    pub allow_expired: Option<u32>,
 
     /// Judge as of this time instead of now, as 2030-01-31T00:00:00Z
     #[arg(long, value_name = "TIME")]

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use certs::{
     Certificate, ChainVerifier, OnExpired, OnUnknown, PresentedChain, Purpose, Revocation, RevocationList,
-    Timestamp, TrustAnchor, TrustEntry, pem,
+    Timestamp, Tolerances, TrustAnchor, TrustEntry, pem,
 };
 use policies::Reason;
 use serde_json::json;
 
 use super::{CommandError, Context, facts};
 use crate::cli::VerifyArgs;
+use crate::legacy::LegacyTrait;
 
 pub(super) fn run(context: &Context<'_>, arguments: &VerifyArgs) -> Result<(), CommandError> {
-    let VerifyArgs { file, trust, intermediate, crl, purpose, at } = arguments;
+    let VerifyArgs { file, trust, intermediate, crl, purpose, allow, allow_expired, at } = arguments;
     let now = match at {
         Some(text) => time(text)?,
         None => context.clock.now(),
@@ -35,6 +36,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &VerifyArgs) -> Result<(), C
         "server" => Purpose::ServerAuth,
         _ => Purpose::Any,
     };
+    entry.tolerances = tolerances(allow, *allow_expired);
     let presented = certificates(file)?;
     let verifier =
         ChainVerifier::new(vec![entry]).map_err(|error| CommandError::failed(error.to_string(), None))?;
@@ -43,7 +45,13 @@ pub(super) fn run(context: &Context<'_>, arguments: &VerifyArgs) -> Result<(), C
     match verdict {
         Ok(chain) => {
             let path: Vec<_> = chain.path().iter().map(facts).collect();
-            let value = json!({ "file": file.display().to_string(), "verified": true, "path": path });
+            let exceptions: Vec<_> = chain.exceptions().iter().map(|one| one.as_str()).collect();
+            let value = json!({
+                "file": file.display().to_string(),
+                "verified": true,
+                "exceptions": exceptions,
+                "path": path,
+            });
             context.printer.result(&value, || {
                 let last = chain.path().len().saturating_sub(1);
                 let mut text = format!("{}: verified\n", file.display());
@@ -52,6 +60,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &VerifyArgs) -> Result<(), C
                     let subject = certificate.subject().to_rfc4514();
                     let until = certificate.validity().not_after;
                     text.push_str(&format!("  {depth}  {role:<6}  {subject}  until {until}\n"));
+                }
+                if !exceptions.is_empty() {
+                    text.push_str(&format!("  let pass: {}\n", exceptions.join(", ")));
                 }
                 text
             });
@@ -74,6 +85,19 @@ pub(super) fn run(context: &Context<'_>, arguments: &VerifyArgs) -> Result<(), C
     }
 }
 
+/// What a trust entry of the gateway with these exceptions lets pass.
+fn tolerances(allow: &[LegacyTrait], expired_days: Option<u32>) -> Tolerances {
+    let allows = |one| allow.contains(&one);
+    Tolerances {
+        sha1: allows(LegacyTrait::Sha1),
+        md5: allows(LegacyTrait::Md5),
+        rsa_1024: allows(LegacyTrait::Rsa1024),
+        x509_v1: allows(LegacyTrait::X509V1),
+        expired: expired_days.map(|days| days.saturating_mul(86_400)),
+        ..Tolerances::default()
+    }
+}
+
 fn time(text: &str) -> Result<Timestamp, CommandError> {
     Timestamp::parse_rfc3339(text).ok_or_else(|| {
         CommandError::misuse(format!("{text:?} is no time"), Some("write it as 2030-01-31T00:00:00Z"))
@@ -81,7 +105,7 @@ fn time(text: &str) -> Result<Timestamp, CommandError> {
 }
 
 /// Every certificate of a file, PEM or DER; at least one.
-fn certificates(path: &Path) -> Result<Vec<Certificate>, CommandError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<Certificate>, CommandError> {
     let contents = read(path)?;
     let found = if let Ok(one) = Certificate::parse(&contents) {
         vec![one]
