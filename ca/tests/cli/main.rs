@@ -5,6 +5,7 @@
 mod bulk;
 mod commands;
 mod hostile;
+mod legacy;
 mod openssl;
 mod others;
 mod support;
