@@ -76,6 +76,14 @@ struct RsaPublicKey<'a> {
     exponent: UintRef<'a>,
 }
 
+/// The public exponent of an RSA key, when it is of a size that anybody uses.
+pub(crate) fn exponent(key: &PublicKey) -> Option<u64> {
+    let KeyAlgorithm::Rsa { .. } = key.algorithm() else { return None };
+    let rsa = RsaPublicKey::from_der(key.key_bytes()).ok()?;
+    let octets = rsa.exponent.as_bytes();
+    (octets.len() <= 8).then(|| octets.iter().fold(0, |number, octet| (number << 8) | u64::from(*octet)))
+}
+
 fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), WeakKey> {
     let exponent = BigUint::from_bytes_be(exponent);
     if exponent < BigUint::from(65_537_u32) || !exponent.bit(0) || exponent.bits() > 32 {

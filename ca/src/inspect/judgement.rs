@@ -3,6 +3,9 @@
 use certs::{Certificate, Curve, Hash, KeyAlgorithm, PublicKey, SignatureAlgorithm, Timestamp, Version};
 use policies::TlsRules;
 
+use crate::key::twin::USUAL_EXPONENT;
+use crate::key_policy::exponent;
+
 /// The weaknesses of one certificate, sorted by what can be excepted.
 pub(super) struct Judgement {
     /// No exception lets it pass.
@@ -116,7 +119,10 @@ pub(super) fn key_text(key: &PublicKey) -> String {
         KeyAlgorithm::Rsa { .. } | KeyAlgorithm::Ec { .. } | KeyAlgorithm::Ed25519 => "strong",
         KeyAlgorithm::Other { .. } => "unknown",
     };
-    format!("{algorithm} ({strength})")
+    match exponent(key).filter(|exponent| *exponent != USUAL_EXPONENT) {
+        Some(exponent) => format!("{algorithm}, exponent {exponent} ({strength})"),
+        None => format!("{algorithm} ({strength})"),
+    }
 }
 
 /// A signature algorithm with its strength in a word.
