@@ -73,10 +73,12 @@ impl Legacy {
                 LegacyTrait::X509V1 => legacy.x509_v1 = true,
             }
         }
-        if legacy.md5 {
-            legacy.sha1 = false;
-        }
-        legacy
+        legacy.normal()
+    }
+
+    /// The same with one signature.
+    pub(crate) fn normal(self) -> Self {
+        Self { sha1: self.sha1 && !self.md5, ..self }
     }
 
     /// Whether there is nothing old about it.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ca::{
     Authority, DeviceIdentity, DeviceRequest, FixedClock, FoundOptions, GenericRequest, IssueError, Issued,
-    KeyType, Legacy, ListDays, MacAttribute, OperatingSystem, Query, RevocationReason, ServerName,
-    ServerRequest, Shape, Side, Standing, SubjectKey, validity_for,
+    KeyType, ListDays, MacAttribute, OperatingSystem, Query, RevocationReason, ServerName, ServerRequest,
+    Shape, Side, Standing, SubjectKey, validity_for,
 };
 use certs::{Certificate, RevocationList, Timestamp, Validity};
 
@@ -434,60 +434,16 @@ fn what_a_killed_process_left_is_ended_by_the_next() {
     assert_eq!(std::fs::read_dir(place.root().join("pending")).unwrap().count(), 0);
 }
 
-/// A test store whose authorities are as old as this.
-fn found_for_tests(place: &Place, legacy: Legacy, now: Timestamp) -> Authority {
-    let options = FoundOptions { name: "Example Telco".to_owned(), ..FoundOptions::for_tests(legacy) };
-    Authority::found(&place.root(), &options, None, Arc::new(FixedClock(now))).unwrap()
-}
-
 #[test]
-fn a_store_stays_what_it_was_made_as() {
+fn f2_a_servers_rsa_key_enciphers_and_its_key_on_a_curve_only_signs() {
     let place = Place::new();
-    assert!(found_for_tests(&place, Legacy::default(), now()).is_test());
-    let mut authority = place.open(now());
-    assert!(authority.is_test());
-    let sha1 = Legacy { sha1: true, ..Legacy::default() };
-    let issued = authority.issue_device_twin(device("000e08abcdef", None), sha1).unwrap();
-    assert_eq!(issued.certificate.validity(), validity_for(now(), ca::TEST_DAYS));
-
-    let place = Place::new();
-    let mut production = place.found(Shape::Flat, now());
-    assert!(!production.is_test());
-    let refused = production.issue_device_twin(device("000e08abcdef", None), sha1).unwrap_err();
-    assert!(matches!(refused, IssueError::TestStoreOnly { .. }), "{refused}");
-    let short = DeviceRequest {
-        key: SubjectKey::generate_short(None, &OperatingSystem).unwrap(),
-        ..device("000e08abcdef", None)
+    let mut authority = place.found(Shape::Flat, now());
+    let mut usage = |name: &str, key_type| {
+        let key = SubjectKey::generate(key_type, None, &OperatingSystem).unwrap();
+        let issued = authority.issue_server(ServerRequest { key, ..server(name, None) }).unwrap();
+        issued.certificate.key_usage().unwrap().names().collect::<Vec<_>>()
     };
-    let refused = production.issue_device(short).unwrap_err();
-    assert!(matches!(refused, IssueError::TestStoreOnly { .. }), "{refused}");
-    assert!(matches!(production.expired_period(1, None, 1), Err(IssueError::TestStoreOnly { .. })));
-    assert!(production.find(&Query::All).unwrap().iter().all(|record| record.intent.name.contains("root")));
-}
-
-#[test]
-fn a_production_store_that_is_called_a_test_store_is_not_opened() {
-    let place = Place::new();
-    drop(place.found(Shape::Flat, now()));
-    let database = rusqlite::Connection::open(place.root().join("ca.sqlite")).unwrap();
-    let set = |value: &str| {
-        database.execute("UPDATE setting SET value = ?1 WHERE name = 'test'", [value]).unwrap();
-        Authority::open(&place.root(), Arc::new(FixedClock(now())))
-    };
-    assert!(set("yes").unwrap_err().to_string().contains("an authority's name does not"));
-    assert!(set("perhaps").unwrap_err().to_string().contains("does not say whether"));
-    assert!(!set("no").unwrap().is_test());
-}
-
-#[test]
-fn a_store_from_before_there_were_test_stores_is_production() {
-    let place = Place::new();
-    drop(place.found(Shape::Flat, now()));
-    let database = rusqlite::Connection::open(place.root().join("ca.sqlite")).unwrap();
-    database.execute("DELETE FROM setting WHERE name IN ('test', 'legacy')", []).unwrap();
-    database.pragma_update(None, "user_version", 2).unwrap();
-    drop(database);
-    let mut authority = place.open(now());
-    assert!(!authority.is_test());
-    authority.issue_device(device("000e08abcdef", None)).unwrap();
+    // RSA key exchange, which is all that some old phones have, needs the second one.
+    assert_eq!(usage("rsa.example.com", KeyType::Rsa2048), ["digitalSignature", "keyEncipherment"]);
+    assert_eq!(usage("curve.example.com", KeyType::P256), ["digitalSignature"]);
 }

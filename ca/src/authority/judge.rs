@@ -146,7 +146,7 @@ impl Authority {
             return Some("it has not expired".to_owned());
         }
         let found = Legacy::found_in(&Certificate::parse(record.certificate.as_deref()?).ok()?);
-        (found != wanted).then(|| match found.is_none() {
+        (found != wanted.normal()).then(|| match found.is_none() {
             true => "it has nothing old about it".to_owned(),
             false => format!("it was made with {found}"),
         })

@@ -116,7 +116,8 @@ pub enum DeviceCommand {
 Examples:
   provision-ca device issue --model CP-8841-3PCC --serial 88012BA01234 --mac 00:0E:08:AB:CD:EF
   provision-ca device issue --csv devices.csv
-  provision-ca --store laboratory device issue --legacy sha1,rsa-1024 --model SPA-962 --serial 88012BA01234 --mac 000E08ABCDEF
+  provision-ca --store laboratory device issue --legacy sha1,rsa-1024 --csv old.csv
+  provision-ca --store laboratory device issue --expired 30d --csv late.csv
 
 The list has one phone per line, model,serial,mac, with `,` or `;` between; a first line
 with the names of the columns may give another order. It is checked whole before anything is

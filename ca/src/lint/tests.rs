@@ -1,9 +1,13 @@
+use std::sync::Arc;
+
 use certs::{Timestamp, Validity};
 use der::asn1::OctetString;
 
 use super::*;
+use crate::key::twin::{TwinKey, TwinKind, USUAL_EXPONENT};
 use crate::key::{KeyType, PrivateKey};
 use crate::profile::validity_for;
+use crate::signer::TwinSigner;
 use crate::subject::{AttributeType, SubjectName};
 
 struct Scene {
@@ -183,4 +187,60 @@ fn b4_d5_d7_names_are_judged_as_they_stand_in_the_certificate() {
         template.extensions[3].extn_value = OctetString::new(names).unwrap();
     };
     assert_eq!(complaints(twice), ["the name prov.example.com occurs twice"]);
+}
+
+/// Under a root of a test store with RSA keys: what is said of a device made in this way, under these rules.
+fn said_of(made: Legacy, rules: Rules) -> String {
+    let algorithm = |key: &Arc<TwinKey>| TwinSigner::new(Arc::clone(key), made.hash()).unwrap();
+    let key = |bits| Arc::new(TwinKey::generate(TwinKind::Rsa { bits, exponent: USUAL_EXPONENT }).unwrap());
+    let root_key = key(2048);
+    let profile = Profile::Authority { path_length: 0 };
+    let public_key = root_key.public_key_der().unwrap();
+    let strong = TwinSigner::new(Arc::clone(&root_key), certs::Hash::Sha256).unwrap();
+    let root = Template {
+        version: Version::V3,
+        serial: vec![0x41; 16],
+        signature_algorithm: strong.algorithm(),
+        issuer: name("root"),
+        validity: validity_for(NOW, 100),
+        subject: name("root"),
+        extensions: profile.extensions(&public_key, None, &[]).unwrap(),
+        public_key,
+    };
+    let root = prepare(root, profile, Rules::Test(Legacy::default()), None).unwrap().issue(&strong).unwrap();
+    let public_key = key(if made.rsa_1024 { 1024 } else { 2048 }).public_key_der().unwrap();
+    let extensions = Profile::Device.extensions(&public_key, root.subject_key_identifier(), &[]).unwrap();
+    let signer = algorithm(&root_key);
+    let leaf = Template {
+        version: if made.x509_v1 { Version::V1 } else { Version::V3 },
+        serial: vec![0x42; 16],
+        signature_algorithm: signer.algorithm(),
+        issuer: root.subject().der().to_vec(),
+        validity: validity_for(NOW, 50),
+        subject: name("phone"),
+        extensions: if made.x509_v1 { Vec::new() } else { extensions },
+        public_key,
+    };
+    match prepare(leaf, Profile::Device, rules, Some(&root)).and_then(|linted| linted.issue(&signer)) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn b5_b6_production_refuses_every_weakness_and_a_test_store_takes_the_one_it_was_asked_for() {
+    let none = Legacy::default();
+    assert_eq!(said_of(none, Rules::Production), "");
+    for (made, why) in [
+        (Legacy { sha1: true, ..none }, "the signature algorithm is not a strong one"),
+        (Legacy { md5: true, ..none }, "the signature algorithm is not a strong one"),
+        (Legacy { rsa_1024: true, ..none }, "the RSA key has less than 2048 bits"),
+        (Legacy { x509_v1: true, ..none }, "the version is not the one that is due"),
+    ] {
+        let refused = said_of(made, Rules::Production);
+        assert!(refused.contains(why), "{made}: {refused}");
+        assert_eq!(said_of(made, Rules::Test(made)), "");
+        assert_ne!(said_of(made, Rules::Test(none)), "", "{made}: nor by mistake in a test store");
+        assert_ne!(said_of(none, Rules::Test(made)), "", "{made}: nor stronger than asked for");
+    }
 }
