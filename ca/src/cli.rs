@@ -2,6 +2,7 @@
 
 mod certificates;
 mod inventory;
+mod mirror;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use certificates::{
     ServerIssueArgs,
 };
 pub use inventory::{InspectArgs, ListArgs, RevokeArgs, ShowArgs, VerifyArgs};
+pub use mirror::MirrorArgs;
 
 /// The certificate authority for provisioning phones.
 ///
@@ -104,6 +106,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Check a certificate against a trust anchor
     Verify(VerifyArgs),
+    /// Make test twins of real certificates: the same in everything but their keys
+    Mirror(MirrorArgs),
 }
 
 /// `init`
@@ -115,9 +119,9 @@ Examples:
   provision-ca --store laboratory init --test --no-passphrase
   provision-ca --store laboratory init --legacy sha1,rsa-1024 --no-passphrase
 
-A test store makes certificates as old phones carry them, to try a gateway with (`device issue --legacy`). They are
-marked: the authorities' names begin with TEST, and everything ends within 90 days unless `--days` says otherwise.
-A store stays what it was made as.")]
+A test store makes certificates as old phones carry them, to try a gateway with: `device issue
+--legacy`. They are marked: the authorities' names begin with TEST, and everything ends within 90
+days unless `--days` says otherwise. A store stays what it was made as.")]
 pub struct InitArgs {
     /// Your name, as it stands in the authorities' certificates
     #[arg(long, default_value = "Provisioning")]

@@ -6,6 +6,7 @@ mod device;
 mod init;
 mod inspect;
 mod list;
+mod mirror;
 mod revoke;
 mod server;
 mod show;
@@ -94,6 +95,7 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Show(arguments) => show::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(&context, arguments),
         Command::Verify(arguments) => verify::run(&context, arguments),
+        Command::Mirror(arguments) => mirror::run(&context, arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@ use certs::Timestamp;
 
 use crate::crl::CrlError;
 use crate::key::KeyError;
+use crate::mirror::MirrorError;
 use crate::passphrase::PassphraseError;
 use crate::random::RandomError;
 use crate::request::RequestError;
@@ -112,6 +113,9 @@ pub enum IssueError {
     /// Another process holds the store.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// A chain cannot be mirrored.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// A name cannot stand in a certificate.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -223,6 +227,7 @@ impl IssueError {
             Self::Lock(LockError::Held { .. }) => {
                 Some("wait for the other command to end, then run this one again".to_owned())
             }
+            Self::Mirror(error) => error.hint().map(str::to_owned),
             Self::Name(NameError::Wildcard { .. }) => Some(
                 "issue one certificate per host name; more names of one host go in with `--san`".to_owned(),
             ),

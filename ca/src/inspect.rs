@@ -10,6 +10,7 @@ use certs::{Certificate, CertificationRequest, ParseError, PublicKey, Revocation
 use serde_json::json;
 use zeroize::Zeroizing;
 
+pub(crate) use certificate::extension_name;
 pub(crate) use facts::Facts;
 
 use crate::key::foreign::{self, ForeignKey};

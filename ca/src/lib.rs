@@ -35,6 +35,13 @@
 //! transaction; then the files are moved into place. Killed between any two steps, the next command that writes ends or
 //! clears away what was begun.
 //!
+//! # Test stores and twins
+//!
+//! Old units carry what nobody should make any more: SHA-1 and MD5, 1024 bits, version 1. To try a gateway with the like, a
+//! store can be founded for tests ([`FoundOptions::for_tests`]); its authorities' names say so, everything in it is
+//! short-lived, and it alone issues as [`Legacy`] says. `mirror` makes twins of real chains, with keys of their own and
+//! marked. Their keys are the only ones that the crate `rsa` uses, and they sign nothing for the network.
+//!
 //! Numbers such as CA B7 in comments and tests name the requirements on certificate authorities that are kept there: A
 //! serial numbers, B requests, C authorities, D names, E time, F extensions, G revocation, H keys and files, I the cycle
 //! above; R faults seen in other software.
@@ -56,6 +63,7 @@ mod key;
 mod key_policy;
 mod legacy;
 mod lint;
+mod mirror;
 mod passphrase;
 mod printer;
 mod profile;
@@ -80,6 +88,7 @@ pub use error::IssueError;
 pub use key::{KeyError, KeyType, PrivateKey, check_decryption_cost};
 pub use key_policy::WeakKey;
 pub use legacy::{Legacy, LegacyTrait, TEST_DAYS};
+pub use mirror::{MirrorError, TwinProfile};
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource, Whose};
 pub use profile::{Profile, validity_for};
 pub use random::{OperatingSystem, RandomError, RandomSource};

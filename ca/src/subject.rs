@@ -20,6 +20,8 @@ pub enum AttributeType {
     Organization,
     /// `OU`, 2.5.4.11: where a device certificate has its product.
     OrganizationalUnit,
+    /// `serialNumber`, 2.5.4.5: where a factory's device certificate has product and serial number.
+    SerialNumber,
     /// `ST`, 2.5.4.8.
     State,
     /// `SN` in OpenSSL's words, `S` in Apache's, 2.5.4.4: where a device certificate has its MAC address.
@@ -35,6 +37,7 @@ impl AttributeType {
             Self::Locality => "2.5.4.7",
             Self::Organization => "2.5.4.10",
             Self::OrganizationalUnit => "2.5.4.11",
+            Self::SerialNumber => "2.5.4.5",
             Self::State => "2.5.4.8",
             Self::Surname => "2.5.4.4",
         }
@@ -48,6 +51,7 @@ impl AttributeType {
             Self::Locality => "localityName",
             Self::Organization => "organizationName",
             Self::OrganizationalUnit => "organizationalUnitName",
+            Self::SerialNumber => "serialNumber",
             Self::State => "stateOrProvinceName",
             Self::Surname => "surname",
         }
@@ -56,7 +60,7 @@ impl AttributeType {
     /// The upper bound in characters (RFC 5280 appendix A).
     fn longest(self) -> usize {
         match self {
-            Self::CommonName | Self::Organization | Self::OrganizationalUnit => 64,
+            Self::CommonName | Self::Organization | Self::OrganizationalUnit | Self::SerialNumber => 64,
             Self::Country => 2,
             Self::Locality | Self::State => 128,
             Self::Surname => 64, // the standard allows 32768 (ub-name); a MAC address has 12
@@ -187,6 +191,7 @@ impl fmt::Display for SubjectName {
                 AttributeType::Locality => "L",
                 AttributeType::Organization => "O",
                 AttributeType::OrganizationalUnit => "OU",
+                AttributeType::SerialNumber => "serialNumber",
                 AttributeType::State => "ST",
                 AttributeType::Surname => "S",
             };

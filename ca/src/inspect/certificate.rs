@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::facts::Facts;
 use super::judgement::{Judgement, key_text, signature_text};
+use crate::authority::is_marked;
+use crate::mirror::is_twin;
 use crate::serial::hex;
 
 pub(super) fn describe(certificate: &Certificate, now: Timestamp) -> Facts {
@@ -24,6 +26,9 @@ pub(super) fn describe(certificate: &Certificate, now: Timestamp) -> Facts {
     facts.text("signature", signature_text(certificate.signature_algorithm()));
     facts.text("version", certificate.version().number().to_string());
     extensions(&mut facts, certificate);
+    if is_marked(certificate) || is_twin(certificate) {
+        facts.text("test", "yes: it says of itself that it is not for production");
+    }
     facts.text("sha256", certificate.fingerprint().to_string());
     if !certificate.basic_constraints().is_some_and(|constraints| constraints.ca) {
         facts.list("device", identities(certificate));
@@ -79,7 +84,7 @@ fn extensions(facts: &mut Facts, certificate: &Certificate) {
 }
 
 /// An extension by name, and whether it is critical.
-pub(super) fn extension_name(extension: &Extension) -> String {
+pub(crate) fn extension_name(extension: &Extension) -> String {
     let oid = extension.oid.to_string();
     let name = match oid.as_str() {
         "2.5.29.14" => "subject key identifier",
@@ -95,6 +100,7 @@ pub(super) fn extension_name(extension: &Extension) -> String {
         "2.5.29.36" => "policy constraints",
         "2.5.29.37" => "extended key usage",
         "2.5.29.54" => "inhibit anyPolicy",
+        "1.3.6.1.4.1.32473.90.1" => "mark of a test twin",
         "1.3.6.1.5.5.7.1.1" => "authority information access",
         "2.16.840.1.113730.1.1" => "Netscape certificate type",
         "2.16.840.1.113730.1.13" => "Netscape comment",

@@ -17,6 +17,7 @@ use super::files::{FileError, set_mode};
 /// devices/MAC/{cert,chain,key}.pem; devices/ciscogeneric/
 /// requests/FQDN/                 certification requests for an outside authority
 /// superseded/                    what `--force` replaced
+/// mirror/CHAIN/                  test twins of real certificates
 /// pending/                       what is being made just now
 /// ```
 #[derive(Debug, Clone)]
@@ -77,6 +78,11 @@ impl Layout {
     /// Requests for an outside authority.
     pub fn request(&self, fqdn: &str) -> PathBuf {
         self.root.join("requests").join(fqdn)
+    }
+
+    /// Test twins of a real chain.
+    pub fn mirror(&self, chain: &str) -> PathBuf {
+        self.root.join("mirror").join(chain)
     }
 
     pub(crate) fn pending(&self) -> PathBuf {

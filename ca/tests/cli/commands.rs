@@ -53,6 +53,7 @@ fn help_is_for_a_telephone_engineer() {
         ("help-crl-publish", vec!["crl", "publish", "--help"]),
         ("help-inspect", vec!["inspect", "--help"]),
         ("help-verify", vec!["verify", "--help"]),
+        ("help-mirror", vec!["mirror", "--help"]),
     ] {
         assert_snapshot(name, &here.run(&arguments).snapshot());
     }

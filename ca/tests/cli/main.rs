@@ -6,6 +6,7 @@ mod bulk;
 mod commands;
 mod hostile;
 mod legacy;
+mod mirror;
 mod openssl;
 mod others;
 mod support;
