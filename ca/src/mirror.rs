@@ -229,7 +229,7 @@ fn twin(
     template.serial = serial(random)?;
     template.validity = period.shifted(original.validity());
     template.public_key = public_key.clone();
-    identifiers::renew(&mut template.extensions, original, original_issuer, &public_key, issuer)?;
+    identifiers::renew(&mut template, original, original_issuer, issuer)?;
     if template.version == Version::V3 {
         template.extensions.push(marker()?);
     }

@@ -5,11 +5,11 @@ use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512, dig
 use certs::{Certificate, PublicKey};
 use der::asn1::{Any, OctetString};
 use der::{AnyRef, Decode, Encode, Reader, Tag, TagNumber};
-use x509_cert::ext::Extension;
 
 use super::Twin;
 use crate::error::IssueError;
 use crate::profile::{AUTHORITY_KEY_IDENTIFIER, SUBJECT_KEY_IDENTIFIER};
+use crate::template::Template;
 
 /// How long most identifiers are.
 pub(super) const SHA1_OCTETS: usize = 20;
@@ -62,19 +62,20 @@ pub(super) fn of_length(public_key: &[u8], length: usize) -> Result<Vec<u8>, Iss
     Ok(Method::Unknown(length).apply(&key(public_key)?))
 }
 
-/// Puts the new keys' identifiers where the old ones stand.
+/// Puts the new keys' identifiers, and the new serial numbers, where the old ones stand. Key and serial number of the
+/// template are the new ones already.
 pub(super) fn renew(
-    extensions: &mut [Extension],
+    template: &mut Template,
     original: &Certificate,
     original_issuer: Option<&Certificate>,
-    public_key: &[u8],
     issuer: Option<&Twin>,
 ) -> Result<(), IssueError> {
-    let own_key = key(public_key)?;
+    let own_key = key(&template.public_key)?;
     let own = original
         .subject_key_identifier()
         .map(|identifier| Method::of(original.public_key(), identifier).apply(&own_key));
-    for extension in extensions {
+    let own_serial = template.serial.clone();
+    for extension in &mut template.extensions {
         if extension.extn_id == SUBJECT_KEY_IDENTIFIER {
             let identifier = own.clone().unwrap_or_default();
             extension.extn_value = OctetString::new(OctetString::new(identifier)?.to_der()?)?;
@@ -82,13 +83,11 @@ pub(super) fn renew(
             let named = original.authority_key_identifier().and_then(|one| one.key_identifier.as_deref());
             let new = named.map(|named| match issuer {
                 // It names itself, as some roots do.
-                None => {
-                    own.clone().unwrap_or_else(|| Method::of(original.public_key(), named).apply(&own_key))
-                }
+                None => Method::of(original.public_key(), named).apply(&own_key),
                 Some(twin) => issuer_identifier(named, original_issuer, &twin.certificate),
             });
-            let serial = issuer.map(|twin| twin.certificate.serial().as_bytes().to_vec());
-            let value = renamed(extension.extn_value.as_bytes(), new.as_deref(), serial.as_deref())?;
+            let serial = issuer.map_or(own_serial.as_slice(), |twin| twin.certificate.serial().as_bytes());
+            let value = renamed(extension.extn_value.as_bytes(), new.as_deref(), serial)?;
             extension.extn_value = OctetString::new(value)?;
         }
     }
@@ -107,17 +106,17 @@ fn issuer_identifier(named: &[u8], original: Option<&Certificate>, twin: &Certif
 
 /// An authority key identifier with other contents in the fields that it has: `[0]` the key, `[2]` the serial number;
 /// `[1]`, the issuer's issuer, has the same name as before.
-fn renamed(value: &[u8], identifier: Option<&[u8]>, serial: Option<&[u8]>) -> der::Result<Vec<u8>> {
+fn renamed(value: &[u8], identifier: Option<&[u8]>, serial: &[u8]) -> der::Result<Vec<u8>> {
     let field = |number| Tag::ContextSpecific { constructed: false, number: TagNumber(number) };
     let fields = AnyRef::from_der(value)?.sequence(|reader| {
         let mut fields: Vec<Any> = Vec::new();
         while !reader.is_finished() {
             let found = Any::decode(reader)?;
             let tag = der::Tagged::tag(&found);
-            fields.push(match (identifier, serial) {
-                (Some(identifier), _) if tag == field(0) => Any::new(tag, identifier)?,
-                (_, Some(serial)) if tag == field(2) => Any::new(tag, serial)?,
-                (_, _) => found,
+            fields.push(match identifier {
+                Some(identifier) if tag == field(0) => Any::new(tag, identifier)?,
+                _ if tag == field(2) => Any::new(tag, serial)?,
+                _ => found,
             });
         }
         Ok::<_, der::Error>(fields)
@@ -162,8 +161,8 @@ mod tests {
     fn an_issuer_and_serial_number_stay_in_their_place() {
         // [0] 0101, [1] a directory name, [2] 05
         let value = [&[0x30, 13, 0x80, 2, 1, 1, 0xa1, 4, 0xa4, 2, 0x30, 0, 0x82, 1, 5][..]].concat();
-        let new = renamed(&value, Some(&[9, 9]), Some(&[6, 6])).unwrap();
+        let new = renamed(&value, Some(&[9, 9]), &[6, 6]).unwrap();
         assert_eq!(new, [0x30, 14, 0x80, 2, 9, 9, 0xa1, 4, 0xa4, 2, 0x30, 0, 0x82, 2, 6, 6]);
-        assert_eq!(renamed(&value, None, None).unwrap(), value);
+        assert_eq!(renamed(&value, None, &[5]).unwrap(), value);
     }
 }

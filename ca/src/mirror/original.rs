@@ -60,12 +60,16 @@ fn signature_algorithm(original: &Certificate) -> der::Result<AlgorithmIdentifie
 /// The longest RSA key that the second parser verifies every signature with.
 const LONGEST: u32 = 4096;
 
+/// The exponents that keys can be made with.
+const EXPONENTS: std::ops::Range<u64> = 3..1 << 33;
+
 /// What kind of key a twin gets: the original's.
 pub(super) fn key_kind(original: &Certificate) -> Result<TwinKind, MirrorError> {
     let key = original.public_key().algorithm();
     match key {
         KeyAlgorithm::Rsa { bits: bits @ 1024..=LONGEST } => {
-            exponent(original.public_key()).map(|exponent| TwinKind::Rsa { bits, exponent })
+            let exponent = exponent(original.public_key()).filter(|exponent| EXPONENTS.contains(exponent));
+            exponent.map(|exponent| TwinKind::Rsa { bits, exponent })
         }
         KeyAlgorithm::Ec { curve } => Some(TwinKind::Ec(curve)),
         KeyAlgorithm::Ed25519 => Some(TwinKind::Ed25519),

@@ -221,3 +221,29 @@ fn unknown_public_keys_are_refused_by_name() {
     let refused = made(&[short.authority().certificate()], &OPTIONS).map(drop).unwrap_err();
     assert!(refused.to_string().contains("RSA 512"), "{refused}");
 }
+
+#[test]
+fn an_issuer_named_by_serial_number_is_named_by_the_twins_also_by_a_root_that_names_itself() {
+    // [0] four octets of no known making, [1] a directory name, [2] a serial number, as OpenSSL writes `keyid,issuer:always`.
+    let value = |serial: &[u8]| {
+        let name = [0xa1, 4, 0xa4, 2, 0x30, 0];
+        let fields =
+            [&[0x80, 4, 1, 2, 3, 4][..], &name, &[0x82, u8::try_from(serial.len()).unwrap()], serial];
+        let fields = fields.concat();
+        [&[0x30, u8::try_from(fields.len()).unwrap()], &fields[..]].concat()
+    };
+    let root = Authority::root("Old")
+        .serial(&[5])
+        .extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &value(&[5]))
+        .authority();
+    let leaf = root.leaf().attribute(oid::SURNAME, "x");
+    let leaf = leaf.extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &value(&[5])).issue();
+    let twins = made(&[root.certificate(), &leaf.certificate], &OPTIONS).unwrap();
+    let serial = twins[0].certificate.serial().as_bytes();
+    for twin in &twins {
+        let named = twin.certificate.authority_key_identifier().unwrap();
+        assert_eq!(named.serial.as_deref(), Some(serial));
+        assert_eq!(named.key_identifier.as_deref().unwrap().len(), 4, "{}", twin.name);
+        assert_eq!(named.issuer.len(), 1);
+    }
+}
