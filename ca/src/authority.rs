@@ -139,11 +139,6 @@ impl Authority {
         }
     }
 
-    /// How old the authorities of a test store were made.
-    pub fn legacy_authorities(&self) -> Result<String, IssueError> {
-        Ok(self.store.setting("legacy")?.unwrap_or_default())
-    }
-
     /// Gives the passphrase of the authorities' keys; they are opened when they are first needed.
     pub fn unlock(&mut self, passphrase: Passphrase) {
         self.passphrase = Some(passphrase);

@@ -7,6 +7,7 @@ use super::list::value;
 use super::{CommandError, Context};
 use crate::authority::Authority;
 use crate::cli::ShowArgs;
+use crate::legacy::Legacy;
 use crate::serial::hex;
 use crate::store::CertificateRecord;
 
@@ -46,6 +47,11 @@ fn describe(authority: &Authority, record: &CertificateRecord) -> (serde_json::V
         value["pem"] = json!(certificate.to_pem());
         lines.push(("subject", subject));
         lines.push(("sha256", sha256));
+        let old = Legacy::found_in(&certificate);
+        if !old.is_none() {
+            value["legacy"] = json!(old.traits().map(|one| one.as_str()).collect::<Vec<_>>());
+            lines.push(("legacy", format!("{old}: made as old phones carry it, for tests")));
+        }
     }
     lines.push(("from", intent.validity.not_before.to_string()));
     lines.push(("until", intent.validity.not_after.to_string()));

@@ -1,6 +1,6 @@
 //! A certificate in words.
 
-use certs::{Certificate, Extension, Timestamp};
+use certs::{Certificate, Extension, Timestamp, Version};
 use policies::{IdentityProfile, Principal};
 use serde_json::json;
 
@@ -30,7 +30,9 @@ pub(super) fn describe(certificate: &Certificate, now: Timestamp) -> Facts {
         facts.text("test", "yes: it says of itself that it is not for production");
     }
     facts.text("sha256", certificate.fingerprint().to_string());
-    if !certificate.basic_constraints().is_some_and(|constraints| constraints.ca) {
+    // A root of version 1 cannot say that it is one.
+    let is_old_root = certificate.version() == Version::V1 && certificate.is_self_issued();
+    if !is_old_root && !certificate.basic_constraints().is_some_and(|constraints| constraints.ca) {
         facts.list("device", identities(certificate));
     }
     let judgement = Judgement::of(certificate, now);

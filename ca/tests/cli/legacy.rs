@@ -88,6 +88,8 @@ fn all_words_at_once_make_one_certificate_with_md5() {
     assert!(refused.contains("version 1"), "{refused}");
     let said = verify(&here, &["--allow", "md5,rsa-1024", "--allow", "x509-v1"]).done();
     assert!(said.contains("let pass: md5, rsa-1024, x509-v1"), "{said}");
+    let shown = here.run(&["show", "000e08abcdef"]).done();
+    assert!(shown.contains("legacy  md5,rsa-1024,x509-v1: made as old phones carry it"), "{shown}");
     // The same again is the same one; something else is said to differ.
     let again = here.run(&phone(&["--legacy", "rsa-1024,x509-v1,md5"]));
     assert!(again.stderr.contains("has this certificate already"), "{}", again.stderr);
@@ -112,6 +114,7 @@ fn authorities_are_as_old_as_they_were_asked_to_be_and_marked() {
         assert!(subject.contains("TEST Example Telco Client Root CA"), "{subject}");
         assert!(root["until"].as_str().unwrap().contains("(89 days left)"), "{root}");
         assert_eq!(root["version"], if words.contains("x509-v1") { "1" } else { "3" }, "{words}");
+        assert!(root["test"].as_str().unwrap().starts_with("yes") && root["device"].is_null(), "{root}");
         let hash = if words.contains("md5") { "MD5" } else { "SHA-" };
         assert!(root["signature"].as_str().unwrap().contains(hash), "{root}");
         // An ordinary certificate below them, a list, and what strict rules say of both.
