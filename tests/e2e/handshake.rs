@@ -237,7 +237,8 @@ fn a_hello_cut_anywhere_decides_the_same() {
         for client in [segments, records] {
             let record = admitted(&gateway, &client);
             // rustls puts its extensions in another order each time, as clients should.
-            for fact in ["host", "hello.versions", "hello.suites", "hello.sni", "hello.ja4", "tls", "device"] {
+            for fact in ["host", "hello.versions", "hello.suites", "hello.sni", "hello.ja4", "tls", "device"]
+            {
                 assert_eq!(record.at(fact), whole.at(fact), "cut at {cut}");
             }
         }

@@ -27,4 +27,5 @@ mod rewriting;
 mod shutdown;
 mod smuggling;
 mod spoofing;
+mod vendor;
 mod verdict;
