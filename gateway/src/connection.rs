@@ -177,14 +177,14 @@ async fn establish(
         ));
     };
     facts.host = Some(host.config().first_name().clone());
-    let engine = match offer::choose(&hello, listener.rules(), host.credentials()) {
-        Ok(engine) => engine,
+    let choice = match offer::choose(&hello, listener.rules(), host.credentials()) {
+        Ok(choice) => choice,
         Err(refused) => return Err(with_alert(stream, refused.reason, refused.detail, refused.alert)),
     };
-    facts.engine = Some(engine.as_str());
+    facts.engine = Some(choice.engine().as_str());
 
     let stream = Replayed::new(bytes, stream);
-    let secured = match handshake::secure(stream, engine, server_name, host, site.places(), deadline).await {
+    let secured = match handshake::secure(stream, choice, server_name, host, site.places(), deadline).await {
         Ok(secured) => secured,
         Err(HandshakeRefused { reason, detail, alert, presented, stream }) => {
             facts.certificate = presented.and_then(|presented| chain_facts(presented.certificates()));

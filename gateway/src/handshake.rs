@@ -20,6 +20,7 @@ use crate::site::VirtualHost;
 use crate::tls::client_verifier::alert_for;
 #[cfg(feature = "legacy-tls")]
 use crate::tls::legacy;
+use crate::tls::offer::Choice;
 use crate::tls::{Engine, modern};
 
 mod stream;
@@ -77,7 +78,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// [`HandshakeRefused`]; the alert has been sent, and what the client still has to say is left to be drained.
 pub async fn secure(
     stream: Replayed<TcpStream>,
-    engine: Engine,
+    choice: Choice,
     server_name: Option<Arc<str>>,
     host: &VirtualHost,
     places: &Semaphore,
@@ -100,10 +101,10 @@ pub async fn secure(
         }
     };
     let handshake = async {
-        match engine {
+        match choice {
             #[cfg(feature = "legacy-tls")]
-            Engine::Legacy => with_legacy(stream, server_name, host).await,
-            Engine::Modern => with_modern(stream, server_name, host).await,
+            Choice::Legacy { only } => with_legacy(stream, only, server_name, host).await,
+            Choice::Modern => with_modern(stream, server_name, host).await,
         }
     };
     tokio::pin!(handshake);
@@ -159,6 +160,7 @@ async fn with_modern(
 #[cfg(feature = "legacy-tls")]
 async fn with_legacy(
     stream: Replayed<TcpStream>,
+    only: Option<CipherSuite>,
     server_name: Option<Arc<str>>,
     host: &VirtualHost,
 ) -> Result<Secured, HandshakeRefused> {
@@ -172,7 +174,7 @@ async fn with_legacy(
     let Some(tls) = host.legacy() else {
         return Err(failed(Reason::HandshakeFailed, "this host has no engine for old phones".to_owned()));
     };
-    let handshaken = legacy::handshake(tls, host.judge(), stream).await;
+    let handshaken = legacy::handshake(tls, only, host.judge(), stream).await;
     let legacy::Handshaken { outcome, stream, verdict } =
         handshaken.map_err(|error| failed(Reason::HandshakeFailed, error.to_string()))?;
     let Err(legacy::Failure { reason, detail, alert }) = outcome else {
@@ -215,7 +217,10 @@ impl Secured {
         };
         match judged {
             Ok(peer) => Ok((stream, facts, peer)),
-            Err(refusal) => Err((stream, facts, refusal)),
+            Err(refusal) => {
+                stream.forget_session();
+                Err((stream, facts, refusal))
+            }
         }
     }
 }

@@ -33,6 +33,11 @@ impl Peer {
         &self.principal
     }
 
+    /// Whether the client signed its handshake with SHA-1.
+    pub fn is_proven_by_sha1(&self) -> bool {
+        self.sha1_proof
+    }
+
     /// What had to be tolerated to let this client in, each once: in its chain, and in its signature on the handshake.
     pub fn exceptions(&self) -> impl Iterator<Item = Exception> + '_ {
         let of_chain = self.chain.as_ref().map(VerifiedChain::exceptions).unwrap_or_default();
@@ -125,20 +130,49 @@ impl Judge {
     /// Whether this client may prove its key with a SHA-1 signature in a TLS 1.2 handshake: only below an anchor whose
     /// trust entry allows `sha1`. Noted in the peer, so that the record shows it.
     pub fn accept_sha1_proof(&self, peer: &mut Peer, now: Timestamp) -> bool {
-        let entry = peer.chain.as_ref().and_then(|chain| self.verifier.entries().get(chain.entry()));
-        let accepted = entry.is_some_and(|entry| entry.tolerances.in_force(now).sha1);
+        let accepted = self.allows_sha1(peer, now);
         peer.sha1_proof |= accepted;
         accepted
     }
 
-    /// Judges again, moments later, a peer that this same judge let in: dates and revocation lists, but not
-    /// the signatures, whose bytes and keys are the same.
+    /// Judges again, moments later, a peer that this same judge let in: dates, revocation lists and what is tolerated,
+    /// but not the signatures, whose bytes and keys are the same.
     ///
     /// # Errors
     /// The [`Refusal`] with its reason.
     pub fn recheck(&self, peer: &Peer, now: Timestamp) -> Result<(), Refusal> {
         let Some(chain) = &peer.chain else { return Ok(()) };
-        self.verifier.recheck(chain, now).map_err(|error| refused(&error, Some(chain.presented())))
+        self.verifier.recheck(chain, now).map_err(|error| refused(&error, Some(chain.presented())))?;
+        self.recheck_proof(peer, now)
+    }
+
+    /// Judges as if it had just come a peer that another judge let in, before a reload.
+    ///
+    /// # Errors
+    /// The [`Refusal`] with its reason.
+    pub fn judge_again(&self, before: &Peer, now: Timestamp) -> Result<Peer, Refusal> {
+        let Some(chain) = &before.chain else { return self.judge_nothing() };
+        let peer = Peer { sha1_proof: before.sha1_proof, ..self.judge(chain.presented(), now)? };
+        self.recheck_proof(&peer, now)?;
+        Ok(peer)
+    }
+
+    fn recheck_proof(&self, peer: &Peer, now: Timestamp) -> Result<(), Refusal> {
+        if !peer.sha1_proof || self.allows_sha1(peer, now) {
+            return Ok(());
+        }
+        Err(Refusal {
+            reason: Reason::WeakHandshakeSignature,
+            detail:
+                "the client signed the handshake with SHA-1, which its trust entry does not allow any more"
+                    .to_owned(),
+            presented: peer.chain.as_ref().map(|chain| chain.presented().clone()),
+        })
+    }
+
+    fn allows_sha1(&self, peer: &Peer, now: Timestamp) -> bool {
+        let entry = peer.chain.as_ref().and_then(|chain| self.verifier.entries().get(chain.entry()));
+        entry.is_some_and(|entry| entry.tolerances.in_force(now).sha1)
     }
 }
 

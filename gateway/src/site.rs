@@ -227,7 +227,7 @@ impl VirtualHost {
         let legacy = match rules.needs_legacy_engine() {
             true => {
                 let before = kept.and_then(|kept| kept.legacy.as_ref());
-                Some(LegacyTls::new(rules, config, judge.may_accept_sha1_proofs(), before)?)
+                Some(LegacyTls::new(rules, config, before)?)
             }
             false => None,
         };

@@ -102,6 +102,10 @@ impl TlsRules {
         let signature_algorithms = named(root, "signature-algorithms", SignatureScheme::from_name);
         let dh_bits = root.optional_integer("dh-bits", 1024..=8192);
 
+        for scheme in signature_algorithms.iter().flatten().filter(|scheme| !scheme.value.is_served()) {
+            let message = format!("{} is served by no engine of this gateway", scheme.value);
+            root.document().error(&scheme.place, message);
+        }
         let (versions, suites) = (versions?, suites?);
         check_versions(root, &versions);
         check_suites(root, &versions, &suites);

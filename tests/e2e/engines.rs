@@ -4,12 +4,13 @@ use std::{
     collections::BTreeSet,
     io::{Read, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    process::Stdio,
     thread,
 };
 
 use harness::{
     audit::Record,
-    expect::{DEADLINE, Peer, all_present},
+    expect::{DEADLINE, Peer, all_present, eventually},
     gateway::{Gateway, HOST, MAC, PROFILE, Scene, phone_template},
     hello::Hello,
     openssl::SClient,
@@ -122,6 +123,171 @@ fn a_sha1_proof_is_taken_only_where_the_trust_entry_allows_sha1() {
         let answer = client(&without, &strict, &phone, &offer).get(PROFILE);
         assert!(answer.out.contains("200 OK"), "{engine}: the twin signs with SHA-256: {answer:?}");
         assert!(without.audit.next().at("exceptions").is_none());
+    }
+}
+
+/// What let the client in is allowed anew each time: such a session is not resumed, and an open connection ends with it.
+#[test]
+fn a_sha1_proof_is_not_resumed_and_does_not_outlive_its_permission() {
+    if !all_present("a_sha1_proof_is_not_resumed_and_does_not_outlive_its_permission", &[Peer::Openssl]) {
+        return;
+    }
+    let mut scene = guide(Scene::new());
+    scene.config.trust_line("allow = [\"sha1\"]");
+    let gateway = scene.start();
+    let phone = rsa_phone(&scene);
+    for offer in [MODERN, LEGACY] {
+        for (sigalgs, resumed) in [("RSA+SHA1", false), ("RSA+SHA256", true)] {
+            let client = || client(&gateway, &scene, &phone, &offer).with(&["-client_sigalgs", sigalgs]);
+            let first = client();
+            let session = first.file("session.pem");
+            let first = first.with(&["-sess_out", &session]);
+            assert!(first.get(PROFILE).out.contains("200 OK"));
+            gateway.audit.next();
+            let kept = std::path::Path::new(&session).is_file();
+            let again = client();
+            let again = if kept { again.with(&["-sess_in", &session]) } else { again };
+            assert!(again.get(PROFILE).out.contains("200 OK"), "{offer:?} {sigalgs}");
+            let record = gateway.audit.next();
+            assert_eq!(record.boolean("tls.resumed"), Some(resumed), "{offer:?} {sigalgs}");
+            assert_eq!(record.at("exceptions").is_some(), !resumed, "{offer:?} {sigalgs}");
+        }
+    }
+}
+
+/// A phone that comes back with a session and is not welcome any more gets a full handshake, and its alert, the time after.
+#[test]
+fn a_refused_session_of_an_old_phone_is_forgotten() {
+    if !all_present("a_refused_session_of_an_old_phone_is_forgotten", &[Peer::Openssl]) {
+        return;
+    }
+    let mut scene = guide(Scene::new());
+    scene.config.trust_line("deny = \"deny.txt\"");
+    scene.folder.write("deny.txt", "# nobody\n");
+    let mut gateway = scene.start();
+    let phone = rsa_phone(&scene);
+    let first = client(&gateway, &scene, &phone, &LEGACY);
+    let session = first.file("session.pem");
+    let first = first.with(&["-sess_out", &session]);
+    assert!(first.get(PROFILE).out.contains("200 OK"));
+    gateway.audit.next();
+    scene.folder.replace("deny.txt", format!("mac {MAC}\n"));
+    gateway.reload();
+    let again = || client(&gateway, &scene, &phone, &LEGACY).with(&["-sess_in", &session]).get(PROFILE);
+    again();
+    let record = gateway.audit.next();
+    assert_eq!((record.text("reason"), record.boolean("tls.resumed")), ("denied_by_list", Some(true)));
+    again();
+    let record = gateway.audit.next();
+    assert_eq!(record.text("reason"), "denied_by_list");
+    assert!(record.at("tls").is_none(), "refused inside a full handshake: {record:?}");
+    assert_eq!(record.text("alert"), "sent handshake_failure");
+}
+
+/// A firmware image from a backend that trickles, to a phone that does not read for a while: the engine writes again from
+/// a buffer that has grown and moved.
+#[test]
+fn a_large_answer_to_a_slow_phone_is_whole_on_both() {
+    if !all_present("a_large_answer_to_a_slow_phone_is_whole_on_both", &[Peer::Openssl]) {
+        return;
+    }
+    const SIZE: usize = 12 << 20;
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = backend.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in backend.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request);
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n");
+                let _ = stream.write_all(head.as_bytes());
+                let mut sent = 0;
+                while sent < SIZE {
+                    let piece = 1400.min(SIZE - sent);
+                    if stream.write_all(&vec![b'f'; piece]).is_err() {
+                        return;
+                    }
+                    sent += piece;
+                    if sent < 4 << 20 {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    let scene = guide(Scene::before(address));
+    let gateway = scene.start();
+    let phone = rsa_phone(&scene);
+    for offer in [MODERN, LEGACY] {
+        let (chain, key) = phone.write(&scene.folder, "phone");
+        let mut command = Peer::Openssl.command();
+        command
+            .args([
+                "s_client",
+                "-quiet",
+                "-ign_eof",
+                "-connect",
+                &gateway.address().to_string(),
+                "-servername",
+                HOST,
+            ])
+            .args(offer)
+            .arg("-cert")
+            .arg(chain)
+            .arg("-key")
+            .arg(key)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin
+            .write_all(
+                format!("GET /firmware.bin HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n").as_bytes(),
+            )
+            .unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let mut first = [0; 1];
+        out.read_exact(&mut first).unwrap();
+        // Its pipe is full and it stops reading; the backend goes on until every buffer on the way is full too.
+        let gateway_is_idle = || {
+            let used =
+                || std::fs::read_to_string(format!("/proc/{}/schedstat", gateway.process.id())).unwrap();
+            let before = used();
+            thread::sleep(std::time::Duration::from_millis(300));
+            used() == before
+        };
+        eventually("the gateway to wait for the phone", || gateway_is_idle().then_some(()));
+        let mut rest = Vec::new();
+        out.read_to_end(&mut rest).unwrap();
+        let _ = child.wait();
+        let body = rest.iter().filter(|byte| **byte == b'f').count();
+        assert!(body >= SIZE, "{offer:?}: {body} of {SIZE}: {:?}", gateway.audit.records().last());
+        let record = gateway.audit.next();
+        assert_eq!(record.number("bytes"), u64::try_from(SIZE).ok(), "{record:?}");
+    }
+}
+
+/// RFC 8422 §5.5: a client's EC key may be on another curve than the key exchange takes.
+#[test]
+fn a_clients_ec_key_is_taken_on_any_curve_on_both() {
+    if !all_present("a_clients_ec_key_is_taken_on_any_curve_on_both", &[Peer::Openssl]) {
+        return;
+    }
+    let mut scene = guide(Scene::new());
+    scene.folder.write(
+        "own.toml",
+        "versions = [\"TLSv1.2\"]\n\
+         suites = [\"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\", \"TLS_RSA_WITH_AES_128_CBC_SHA\"]\n\
+         groups = [\"x25519\"]\nsignature-algorithms = [\"rsa_pkcs1_sha256\", \"ecdsa_secp256r1_sha256\"]\n",
+    );
+    scene.config.listeners[0].tls = "own.toml".to_owned();
+    let gateway = scene.start();
+    let phone = scene.client_authority.issue_for(Key::new(KeyKind::P256), &phone_template());
+    for offer in [MODERN, LEGACY] {
+        let answer = client(&gateway, &scene, &phone, &offer).get(PROFILE);
+        assert!(answer.out.contains("200 OK"), "{offer:?}: {answer:?} {:?}", gateway.audit.records().last());
     }
 }
 

@@ -109,10 +109,7 @@ impl Session {
             let detail = format!("the TLS policy no longer has {}", self.tls.suite.name());
             return Err((Reason::NoSharedSuite, detail));
         }
-        let judged = match before.peer.chain() {
-            Some(chain) => host.judge().judge(chain.presented(), clock::now()),
-            None => host.judge().judge_nothing(),
-        };
+        let judged = host.judge().judge_again(&before.peer, clock::now());
         let peer = judged.map_err(|Refusal { reason, detail, .. }| (reason, detail))?;
         Ok((Arc::clone(host), peer))
     }

@@ -44,6 +44,16 @@ impl Stream {
         }
     }
 
+    /// Has the client make a full handshake next time, so that its refusal comes with an alert that its log shows. A
+    /// ticket of the modern engine is the client's own and cannot be taken back.
+    pub(super) fn forget_session(&self) {
+        match self {
+            #[cfg(feature = "legacy-tls")]
+            Self::Legacy(stream) => legacy::forget_session(stream.ssl()),
+            Self::Modern(_) => {}
+        }
+    }
+
     /// After our own end: reads away what the client still sends, below the encryption. See [`drain`].
     pub async fn drain(self) {
         match self {

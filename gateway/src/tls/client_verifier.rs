@@ -188,6 +188,7 @@ impl ClientCertVerifier for ClientVerifier {
             algorithm
                 .verify(&key, message, signature.signature())
                 .map_err(|_| CertificateError::BadSignature)?;
+            tickets::give_none();
             return Ok(HandshakeSignatureValid::assertion());
         }
         self.verify_proof(message, certificate, signature)

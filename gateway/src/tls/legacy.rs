@@ -7,7 +7,9 @@
 //!
 //! Sessions are resumed by their identifier, from a store of [`MAX_SESSIONS`] per host. There are no tickets: one of
 //! OpenSSL's holds the client's own certificate alone, and a resumed chain must be judged whole (SEC-41). A session in
-//! the store keeps all that was presented.
+//! the store keeps all that was presented, some 7 KiB for a phone's one certificate; a longer chain than fits a ticket of
+//! the modern engine is not kept (SEC-45), nor is a session whose client signed with SHA-1, which is allowed anew each
+//! time, nor one that was refused when it came back.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -63,17 +65,10 @@ impl std::fmt::Debug for LegacyTls {
 impl LegacyTls {
     /// Sets a host up. What `previous` had is kept, sessions included, where nothing has changed.
     ///
-    /// `sha1_proofs`: whether any of the host's trust entries lets a client sign the handshake with SHA-1.
-    ///
     /// # Errors
     /// What OpenSSL says of a key, a certificate or the policy.
-    pub fn new(
-        rules: &TlsRules,
-        host: &HostConfig,
-        sha1_proofs: bool,
-        previous: Option<&Self>,
-    ) -> Result<Self, ErrorStack> {
-        let fingerprint = fingerprint(rules, host, sha1_proofs);
+    pub fn new(rules: &TlsRules, host: &HostConfig, previous: Option<&Self>) -> Result<Self, ErrorStack> {
+        let fingerprint = fingerprint(rules, host);
         if let Some(same) = previous.filter(|previous| previous.fingerprint == fingerprint) {
             return Ok(same.clone());
         }
@@ -90,8 +85,14 @@ impl LegacyTls {
                 // a profile store sends.
                 | SslOptions::DONT_INSERT_EMPTY_FRAGMENTS,
         );
-        context.set_mode(SslMode::RELEASE_BUFFERS | SslMode::NO_AUTO_CHAIN);
-        set_policy(&mut context, rules, sha1_proofs)?;
+        context.set_mode(
+            SslMode::RELEASE_BUFFERS
+                | SslMode::NO_AUTO_CHAIN
+                // A write that found the socket full is repeated from a buffer that may have moved and grown.
+                | SslMode::ENABLE_PARTIAL_WRITE
+                | SslMode::ACCEPT_MOVING_WRITE_BUFFER,
+        );
+        set_policy(&mut context, rules)?;
         set_credentials(&mut context, host)?;
         let mut asked = SslVerifyMode::PEER;
         if host.client_auth == ClientAuth::Required {
@@ -126,19 +127,18 @@ impl LegacyTls {
 }
 
 /// Versions, suites, groups, signature algorithms and the size of Diffie-Hellman numbers.
-fn set_policy(
-    context: &mut SslContextBuilder,
-    rules: &TlsRules,
-    sha1_proofs: bool,
-) -> Result<(), ErrorStack> {
+fn set_policy(context: &mut SslContextBuilder, rules: &TlsRules) -> Result<(), ErrorStack> {
     // TLS 1.3 is named although no client that offers it gets here: a server that speaks it marks each older handshake
     // with the sentinel against downgrades (RFC 8446 §4.1.3), whichever engine serves it.
     let versions: Vec<SslVersion> = rules.versions().iter().copied().filter_map(version).collect();
     context.set_min_proto_version(versions.first().copied())?;
     context.set_max_proto_version(versions.last().copied())?;
+    let groups: Vec<&str> = rules.groups().iter().copied().filter_map(group).collect();
     let named = |is_tls13: bool| {
-        let names = rules.suites().iter().filter(|suite| suite.is_tls13() == is_tls13);
-        names.map(|suite| suite.name()).collect::<Vec<_>>()
+        let suites = rules.suites().iter().filter(|suite| suite.is_tls13() == is_tls13);
+        // Without a group of its own here, OpenSSL would take any.
+        let suites = suites.filter(|suite| !groups.is_empty() || !suite.uses_ecdhe());
+        suites.map(|suite| suite.name()).collect::<Vec<_>>()
     };
     let older: Vec<&str> = named(false).iter().map(|name| cipher_name(name)).collect();
     context.set_cipher_list(&older.join(":"))?;
@@ -146,22 +146,21 @@ fn set_policy(
     if !tls13.is_empty() {
         context.set_ciphersuites(&tls13.join(":"))?;
     }
-    let groups: Vec<&str> = rules.groups().iter().copied().filter_map(group).collect();
-    if !groups.is_empty() {
-        context.set_groups_list(&groups.join(":"))?;
-    }
+    // OpenSSL takes a client's EC key only on a curve of this list. The policy's stand first and are what is agreed on:
+    // a client that shares none of them does not get here.
+    let curves = ["P-256", "P-384", "P-521"].into_iter().filter(|curve| !groups.contains(curve));
+    context.set_groups_list(&groups.iter().copied().chain(curves).collect::<Vec<_>>().join(":"))?;
     let mut algorithms: Vec<_> = rules.signature_algorithms().iter().map(|scheme| scheme.name()).collect();
-    if !algorithms.is_empty() {
-        context.set_sigalgs_list(&algorithms.join(":"))?;
-    }
-    if sha1_proofs {
-        for scheme in [SignatureScheme::RSA_PKCS1_SHA1, SignatureScheme::ECDSA_SHA1] {
-            if !rules.signature_algorithms().contains(&scheme) {
-                algorithms.push(scheme.name());
-            }
+    context.set_sigalgs_list(&algorithms.join(":"))?;
+    // What clients are asked for. SHA-1 stands last, whatever the policy has: a TLS 1.2 client that names no algorithm
+    // means it, and OpenSSL serves no such client otherwise, not even where nobody signs. Whether such a signature is
+    // taken is the trust entry's to say ([`Hooks::accepts_proof`](ffi::Hooks::accepts_proof)).
+    for scheme in [SignatureScheme::RSA_PKCS1_SHA1, SignatureScheme::ECDSA_SHA1] {
+        if !rules.signature_algorithms().contains(&scheme) {
+            algorithms.push(scheme.name());
         }
-        ffi::set_client_signature_algorithms(context, &algorithms.join(":"))?;
     }
+    ffi::set_client_signature_algorithms(context, &algorithms.join(":"))?;
     if rules.suites().iter().any(|suite| suite.uses_dhe()) {
         let prime = match rules.dh_bits() {
             0..=1024 => BigNum::get_rfc2409_prime_1024()?,
@@ -212,7 +211,7 @@ fn set_credentials(context: &mut SslContextBuilder, host: &HostConfig) -> Result
 }
 
 /// All that a context is made of.
-fn fingerprint(rules: &TlsRules, host: &HostConfig, sha1_proofs: bool) -> [u8; 32] {
+fn fingerprint(rules: &TlsRules, host: &HostConfig) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -220,7 +219,6 @@ fn fingerprint(rules: &TlsRules, host: &HostConfig, sha1_proofs: bool) -> [u8; 3
     };
     add(format!("{rules:?}").as_bytes());
     add(&host.fingerprint);
-    add(&[u8::from(sha1_proofs)]);
     for pair in &host.credentials {
         add(b"credentials");
         pair.chain.iter().for_each(|certificate| add(certificate.der()));
@@ -253,13 +251,23 @@ pub struct Handshaken<S> {
 
 /// Runs the handshake. The caller bounds its time.
 ///
+/// `only`: the one suite to serve, where OpenSSL by itself would begin with one that this client cannot finish.
+///
 /// # Errors
 /// OpenSSL had no memory for the connection.
-pub async fn handshake<S>(tls: &LegacyTls, judge: &Arc<Judge>, stream: S) -> Result<Handshaken<S>, ErrorStack>
+pub async fn handshake<S>(
+    tls: &LegacyTls,
+    only: Option<CipherSuite>,
+    judge: &Arc<Judge>,
+    stream: S,
+) -> Result<Handshaken<S>, ErrorStack>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut ssl = Ssl::new(&tls.context)?;
+    if let Some(suite) = only {
+        ssl.set_cipher_list(cipher_name(&suite.name()))?;
+    }
     let attached = Attached(Mutex::new(State { judge: Some(Arc::clone(judge)), ..State::default() }));
     ssl.set_ex_data(index()?, attached);
     let mut stream = SslStream::new(ssl, stream)?;
@@ -267,7 +275,24 @@ where
     // The judge goes with the handshake: it holds the revocation lists, and a connection may outlive many of them.
     let state = attached_to(stream.ssl()).map(|mut state| std::mem::take(&mut *state)).unwrap_or_default();
     let outcome = accepted.map_err(|error| failure::classify(&error, &state));
+    if let (Ok(()), Some(Ok(peer))) = (&outcome, &state.verdict)
+        && !may_be_kept(peer)
+    {
+        forget_session(stream.ssl());
+    }
     Ok(Handshaken { outcome, stream, verdict: state.verdict })
+}
+
+/// Whether the session of a full handshake may stay in the store.
+fn may_be_kept(peer: &Peer) -> bool {
+    let certificates = peer.chain().map(|chain| chain.presented().certificates()).unwrap_or_default();
+    let size: usize = certificates.iter().map(|certificate| certificate.der().len()).sum();
+    size <= super::tickets::MAX_SESSION && !peer.is_proven_by_sha1()
+}
+
+/// Takes a connection's session out of the store: the next handshake of this client is a full one.
+pub fn forget_session(ssl: &SslRef) {
+    ffi::forget_session(ssl);
 }
 
 /// What was agreed: version and suite.

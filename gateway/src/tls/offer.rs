@@ -23,6 +23,30 @@ pub struct OfferRefused {
     pub alert: AlertDescription,
 }
 
+/// Who serves a client, and with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// OpenSSL.
+    #[cfg(feature = "legacy-tls")]
+    Legacy {
+        /// The one suite to serve, where OpenSSL by itself would begin with one that this client cannot finish.
+        only: Option<CipherSuite>,
+    },
+    /// rustls.
+    Modern,
+}
+
+impl Choice {
+    /// The engine.
+    pub fn engine(self) -> Engine {
+        match self {
+            #[cfg(feature = "legacy-tls")]
+            Self::Legacy { .. } => Engine::Legacy,
+            Self::Modern => Engine::Modern,
+        }
+    }
+}
+
 /// Chooses the engine: the modern one when version, suite, group and signature algorithm all meet what rustls and the
 /// policy have; else the legacy one when the policy has something for it; else nobody.
 ///
@@ -35,7 +59,7 @@ pub fn choose(
     hello: &ClientHello,
     rules: &TlsRules,
     credentials: &Credentials,
-) -> Result<Engine, OfferRefused> {
+) -> Result<Choice, OfferRefused> {
     let version =
         rules.versions().iter().rev().copied().find(|version| hello.offers_version(*version)).ok_or_else(
             || OfferRefused {
@@ -64,14 +88,14 @@ pub fn choose(
 
     let modern = match version.is_modern() {
         true => match modern(hello, rules, credentials, version) {
-            Ok(()) => return Ok(Engine::Modern),
+            Ok(()) => return Ok(Choice::Modern),
             Err(refused) => Some(refused),
         },
         false => None,
     };
     #[cfg(feature = "legacy-tls")]
     if version < TlsVersion::TLS1_3 && rules.needs_legacy_engine() {
-        return legacy(hello, rules, credentials, version).map(|()| Engine::Legacy);
+        return legacy(hello, rules, credentials, version).map(|only| Choice::Legacy { only });
     }
     // A policy with older versions is refused on load where no engine speaks them.
     Err(modern.unwrap_or_else(|| no_shared_suite(hello, rules)))
@@ -106,54 +130,55 @@ fn modern(
     if can_sign(credentials, offered) { Ok(()) } else { Err(no_shared_signature_algorithm(hello)) }
 }
 
-/// Whether OpenSSL can serve this client, at TLS 1.2 or older.
+/// Whether OpenSSL can serve this client, at TLS 1.2 or older; gives the suite where it would not come to it by itself.
 #[cfg(feature = "legacy-tls")]
 fn legacy(
     hello: &ClientHello,
     rules: &TlsRules,
     credentials: &Credentials,
     version: TlsVersion,
-) -> Result<(), OfferRefused> {
+) -> Result<Option<CipherSuite>, OfferRefused> {
     let has_key = |suite: CipherSuite| {
         credentials.algorithms().any(|key| (key == SignatureAlgorithm::RSA) != suite.needs_ec_certificate())
     };
-    let shared = rules.suites().iter().copied();
-    let shared = shared.filter(|suite| suite.serves(version) && hello.suites.contains(suite));
-    let shared: Vec<CipherSuite> = shared.filter(|suite| has_key(*suite)).collect();
+    // OpenSSL takes the client that names no group for one that has none.
+    let has_group = hello.groups.iter().any(|group| rules.groups().contains(group));
+    let shared: Vec<CipherSuite> = (rules.suites().iter().copied())
+        .filter(|suite| suite.serves(version) && hello.suites.contains(suite) && has_key(*suite))
+        .collect();
     if shared.is_empty() {
         return Err(no_shared_suite(hello, rules));
     }
-    // A client that names no group takes any (RFC 8422 §4).
-    let has_group =
-        hello.groups.is_empty() || hello.groups.iter().any(|group| rules.groups().contains(group));
-    let shared: Vec<CipherSuite> =
-        shared.into_iter().filter(|suite| has_group || !suite.uses_ecdhe()).collect();
-    if shared.is_empty() {
-        return Err(no_shared_group(hello, rules));
-    }
-    // Before TLS 1.2 nobody chooses (RFC 4346 §7.4.3), and where the client encrypts to our key nobody signs.
-    let has_signature = version < TlsVersion::TLS1_2 || signs_for(hello, rules, credentials);
-    if has_signature || shared.iter().any(|suite| suite.uses_rsa_key_exchange()) {
-        Ok(())
-    } else {
-        Err(no_shared_signature_algorithm(hello))
+    let mut with_group = shared.iter().copied().filter(|suite| has_group || !suite.uses_ecdhe()).peekable();
+    // What OpenSSL begins with.
+    let Some(first) = with_group.peek().copied() else { return Err(no_shared_group(hello, rules)) };
+    let served = with_group.find(|suite| version < TlsVersion::TLS1_2 || has_signature(hello, rules, *suite));
+    match served {
+        Some(suite) if suite == first => Ok(None),
+        Some(suite) => Ok(Some(suite)),
+        None => Err(no_shared_signature_algorithm(hello)),
     }
 }
 
-/// Whether one of our keys makes a TLS 1.2 signature that the client takes. One that names no algorithm takes SHA-1
-/// (RFC 5246 §7.4.1.4.1).
+/// Whether client and policy share a signature algorithm for the key of this TLS 1.2 suite. OpenSSL asks for one also
+/// where the client encrypts to our key and nobody signs. A client that names none means SHA-1 (RFC 5246 §7.4.1.4.1), and
+/// then what we really sign with SHA-1 must be in the policy.
 #[cfg(feature = "legacy-tls")]
-fn signs_for(hello: &ClientHello, rules: &TlsRules, credentials: &Credentials) -> bool {
-    const SHA1: [SignatureScheme; 2] = [SignatureScheme::RSA_PKCS1_SHA1, SignatureScheme::ECDSA_SHA1];
-    let offered = hello.signature_algorithms.as_deref().unwrap_or(&SHA1);
-    let with_sha1 = SHA1.iter().any(|scheme| {
-        offered.contains(scheme)
-            && rules.signature_algorithms().contains(scheme)
-            && credentials
-                .algorithms()
-                .any(|key| (key == SignatureAlgorithm::RSA) == (*scheme == SignatureScheme::RSA_PKCS1_SHA1))
-    });
-    with_sha1 || can_sign(credentials, offered.iter().copied())
+fn has_signature(hello: &ClientHello, rules: &TlsRules, suite: CipherSuite) -> bool {
+    let fits = |scheme: &SignatureScheme| {
+        let is_ec = matches!(scheme.0, 0x0203 | 0x0403 | 0x0503 | 0x0603 | 0x0807);
+        is_ec == suite.needs_ec_certificate()
+    };
+    let listed = |scheme: &SignatureScheme| rules.signature_algorithms().contains(scheme);
+    match &hello.signature_algorithms {
+        Some(offered) => offered.iter().any(|scheme| fits(scheme) && listed(scheme)),
+        None => {
+            suite.uses_rsa_key_exchange()
+                || [SignatureScheme::RSA_PKCS1_SHA1, SignatureScheme::ECDSA_SHA1]
+                    .iter()
+                    .any(|scheme| fits(scheme) && listed(scheme))
+        }
+    }
 }
 
 fn can_sign(credentials: &Credentials, offered: impl Iterator<Item = SignatureScheme>) -> bool {

@@ -19,7 +19,7 @@ pub const LIFETIME: u32 = 12 * 60 * 60;
 
 /// The largest session that becomes a ticket, in octets (SEC-45): three RSA-4096 certificates fit, a chain
 /// that would push a ClientHello over the limits of middleboxes does not.
-const MAX_SESSION: usize = 6 * 1024;
+pub(super) const MAX_SESSION: usize = 6 * 1024;
 
 tokio::task_local! {
     /// When the session of the handshake under way was first established, in seconds since 1970; zero for "now".
@@ -35,6 +35,14 @@ pub(super) async fn with_first_handshake<F: Future>(handshake: F) -> F::Output {
 pub(super) fn begin_anew() {
     let _ = FIRST_HANDSHAKE.try_with(|first| first.set(0));
 }
+
+/// Gives this handshake no ticket: what let its client in is to be allowed anew each time.
+pub(super) fn give_none() {
+    let _ = FIRST_HANDSHAKE.try_with(|first| first.set(NO_TICKET));
+}
+
+/// Stands in [`FIRST_HANDSHAKE`] where no ticket is to be made.
+const NO_TICKET: i64 = i64::MIN;
 
 /// Seals and opens the tickets of one virtual host.
 pub struct Tickets {
@@ -71,6 +79,7 @@ impl ProducesTickets for Tickets {
             return None;
         }
         let first = match FIRST_HANDSHAKE.try_with(Cell::get) {
+            Ok(NO_TICKET) => return None,
             Ok(0) | Err(_) => clock::now().unix(),
             Ok(first) => first,
         };

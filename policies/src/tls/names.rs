@@ -192,6 +192,14 @@ impl SignatureScheme {
     /// ECDSA with SHA-1.
     pub const ECDSA_SHA1: Self = Self(0x0203);
 
+    /// Whether an engine of ours signs or verifies a handshake with it.
+    pub const fn is_served(self) -> bool {
+        matches!(
+            self.0,
+            0x0201 | 0x0203 | 0x0401 | 0x0403 | 0x0501 | 0x0503 | 0x0601 | 0x0603 | 0x0804..=0x0807
+        )
+    }
+
     /// Whether it signs with SHA-1 or MD5.
     pub const fn is_weak(self) -> bool {
         matches!(self.0 >> 8, 1 | 2) && self.0 & 0xff <= 3

@@ -106,6 +106,14 @@ fn an_unknown_name_is_a_mistake_with_the_nearest_one() {
 }
 
 #[test]
+fn a_signature_algorithm_that_no_engine_has_is_a_mistake() {
+    assert_eq!(
+        mistakes(&GOOD.replace("\"rsa_pss_rsae_sha256\"", "\"rsa_pkcs1_md5\", \"rsa_pss_rsae_sha256\"")),
+        ["t.toml:5:25: `signature-algorithms[0]`: rsa_pkcs1_md5 is served by no engine of this gateway"]
+    );
+}
+
+#[test]
 fn a_name_listed_twice_is_a_mistake() {
     assert_eq!(
         mistakes(&GOOD.replace("[\"x25519\"]", "[\"x25519\", \"X25519\"]")),

@@ -37,15 +37,19 @@ pub(super) fn classify(error: &Error, state: &State) -> Failure {
     // What failed in the cryptography may stand before what that means for the handshake.
     let is_of_tls = |error: &&openssl::error::Error| error.library() == Some("SSL routines");
     let errors = error.ssl_error().map(|stack| stack.errors()).unwrap_or_default();
-    let first = errors.iter().find(is_of_tls).or(errors.first());
+    let first = errors.iter().find(is_of_tls).or_else(|| errors.first());
     let number = first.map(|first| first.reason_code());
     let text = first.and_then(|first| first.reason()).map_or_else(|| error.to_string(), str::to_owned);
     let from_client = matches!(state.alert, Some((false, alert)) if alert != AlertDescription::CloseNotify);
     let reason = match number {
         _ if state.weak_proof => Reason::WeakHandshakeSignature,
         _ if from_client => Reason::ClientAlert,
-        // Named to OpenSSL and not asked for: MD5 alone, or another hash that the policy does not list.
-        Some(number::WRONG_SIGNATURE_TYPE) => Reason::WeakHandshakeSignature,
+        // Of the client, once its chain was judged good: MD5 alone, or another hash that it was not asked for. Before
+        // that OpenSSL means a signature of ours.
+        Some(number::WRONG_SIGNATURE_TYPE) if matches!(state.verdict, Some(Ok(_))) => {
+            Reason::WeakHandshakeSignature
+        }
+        Some(number::WRONG_SIGNATURE_TYPE) => Reason::NoSharedSignatureAlgorithm,
         Some(number::BAD_SIGNATURE) => Reason::BadHandshakeSignature,
         Some(number::PEER_DID_NOT_RETURN_A_CERTIFICATE) => Reason::NoCertificate,
         Some(number::NO_SHARED_CIPHER) => Reason::NoSharedSuite,

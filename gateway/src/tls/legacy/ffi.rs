@@ -66,12 +66,26 @@ const WRITE_ALERT: c_int = 0x4008;
 const UNSPECIFIED: c_int = 1;
 /// crypto.h: `OPENSSL_INIT_NO_LOAD_CONFIG`.
 const NO_LOAD_CONFIG: u64 = 0x80;
+/// crypto.h: `OPENSSL_INIT_NO_ATEXIT`. At its end the program does not wait for every thread; none may find OpenSSL
+/// taken down.
+const NO_ATEXIT: u64 = 0x0008_0000;
 
 /// Starts the library without the system's `openssl.cnf`, which could change what a policy of ours says.
 pub(super) fn start_without_configuration_file() {
     // SAFETY: may be called at any time and any number of times; with no settings the second argument is null.
     unsafe {
-        openssl_sys::OPENSSL_init_ssl(NO_LOAD_CONFIG, ptr::null());
+        openssl_sys::OPENSSL_init_ssl(NO_LOAD_CONFIG | NO_ATEXIT, ptr::null());
+    }
+}
+
+/// Takes the connection's session out of the store, so that nobody resumes it.
+pub(super) fn forget_session(ssl: &SslRef) {
+    // SAFETY: the connection is live, and so are its context and session while it is; OpenSSL locks the store.
+    unsafe {
+        let session = openssl_sys::SSL_get_session(ssl.as_ptr());
+        if !session.is_null() {
+            openssl_sys::SSL_CTX_remove_session(openssl_sys::SSL_get_SSL_CTX(ssl.as_ptr()), session);
+        }
     }
 }
 

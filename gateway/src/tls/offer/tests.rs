@@ -51,7 +51,7 @@ fn table() -> ClientHello {
 fn chosen(hello: &ClientHello, policy: &str, kinds: &[KeyKind]) -> Result<&'static str, Reason> {
     let rules = TlsRules::shipped(policy).unwrap();
     let engine = choose(hello, &rules, &credentials(kinds, &rules));
-    engine.map(Engine::as_str).map_err(|refused| refused.reason)
+    engine.map(|choice| choice.engine().as_str()).map_err(|refused| refused.reason)
 }
 
 const RSA: &[KeyKind] = &[KeyKind::Rsa2048];
@@ -161,9 +161,47 @@ fn a_suite_that_signs_needs_a_signature_that_the_client_takes() {
     assert_eq!(chosen(&dhe(Some(vec![SignatureScheme(0x0401)])), "guide", RSA), Ok("legacy"));
     assert_eq!(chosen(&dhe(None), "guide", RSA), Ok("legacy"), "it means SHA-1");
     let without_dhe = ClientHello { suites: vec![CipherSuite(0x002f)], ..dhe(md5.clone()) };
-    assert_eq!(chosen(&without_dhe, "guide", RSA), Ok("legacy"), "nobody signs");
+    assert_eq!(
+        chosen(&without_dhe, "guide", RSA),
+        Err(Reason::NoSharedSignatureAlgorithm),
+        "OpenSSL asks all the same"
+    );
     let older = ClientHello { legacy_version: TlsVersion::TLS1_1, ..dhe(md5) };
     assert_eq!(chosen(&older, "guide", RSA), Ok("legacy"), "TLS 1.1 leaves no choice");
+}
+
+/// Without SHA-1 in the policy nobody signs for a client that names no algorithm, and where it encrypts nobody needs to.
+#[cfg(feature = "legacy-tls")]
+#[test]
+fn the_one_suite_that_works_is_named_where_openssl_would_begin_with_another() {
+    let strict = "versions = [\"TLSv1\", \"TLSv1.2\"]\n\
+        suites = [\"TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA\", \"TLS_DHE_RSA_WITH_AES_256_CBC_SHA\", \
+        \"TLS_RSA_WITH_AES_128_CBC_SHA\"]\n\
+        groups = [\"x25519\"]\nsignature-algorithms = [\"rsa_pkcs1_sha256\"]\n";
+    let rules = TlsRules::parse("strict.toml", strict).unwrap();
+    let credentials = credentials(RSA, &rules);
+    let hello = |suites: &[u16], schemes: Option<Vec<SignatureScheme>>| ClientHello {
+        suites: suites.iter().copied().map(CipherSuite).collect(),
+        signature_algorithms: schemes,
+        ..today()
+    };
+    let choose = |hello: &ClientHello| choose(hello, &rules, &credentials);
+    let named = Some(vec![SignatureScheme(0x0401)]);
+    assert_eq!(choose(&hello(&[0x0039, 0x002f], named)), Ok(Choice::Legacy { only: None }));
+    let only = Some(CipherSuite(0x002f));
+    assert_eq!(choose(&hello(&[0x0039, 0x002f], None)), Ok(Choice::Legacy { only }));
+    assert_eq!(choose(&hello(&[0x002f], None)), Ok(Choice::Legacy { only: None }));
+    let refused = |hello: ClientHello| choose(&hello).unwrap_err().reason;
+    assert_eq!(refused(hello(&[0x0039], None)), Reason::NoSharedSignatureAlgorithm);
+    let nameless = ClientHello { groups: Vec::new(), ..hello(&[0xc013], None) };
+    assert_eq!(
+        refused(nameless.clone()),
+        Reason::NoSharedGroup,
+        "OpenSSL has none for a client that names none"
+    );
+    let older =
+        ClientHello { legacy_version: TlsVersion::TLS1_0, suites: vec![CipherSuite(0x0039)], ..nameless };
+    assert_eq!(choose(&older), Ok(Choice::Legacy { only: None }), "TLS 1.0 leaves no choice");
 }
 
 #[test]
