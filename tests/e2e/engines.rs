@@ -483,11 +483,12 @@ fn the_authorities_named_to_phones_are_chosen_per_host_on_both() {
     if !all_present("the_authorities_named_to_phones_are_chosen_per_host_on_both", &[Peer::Openssl]) {
         return;
     }
-    for (choice, names) in [
-        ("ca-names = \"all\"", &["CN = Test Client Root", "CN = Other Root"] as &[&str]),
+    let choices: [(&str, &[&str]); 3] = [
+        ("ca-names = \"all\"", &["CN = Test Client Root", "CN = Other Root"]),
         ("ca-names = \"none\"", &[]),
         ("ca-names = [\"other.pem\"]", &["CN = Other Root"]),
-    ] {
+    ];
+    for (choice, names) in choices {
         let mut scene = guide(Scene::new());
         let other = Authority::root_with(
             Key::old(1024),
