@@ -197,7 +197,7 @@ async fn establish(
         suite: secured.facts().suite.name(),
         resumed: secured.facts().resumed,
     });
-    match secured.identify(host.judge()) {
+    match secured.identify(host) {
         Ok((stream, tls, peer)) => {
             add_peer(facts, &peer);
             count_exceptions(gateway, host, &peer);

@@ -15,12 +15,13 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
-use crate::peer::{Judge, Peer, Refusal};
+use crate::peer::{Peer, Refusal};
 use crate::site::VirtualHost;
 use crate::tls::client_verifier::alert_for;
 #[cfg(feature = "legacy-tls")]
 use crate::tls::legacy;
 use crate::tls::offer::Choice;
+use crate::tls::tickets::Session;
 use crate::tls::{Engine, modern};
 
 mod stream;
@@ -48,6 +49,8 @@ pub struct Secured {
     stream: Stream,
     facts: TlsFacts,
     verdict: Option<Peer>,
+    /// The modern engine's session, if it was resumed.
+    session: Option<Session>,
 }
 
 /// Why a handshake ended without a [`Secured`] stream.
@@ -148,7 +151,8 @@ async fn with_modern(
         Ok(stream) => {
             let facts = facts(stream.get_ref().1, server_name);
             let stream = Stream::Modern(Box::new(stream));
-            Ok(Secured { stream, facts, verdict: handshaken.verdict.and_then(Result::ok) })
+            let verdict = handshaken.verdict.and_then(Result::ok);
+            Ok(Secured { stream, facts, verdict, session: handshaken.session })
         }
         Err((error, stream)) => {
             let stream = Some(Leftover::Socket(Box::new(stream)));
@@ -182,7 +186,7 @@ async fn with_legacy(
         let resumed = stream.ssl().session_reused();
         let facts = TlsFacts { engine: Engine::Legacy, version, suite, resumed, server_name };
         let stream = Stream::Legacy(stream);
-        return Ok(Secured { stream, facts, verdict: verdict.and_then(Result::ok) });
+        return Ok(Secured { stream, facts, verdict: verdict.and_then(Result::ok), session: None });
     };
     let stream = Some(Leftover::Legacy(Box::new(stream)));
     match verdict {
@@ -208,8 +212,12 @@ impl Secured {
     ///
     /// # Errors
     /// The refusal, with the stream to close.
-    pub fn identify(self, judge: &Judge) -> Result<(Stream, TlsFacts, Peer), (Stream, TlsFacts, Refusal)> {
-        let Self { stream, facts, verdict } = self;
+    pub fn identify(
+        self,
+        host: &VirtualHost,
+    ) -> Result<(Stream, TlsFacts, Peer), (Stream, TlsFacts, Refusal)> {
+        let Self { stream, facts, verdict, session } = self;
+        let judge = host.judge();
         let now = clock::now();
         let judged = match verdict {
             Some(peer) => judge.recheck(&peer, now).map(|()| peer),
@@ -218,7 +226,11 @@ impl Secured {
         match judged {
             Ok(peer) => Ok((stream, facts, peer)),
             Err(refusal) => {
+                // The next handshake is to be a full one, whose refusal comes with an alert.
                 stream.forget_session();
+                if let Some(session) = session {
+                    host.tickets().refuse(session);
+                }
                 Err((stream, facts, refusal))
             }
         }

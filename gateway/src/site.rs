@@ -269,6 +269,11 @@ impl VirtualHost {
         self.legacy.as_ref()
     }
 
+    /// The keys of its session tickets.
+    pub fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
     /// Where its requests go.
     pub fn backend(&self) -> &Backend {
         &self.backend

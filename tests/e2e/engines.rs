@@ -157,31 +157,36 @@ fn a_sha1_proof_is_not_resumed_and_does_not_outlive_its_permission() {
 
 /// A phone that comes back with a session and is not welcome any more gets a full handshake, and its alert, the time after.
 #[test]
-fn a_refused_session_of_an_old_phone_is_forgotten() {
-    if !all_present("a_refused_session_of_an_old_phone_is_forgotten", &[Peer::Openssl]) {
+fn a_refused_session_is_forgotten_and_the_next_refusal_has_its_alert() {
+    if !all_present("a_refused_session_is_forgotten_and_the_next_refusal_has_its_alert", &[Peer::Openssl]) {
         return;
     }
-    let mut scene = guide(Scene::new());
-    scene.config.trust_line("deny = \"deny.txt\"");
-    scene.folder.write("deny.txt", "# nobody\n");
-    let mut gateway = scene.start();
-    let phone = rsa_phone(&scene);
-    let first = client(&gateway, &scene, &phone, &LEGACY);
-    let session = first.file("session.pem");
-    let first = first.with(&["-sess_out", &session]);
-    assert!(first.get(PROFILE).out.contains("200 OK"));
-    gateway.audit.next();
-    scene.folder.replace("deny.txt", format!("mac {MAC}\n"));
-    gateway.reload();
-    let again = || client(&gateway, &scene, &phone, &LEGACY).with(&["-sess_in", &session]).get(PROFILE);
-    again();
-    let record = gateway.audit.next();
-    assert_eq!((record.text("reason"), record.boolean("tls.resumed")), ("denied_by_list", Some(true)));
-    again();
-    let record = gateway.audit.next();
-    assert_eq!(record.text("reason"), "denied_by_list");
-    assert!(record.at("tls").is_none(), "refused inside a full handshake: {record:?}");
-    assert_eq!(record.text("alert"), "sent handshake_failure");
+    let tls13: &[&str] = &["-tls1_3"];
+    for (offer, alert) in
+        [(&MODERN[..], "access_denied"), (&LEGACY, "handshake_failure"), (tls13, "access_denied")]
+    {
+        let mut scene = guide(Scene::new());
+        scene.config.trust_line("deny = \"deny.txt\"");
+        scene.folder.write("deny.txt", "# nobody\n");
+        let mut gateway = scene.start();
+        let phone = rsa_phone(&scene);
+        let first = client(&gateway, &scene, &phone, offer);
+        let session = first.file("session.pem");
+        let first = first.with(&["-sess_out", &session]);
+        assert!(first.get(PROFILE).out.contains("200 OK"));
+        gateway.audit.next();
+        scene.folder.replace("deny.txt", format!("mac {MAC}\n"));
+        gateway.reload();
+        let again = || client(&gateway, &scene, &phone, offer).with(&["-sess_in", &session]).get(PROFILE);
+        again();
+        let record = gateway.audit.next();
+        assert_eq!((record.text("reason"), record.boolean("tls.resumed")), ("denied_by_list", Some(true)));
+        again();
+        let record = gateway.audit.next();
+        assert_eq!(record.text("reason"), "denied_by_list");
+        assert!(record.at("tls").is_none(), "refused inside a full handshake: {record:?}");
+        assert_eq!(record.text("alert"), format!("sent {alert}"));
+    }
 }
 
 /// A firmware image from a backend that trickles, to a phone that does not read for a while: the engine writes again from

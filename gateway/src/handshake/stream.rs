@@ -44,8 +44,7 @@ impl Stream {
         }
     }
 
-    /// Has the client make a full handshake next time, so that its refusal comes with an alert that its log shows. A
-    /// ticket of the modern engine is the client's own and cannot be taken back.
+    /// Takes the session out of the legacy engine's store; the modern one keeps none.
     pub(super) fn forget_session(&self) {
         match self {
             #[cfg(feature = "legacy-tls")]

@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::client_verifier::{ClientVerifier, with_verdict};
 use super::credentials::Credentials;
-use super::tickets::{Tickets, with_first_handshake};
+use super::tickets::{Session, Tickets, with_session};
 use crate::peer::{Peer, Refusal};
 
 /// rustls's suite of this number.
@@ -83,6 +83,8 @@ pub struct Handshaken<S> {
     pub outcome: Result<TlsStream<S>, (io::Error, S)>,
     /// What was judged in it; `None` without a certificate and on resumption.
     pub verdict: Option<Result<Peer, Refusal>>,
+    /// The session that was resumed.
+    pub session: Option<Session>,
 }
 
 /// Runs the handshake. The caller bounds its time.
@@ -91,6 +93,6 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let accept = TlsAcceptor::from(config).accept(stream).into_fallible();
-    let (outcome, verdict) = with_verdict(with_first_handshake(accept)).await;
-    Handshaken { outcome, verdict }
+    let ((outcome, session), verdict) = with_verdict(with_session(accept)).await;
+    Handshaken { outcome, verdict, session }
 }

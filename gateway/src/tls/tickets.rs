@@ -1,13 +1,17 @@
 //! Session tickets of one virtual host.
 //!
 //! Stateless tickets, sealed by rustls's own rotating keys, which live in memory only and belong to one virtual
-//! host (SEC-39, SEC-43). In front of the session stands the time of the first full handshake, carried from
-//! ticket to ticket, so that a session ends [`LIFETIME`] after a certificate was last really shown (SEC-40).
-//! A resumed chain is verified and admitted again like any other; nothing here decides who may come in.
+//! host (SEC-39, SEC-43). In front of the session stand the time of the first full handshake and a number, carried
+//! from ticket to ticket: a session ends [`LIFETIME`] after a certificate was last really shown (SEC-40), and one whose
+//! client was refused when it came back is not opened again, so that the next handshake is a full one and its refusal
+//! comes with an alert that the phone's log shows. A resumed chain is verified and admitted again like any other; nothing
+//! here decides who may come in.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::server::ProducesTickets;
 
@@ -21,33 +25,66 @@ pub const LIFETIME: u32 = 12 * 60 * 60;
 /// that would push a ClientHello over the limits of middleboxes does not.
 pub(super) const MAX_SESSION: usize = 6 * 1024;
 
+/// What is carried from ticket to ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// When it was first established, in seconds since 1970.
+    first: i64,
+    /// Tells it from the host's other sessions.
+    number: u64,
+}
+
+/// The session of a handshake under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Current {
+    /// A full handshake, whose session begins now.
+    #[default]
+    Fresh,
+    /// A full handshake that gets no ticket.
+    None,
+    /// A ticket was opened.
+    Resumed(Session),
+}
+
 tokio::task_local! {
-    /// When the session of the handshake under way was first established, in seconds since 1970; zero for "now".
-    static FIRST_HANDSHAKE: Cell<i64>;
+    static CURRENT: Cell<Current>;
 }
 
-/// Runs one handshake with a place for the time its session was first established.
-pub(super) async fn with_first_handshake<F: Future>(handshake: F) -> F::Output {
-    FIRST_HANDSHAKE.scope(Cell::new(0), handshake).await
+/// Runs one handshake with a place for its session; gives back the one whose ticket was opened and used.
+pub(super) async fn with_session<F: Future>(handshake: F) -> (F::Output, Option<Session>) {
+    CURRENT
+        .scope(Cell::default(), async {
+            let outcome = handshake.await;
+            let used = match CURRENT.with(Cell::get) {
+                Current::Resumed(session) => Some(session),
+                Current::Fresh | Current::None => None,
+            };
+            (outcome, used)
+        })
+        .await
 }
 
-/// Forgets the time of a ticket that was opened and then not used: this is a full handshake.
+/// Forgets a ticket that was opened and then not used: this is a full handshake.
 pub(super) fn begin_anew() {
-    let _ = FIRST_HANDSHAKE.try_with(|first| first.set(0));
+    let _ = CURRENT.try_with(|current| current.set(Current::Fresh));
 }
 
 /// Gives this handshake no ticket: what let its client in is to be allowed anew each time.
 pub(super) fn give_none() {
-    let _ = FIRST_HANDSHAKE.try_with(|first| first.set(NO_TICKET));
+    let _ = CURRENT.try_with(|current| current.set(Current::None));
 }
-
-/// Stands in [`FIRST_HANDSHAKE`] where no ticket is to be made.
-const NO_TICKET: i64 = i64::MIN;
 
 /// Seals and opens the tickets of one virtual host.
 pub struct Tickets {
     sealer: Arc<dyn ProducesTickets>,
+    next: AtomicU64,
+    /// Whether any session was ever refused; as long as none was, nothing is locked.
+    any_refused: AtomicBool,
+    refused: Mutex<HashSet<u64>>,
 }
+
+/// So many refused sessions are remembered; then all are forgotten, and each is refused once more.
+const MOST_REFUSED: usize = 4096;
 
 impl Tickets {
     /// Fresh keys.
@@ -55,7 +92,27 @@ impl Tickets {
     /// # Errors
     /// The system's random number generator failed.
     pub fn new() -> Result<Arc<Self>, rustls::Error> {
-        Ok(Arc::new(Self { sealer: rustls::crypto::aws_lc_rs::Ticketer::new()? }))
+        Ok(Arc::new(Self {
+            sealer: rustls::crypto::aws_lc_rs::Ticketer::new()?,
+            next: AtomicU64::new(1),
+            any_refused: AtomicBool::new(false),
+            refused: Mutex::default(),
+        }))
+    }
+
+    /// Opens no ticket of this session any more.
+    pub fn refuse(&self, session: Session) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= MOST_REFUSED {
+            refused.clear();
+        }
+        refused.insert(session.number);
+        self.any_refused.store(true, Ordering::Release);
+    }
+
+    fn is_refused(&self, session: Session) -> bool {
+        self.any_refused.load(Ordering::Acquire)
+            && self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&session.number)
     }
 }
 
@@ -78,27 +135,31 @@ impl ProducesTickets for Tickets {
         if session.len() > MAX_SESSION {
             return None;
         }
-        let first = match FIRST_HANDSHAKE.try_with(Cell::get) {
-            Ok(NO_TICKET) => return None,
-            Ok(0) | Err(_) => clock::now().unix(),
-            Ok(first) => first,
+        let Session { first, number } = match CURRENT.try_with(Cell::get) {
+            Ok(Current::None) => return None,
+            Ok(Current::Resumed(session)) => session,
+            Ok(Current::Fresh) | Err(_) => {
+                Session { first: clock::now().unix(), number: self.next.fetch_add(1, Ordering::Relaxed) }
+            }
         };
-        let mut plain = Vec::with_capacity(8 + session.len());
+        let mut plain = Vec::with_capacity(16 + session.len());
         plain.extend_from_slice(&first.to_be_bytes());
+        plain.extend_from_slice(&number.to_be_bytes());
         plain.extend_from_slice(session);
         self.sealer.encrypt(&plain)
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         let plain = self.sealer.decrypt(ticket)?;
-        let (first, session) = plain.split_first_chunk::<8>()?;
-        let first = i64::from_be_bytes(*first);
-        let age = clock::now().unix().checked_sub(first)?;
+        let (first, rest) = plain.split_first_chunk::<8>()?;
+        let (number, session) = rest.split_first_chunk::<8>()?;
+        let carried = Session { first: i64::from_be_bytes(*first), number: u64::from_be_bytes(*number) };
+        let age = clock::now().unix().checked_sub(carried.first)?;
         // A ticket from the future means that the clock went back; a full handshake sorts it out.
-        if !(0..=i64::from(LIFETIME)).contains(&age) {
+        if !(0..=i64::from(LIFETIME)).contains(&age) || self.is_refused(carried) {
             return None;
         }
-        let _ = FIRST_HANDSHAKE.try_with(|cell| cell.set(first));
+        let _ = CURRENT.try_with(|current| current.set(Current::Resumed(carried)));
         Some(session.to_vec())
     }
 }
@@ -114,25 +175,55 @@ mod tests {
     #[test]
     fn sec_40_the_time_of_the_first_handshake_travels_from_ticket_to_ticket() {
         let tickets = Tickets::new().unwrap();
-        let old = clock::now().unix() - 3600;
-        let aged = |first: i64| {
+        let old = Session { first: clock::now().unix() - 3600, number: 7 };
+        let aged = |session: Session| {
             let tickets = &tickets;
-            block_on(FIRST_HANDSHAKE.scope(Cell::new(first), async move { tickets.encrypt(b"session") }))
-                .unwrap()
+            let current = Cell::new(Current::Resumed(session));
+            block_on(CURRENT.scope(current, async move { tickets.encrypt(b"session") })).unwrap()
         };
         let ticket = aged(old);
-        let renewed = block_on(with_first_handshake(async {
+        let (renewed, used) = block_on(with_session(async {
             assert_eq!(tickets.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
-            assert_eq!(FIRST_HANDSHAKE.with(Cell::get), old);
             tickets.encrypt(b"renewed").unwrap()
         }));
-        block_on(with_first_handshake(async {
-            assert!(tickets.decrypt(&renewed).is_some());
-            assert_eq!(FIRST_HANDSHAKE.with(Cell::get), old, "renewing does not make a session younger");
-        }));
+        assert_eq!(used, Some(old));
+        let (_, used) = block_on(with_session(async { tickets.decrypt(&renewed).unwrap() }));
+        assert_eq!(used, Some(old), "renewing does not make a session younger");
         let limit = i64::from(LIFETIME);
-        assert!(tickets.decrypt(&aged(clock::now().unix() - limit + 60)).is_some());
-        assert!(tickets.decrypt(&aged(clock::now().unix() - limit - 60)).is_none(), "past its lifetime");
+        let of_age = |age: i64| aged(Session { first: clock::now().unix() - age, number: 8 });
+        assert!(tickets.decrypt(&of_age(limit - 60)).is_some());
+        assert!(tickets.decrypt(&of_age(limit + 60)).is_none(), "past its lifetime");
+    }
+
+    #[test]
+    fn a_refused_session_is_not_opened_again_by_any_of_its_tickets() {
+        let tickets = Tickets::new().unwrap();
+        let fresh = || block_on(with_session(async { tickets.encrypt(b"session").unwrap() })).0;
+        let (one, other) = (fresh(), fresh());
+        let (renewed, used) = block_on(with_session(async {
+            tickets.decrypt(&one).unwrap();
+            tickets.encrypt(b"session").unwrap()
+        }));
+        tickets.refuse(used.unwrap());
+        assert!(tickets.decrypt(&one).is_none() && tickets.decrypt(&renewed).is_none());
+        assert!(tickets.decrypt(&other).is_some(), "another session lives on");
+        assert!(tickets.decrypt(&fresh()).is_some());
+    }
+
+    #[test]
+    fn a_handshake_that_is_to_get_no_ticket_gets_none() {
+        let tickets = Tickets::new().unwrap();
+        let made = |forbidden: bool| {
+            block_on(with_session(async {
+                if forbidden {
+                    give_none();
+                }
+                tickets.encrypt(b"session")
+            }))
+            .0
+        };
+        assert!(made(true).is_none());
+        assert!(made(false).is_some());
     }
 
     #[test]
