@@ -1,23 +1,43 @@
-//! The phones of the measurement: blocking rustls clients in a few threads.
+//! The phones of the measurement: blocking clients in a few threads.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use rustls::client::Resumption as ClientResumption;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use certs::{Certificate, KeyAlgorithm};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{HandshakeKind, RootCertStore};
+
+mod legacy;
+mod modern;
 
 /// What a device holds.
 pub(crate) struct Credentials {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
     pub(crate) roots: Arc<RootCertStore>,
+    /// The one in `roots`.
+    pub(crate) server_root: CertificateDer<'static>,
     /// Who signed the chain.
     pub(crate) client_root: CertificateDer<'static>,
     /// The path of its own profile.
     pub(crate) path: String,
+}
+
+/// What kind of phone calls, and with which version.
+#[derive(Clone, Copy)]
+pub(crate) enum Phone {
+    /// RSA key exchange and AES128-SHA, nothing else.
+    Legacy(LegacyVersion),
+    /// What rustls offers.
+    Modern(Version),
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum LegacyVersion {
+    Tls10,
+    Tls12,
 }
 
 #[derive(Clone, Copy)]
@@ -26,23 +46,23 @@ pub(crate) enum Version {
     Tls13,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resumption {
     Always,
     Never,
 }
 
-/// TLS settings, and whether a handshake is to be a resumed one.
+/// TLS settings, and what every handshake must come to.
 pub(crate) struct Tls {
-    /// One for each thread: a TLS 1.3 ticket serves once, so two devices must not share a store.
-    configs: Vec<Arc<ClientConfig>>,
-    resumption: Resumption,
+    engine: Engine,
+    kind: HandshakeKind,
+    /// The key in the certificate that the server is to show.
+    shown: KeyAlgorithm,
 }
 
-impl Tls {
-    fn config(&self, thread: usize) -> io::Result<&Arc<ClientConfig>> {
-        self.configs.get(thread).ok_or_else(|| io::Error::other("more threads than settings"))
-    }
+enum Engine {
+    Legacy(legacy::Tls),
+    Modern(modern::Tls),
 }
 
 /// A device that talks to one server.
@@ -59,58 +79,57 @@ impl Client {
         Self { credentials: Arc::clone(credentials), address }
     }
 
-    pub(crate) fn tls(&self, version: Version, resumption: Resumption) -> io::Result<Tls> {
-        let version = match version {
-            Version::Tls12 => &rustls::version::TLS12,
-            Version::Tls13 => &rustls::version::TLS13,
-        };
-        let mut configs = Vec::with_capacity(THREADS);
-        for _ in 0..THREADS {
-            let mut config = ClientConfig::builder_with_protocol_versions(&[version])
-                .with_root_certificates(Arc::clone(&self.credentials.roots))
-                .with_client_auth_cert(self.credentials.chain.clone(), self.credentials.key.clone_key())
-                .map_err(io::Error::other)?;
-            if matches!(resumption, Resumption::Never) {
-                config.resumption = ClientResumption::disabled();
+    /// Settings for handshakes in which the server is to show a certificate with a key of the kind `shown`.
+    pub(crate) fn tls(&self, phone: Phone, resumption: Resumption, shown: KeyAlgorithm) -> io::Result<Tls> {
+        let engine = match phone {
+            Phone::Legacy(version) => Engine::Legacy(legacy::Tls::new(&self.credentials, version)?),
+            Phone::Modern(version) => {
+                Engine::Modern(modern::Tls::new(&self.credentials, version, resumption)?)
             }
-            configs.push(Arc::new(config));
-        }
-        let tls = Tls { configs, resumption };
-        if matches!(resumption, Resumption::Always) {
-            self.in_threads(THREADS, |thread, _| self.handshake(tls.config(thread)?, None))?;
+        };
+        let kind = match resumption {
+            Resumption::Always => HandshakeKind::Resumed,
+            Resumption::Never => HandshakeKind::Full,
+        };
+        let tls = Tls { engine, kind, shown };
+        if resumption == Resumption::Always {
+            self.in_threads(THREADS, |thread, _| self.handshake(&tls, thread).map(|_| ()))?;
         }
         Ok(tls)
     }
 
     /// Opens `count` connections, each for one request.
     pub(crate) fn handshakes(&self, tls: &Tls, count: usize) -> io::Result<()> {
-        let wanted = match tls.resumption {
-            Resumption::Always => HandshakeKind::Resumed,
-            Resumption::Never => HandshakeKind::Full,
-        };
         self.in_threads(count, |thread, share| {
-            (0..share).try_for_each(|_| self.handshake(tls.config(thread)?, Some(wanted)))
+            (0..share).try_for_each(|_| match self.handshake(tls, thread)? {
+                (kind, shown) if kind == tls.kind && shown == tls.shown => Ok(()),
+                (kind, shown) => Err(io::Error::other(format!(
+                    "{}: expected {:?} and a certificate with {}, got {kind:?} and {shown}",
+                    self.address, tls.kind, tls.shown
+                ))),
+            })
         })
     }
 
-    fn handshake(&self, config: &Arc<ClientConfig>, wanted: Option<HandshakeKind>) -> io::Result<()> {
-        let mut stream = self.connect(config)?;
-        get(&mut stream, &self.credentials.path)?;
-        let kind = stream.conn.handshake_kind();
-        // A TLS 1.3 server may ask for another key share; that is a full handshake all the same.
-        if wanted.is_some() && kind != wanted {
-            return Err(io::Error::other(format!("{}: expected {wanted:?}, got {kind:?}", self.address)));
+    /// What kind of handshake it was, and the key in the certificate that the server showed.
+    fn handshake(&self, tls: &Tls, thread: usize) -> io::Result<(HandshakeKind, KeyAlgorithm)> {
+        let socket = self.connect()?;
+        match &tls.engine {
+            Engine::Legacy(tls) => tls.handshake(socket, &self.credentials.path),
+            Engine::Modern(tls) => tls.handshake(thread, socket, &self.credentials.path),
         }
-        stream.conn.send_close_notify();
-        let _ = stream.flush();
-        Ok(())
+    }
+
+    /// The key in the certificate that the server shows.
+    pub(crate) fn shown(&self, tls: &Tls) -> io::Result<KeyAlgorithm> {
+        self.handshake(tls, 0).map(|(_, shown)| shown)
     }
 
     /// Sends `count` requests over a few kept connections.
     pub(crate) fn kept(&self, count: usize) -> io::Result<()> {
-        let tls = self.tls(Version::Tls13, Resumption::Never)?;
+        let tls = modern::Tls::new(&self.credentials, Version::Tls13, Resumption::Never)?;
         self.in_threads(count, |thread, share| {
-            let mut stream = self.connect(tls.config(thread)?)?;
+            let mut stream = tls.connect(thread, self.connect()?)?;
             (0..share).try_for_each(|_| get(&mut stream, &self.credentials.path))
         })
     }
@@ -133,16 +152,19 @@ impl Client {
         })
     }
 
-    fn connect(&self, config: &Arc<ClientConfig>) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
-        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-        let connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+    fn connect(&self) -> io::Result<TcpStream> {
         let socket = TcpStream::connect(self.address)?;
         socket.set_nodelay(true)?;
-        Ok(StreamOwned::new(connection, socket))
+        Ok(socket)
     }
 }
 
-fn get(stream: &mut StreamOwned<ClientConnection, TcpStream>, path: &str) -> io::Result<()> {
+fn key_of(certificate: &[u8]) -> io::Result<KeyAlgorithm> {
+    let certificate = Certificate::parse(certificate).map_err(io::Error::other)?;
+    Ok(certificate.public_key().algorithm())
+}
+
+fn get(stream: &mut (impl Read + Write), path: &str) -> io::Result<()> {
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Cisco-CP-8841-3PCC/11.0 (000e08abcdef)\r\n\

@@ -12,7 +12,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::client::Credentials;
+use crate::client::{Credentials, Phone};
+use crate::server_key::{Pair, ServerKey};
 
 const MODEL: &str = "CP-8841-3PCC";
 const SERIAL: &str = "88012BA01234";
@@ -21,11 +22,23 @@ const MAC: &str = "000e08abcdef";
 /// One running server.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
+    /// Where old phones are served too.
+    legacy: Option<SocketAddr>,
     process: Child,
 }
 
 impl Server {
+    /// Where phones of this kind call.
+    pub(crate) fn address_for(&self, phone: Phone) -> io::Result<SocketAddr> {
+        match phone {
+            Phone::Legacy(_) => {
+                self.legacy.ok_or_else(|| io::Error::other("no RSA certificate for old phones"))
+            }
+            Phone::Modern(_) => Ok(self.address),
+        }
+    }
+
     /// The process whose tree does the work.
     pub(crate) fn process(&self) -> u32 {
         self.process.id()
@@ -49,7 +62,7 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Makes authorities and certificates with `provision-ca` and starts everything below `folder`.
-    pub(crate) fn start(folder: &Path, binaries: &Path, server_key: &str) -> io::Result<Self> {
+    pub(crate) fn start(folder: &Path, binaries: &Path, server_key: ServerKey) -> io::Result<Self> {
         let pki = folder.join("pki");
         let ca = |arguments: &[&str]| -> io::Result<()> {
             let output = Command::new(binaries.join("provision-ca"))
@@ -63,36 +76,29 @@ impl Fleet {
             Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
         };
         ca(&["init", "--name", "Load", "--no-passphrase", "--key", "rsa2048"])?;
-        ca(&["server", "issue", "localhost", "--key", server_key])?;
+        let pairs = server_key.issue(ca, &pki, folder)?;
         ca(&["device", "issue", "--model", MODEL, "--serial", SERIAL, "--mac", MAC])?;
-        let server = pki.join("server/localhost");
         let device = pki.join("devices").join(MAC);
-        // HAProxy takes chain and key in one file.
-        let mut both = fs::read(server.join("chain.pem"))?;
-        both.extend(fs::read(server.join("key.pem"))?);
-        put(&folder.join("both.pem"), &both)?;
         let profiles = folder.join("profiles");
         fs::create_dir(&profiles)?;
         put(&profiles.join(format!("{MAC}.cfg")), &vec![b'x'; 8 * 1024])?;
 
         let backend = nginx_backend(folder, &profiles)?;
-        let servers = vec![
-            gateway(folder, binaries, &pki, backend.address)?,
-            nginx(folder, &pki, backend.address)?,
-            haproxy(folder, &pki, backend.address)?,
-        ];
+        let legacy = server_key.serves_legacy();
+        let work = Work { folder, pki: &pki, pairs: &pairs, legacy, backend: backend.address };
+        let servers = vec![gateway(&work, binaries)?, nginx(&work)?, haproxy(&work)?];
+        let root = |file| CertificateDer::from_pem_file(pki.join(file)).map_err(io::Error::other);
+        let server_root = root("trust/server-root.pem")?;
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(pki.join("trust/server-root.pem")).map_err(io::Error::other)?)
-            .map_err(io::Error::other)?;
+        roots.add(server_root.clone()).map_err(io::Error::other)?;
         let chain: Result<Vec<_>, _> =
             CertificateDer::pem_file_iter(device.join("chain.pem")).map_err(io::Error::other)?.collect();
         let credentials = Credentials {
             chain: chain.map_err(io::Error::other)?,
             key: PrivateKeyDer::from_pem_file(device.join("key.pem")).map_err(io::Error::other)?,
             roots: Arc::new(roots),
-            client_root: CertificateDer::from_pem_file(pki.join("trust/client-root.pem"))
-                .map_err(io::Error::other)?,
+            server_root,
+            client_root: root("trust/client-root.pem")?,
             path: format!("/{MAC}.cfg"),
         };
         Ok(Self { servers, credentials: Arc::new(credentials), _backend: backend })
@@ -112,26 +118,54 @@ impl Fleet {
     }
 }
 
-fn gateway(folder: &Path, binaries: &Path, pki: &Path, backend: SocketAddr) -> io::Result<Server> {
+/// What every server is set up for.
+struct Work<'a> {
+    folder: &'a Path,
+    pki: &'a Path,
+    /// The certificates to show, all of them for the same name.
+    pairs: &'a [Pair],
+    /// Whether old phones are served too, at an address of their own: only there are their version and suite spoken.
+    legacy: bool,
+    backend: SocketAddr,
+}
+
+impl Work<'_> {
+    fn legacy_address(&self) -> io::Result<Option<SocketAddr>> {
+        self.legacy.then(free_address).transpose()
+    }
+}
+
+fn gateway(work: &Work<'_>, binaries: &Path) -> io::Result<Server> {
+    let Work { folder, pki, pairs, backend, .. } = *work;
     let config = folder.join("gateway.toml");
     let pki = pki.display();
+    let (address, legacy) = (free_address()?, work.legacy_address()?);
+    let listener = |address, tls| format!("[[listener]]\naddress = \"{address}\"\ntls = \"{tls}\"\n");
+    let mut listeners = listener(address, "modern");
+    if let Some(address) = legacy {
+        listeners.push_str(&listener(address, "guide"));
+    }
+    let lines = pairs.iter().map(|Pair { chain, key, .. }| {
+        format!("certificate = \"{}\"\nprivate-key = \"{}\"\n", chain.display(), key.display())
+    });
+    let mut certificates: Vec<String> = lines.collect();
+    let further = certificates.split_off(1);
+    let first = certificates.concat();
+    let further: String =
+        further.iter().map(|pair| format!("[[host.further-certificate]]\n{pair}")).collect();
     put(
         &config,
         format!(
             r#"
-[[listener]]
-address = "127.0.0.1:0"
-tls = "modern"
-
+{listeners}
 [[host]]
 names = ["localhost"]
-certificate = "{pki}/server/localhost/chain.pem"
-private-key = "{pki}/server/localhost/key.pem"
-client-auth = "required"
+{first}client-auth = "required"
 backend = "http://{backend}"
 headers = ["guide"]
 rules = "own-profile"
 
+{further}
 [[host.trust]]
 anchors = "{pki}/trust/client-root.pem"
 identity = ["cisco-small-business"]
@@ -150,42 +184,38 @@ file = "audit.jsonl"
         .stderr(log(folder, "gateway")?)
         .spawn()?;
     let out = process.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
-    let mut address = None;
     for line in BufReader::new(out).lines() {
-        let line = line?;
-        if let Some(text) = line.strip_prefix("listening on ") {
-            address = text.parse().ok();
-        }
-        if line == "ready" {
-            break;
+        if line? == "ready" {
+            return Ok(Server { name: "gateway", address, legacy, process });
         }
     }
-    let address = address.ok_or_else(|| {
-        io::Error::other(fs::read_to_string(folder.join("gateway.log")).unwrap_or_default())
-    })?;
-    Ok(Server { name: "gateway", address, process })
+    Err(io::Error::other(fs::read_to_string(folder.join("gateway.log")).unwrap_or_default()))
 }
 
-fn nginx(folder: &Path, pki: &Path, backend: SocketAddr) -> io::Result<Server> {
-    let address = free_address()?;
+fn nginx(work: &Work<'_>) -> io::Result<Server> {
+    let Work { folder, pki, pairs, backend, .. } = *work;
+    let (address, legacy) = (free_address()?, work.legacy_address()?);
     let own = folder.join("nginx");
     fs::create_dir(&own)?;
     let crls = concatenated(&pki.join("trust/crls"))?;
     put(&own.join("crls.pem"), &crls)?;
     let (head, pki, crls) = (nginx_head(&own), pki.display(), own.join("crls.pem"));
     let crls = crls.display();
-    let text = format!(
-        "{head}
-  upstream store {{ server {backend}; keepalive 64; }}
+    let lines = pairs.iter().map(|Pair { chain, key, .. }| {
+        format!("    ssl_certificate {};\n    ssl_certificate_key {};\n", chain.display(), key.display())
+    });
+    let certificates: String = lines.collect();
+    let server = |address: SocketAddr, tls: &str| {
+        format!(
+            "
   server {{
     listen {address} ssl reuseport backlog=4096;
     server_name localhost;
-    ssl_certificate {pki}/server/localhost/chain.pem;
-    ssl_certificate_key {pki}/server/localhost/key.pem;
+{certificates}
     ssl_client_certificate {pki}/trust/client-root.pem;
     ssl_crl {crls};
     ssl_verify_client on;
-    ssl_protocols TLSv1.2 TLSv1.3;
+    {tls}
     ssl_session_cache shared:tls:10m;
     keepalive_requests 1000000;
     location / {{
@@ -202,10 +232,18 @@ fn nginx(folder: &Path, pki: &Path, backend: SocketAddr) -> io::Result<Server> {
       proxy_set_header X-Forwarded-For $remote_addr;
     }}
   }}
-}}
 "
-    );
-    start_nginx("nginx", folder, &own, &text, address)
+        )
+    };
+    let mut servers = server(address, "ssl_protocols TLSv1.2 TLSv1.3;");
+    if let Some(address) = legacy {
+        servers.push_str(&server(
+            address,
+            "ssl_protocols TLSv1 TLSv1.1 TLSv1.2; ssl_ciphers AES128-SHA:@SECLEVEL=0;",
+        ));
+    }
+    let text = format!("{head}\n  upstream store {{ server {backend}; keepalive 64; }}{servers}}}\n");
+    start_nginx("nginx", folder, &own, &text, (address, legacy))
 }
 
 fn nginx_backend(folder: &Path, profiles: &Path) -> io::Result<Server> {
@@ -222,7 +260,7 @@ fn nginx_backend(folder: &Path, profiles: &Path) -> io::Result<Server> {
         nginx_head(&own),
         profiles.display()
     );
-    start_nginx("backend", folder, &own, &text, address)
+    start_nginx("backend", folder, &own, &text, (address, None))
 }
 
 fn nginx_head(own: &Path) -> String {
@@ -242,26 +280,51 @@ fn start_nginx(
     folder: &Path,
     own: &Path,
     text: &str,
-    address: SocketAddr,
+    (address, legacy): (SocketAddr, Option<SocketAddr>),
 ) -> io::Result<Server> {
     let config = own.join("nginx.conf");
     put(&config, text.as_bytes())?;
     let process =
         Command::new("nginx").arg("-c").arg(&config).arg("-p").arg(own).stderr(log(folder, name)?).spawn()?;
-    wait_for(Server { name, address, process })
+    wait_for(Server { name, address, legacy, process })
 }
 
-fn haproxy(folder: &Path, pki: &Path, backend: SocketAddr) -> io::Result<Server> {
-    let address = free_address()?;
+fn haproxy(work: &Work<'_>) -> io::Result<Server> {
+    let Work { folder, pki, pairs, backend, .. } = *work;
+    let (address, legacy) = (free_address()?, work.legacy_address()?);
+    // It takes chain and key in one file; of several files with one name, each with the kind of key behind it, it finds
+    // the one for a client.
+    for Pair { kind, chain, key } in pairs {
+        let mut both = fs::read(chain)?;
+        both.extend(fs::read(key)?);
+        let kind = match (pairs.len(), *kind) {
+            (1, _) => "",
+            (_, "p256") => ".ecdsa",
+            (_, _) => ".rsa",
+        };
+        put(&folder.join(format!("both.pem{kind}")), &both)?;
+    }
     let config = folder.join("haproxy.cfg");
     let crls = concatenated(&pki.join("trust/crls"))?;
     put(&folder.join("haproxy-crls.pem"), &crls)?;
     let (folder_text, pki) = (folder.display(), pki.display());
+    let bind = |address: SocketAddr, tls: &str| {
+        format!(
+            "  bind {address} ssl crt {folder_text}/both.pem ca-file {pki}/trust/client-root.pem crl-file \
+{folder_text}/haproxy-crls.pem verify required alpn http/1.1 {tls}\n"
+        )
+    };
+    let mut binds = bind(address, "ssl-min-ver TLSv1.2");
+    if let Some(address) = legacy {
+        binds.push_str(&bind(
+            address,
+            "ssl-min-ver TLSv1.0 ssl-max-ver TLSv1.2 ciphers AES128-SHA:@SECLEVEL=0",
+        ));
+    }
     let text = format!(
         "global
   nbthread 2
   log stderr format raw local0
-  ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
   mode http
   log global
@@ -270,9 +333,7 @@ defaults
   timeout client 75s
   timeout server 60s
 frontend phones
-  bind {address} ssl crt {folder_text}/both.pem ca-file {pki}/trust/client-root.pem \
-crl-file {folder_text}/haproxy-crls.pem verify required alpn http/1.1
-  http-request set-header SSL-Client-Verify %[ssl_c_verify]
+{binds}  http-request set-header SSL-Client-Verify %[ssl_c_verify]
   http-request set-header SSL-Client-S-DN %[ssl_c_s_dn]
   http-request set-header SSL-Client-I-DN %[ssl_c_i_dn]
   http-request set-header SSL-Client-M-Serial %[ssl_c_serial,hex]
@@ -286,7 +347,7 @@ backend store
     );
     put(&config, text.as_bytes())?;
     let process = Command::new("haproxy").arg("-f").arg(&config).stderr(log(folder, "haproxy")?).spawn()?;
-    wait_for(Server { name: "HAProxy", address, process })
+    wait_for(Server { name: "HAProxy", address, legacy, process })
 }
 
 /// The revocation lists of the client side in one file, as nginx and HAProxy want them.

@@ -1,11 +1,16 @@
-//! The table: medians, and the ratio of the gateway to each peer, round by round.
+//! The table: medians, and the ratio of the gateway to each peer, round by round. Below it the spread of the ratios, and
+//! which certificates were shown.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use certs::KeyAlgorithm;
+
 /// Rows of figures, one column a server; the first column is the gateway.
 pub(crate) struct Table {
+    servers: Vec<String>,
     text: String,
+    notes: Vec<String>,
 }
 
 impl Table {
@@ -22,13 +27,14 @@ impl Table {
             text.push_str(" --- |");
         }
         text.push('\n');
-        Self { text }
+        let servers = servers.into_iter().map(str::to_owned).collect();
+        Self { servers, text, notes: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, name: &str, mut figures: Vec<Vec<Duration>>) {
         let _ = write!(self.text, "| {name} |");
-        let ratios: Vec<f64> = match figures.split_first() {
-            Some((gateway, peers)) => peers.iter().map(|peer| ratio(gateway, peer)).collect(),
+        let ratios: Vec<Vec<f64>> = match figures.split_first() {
+            Some((gateway, peers)) => peers.iter().map(|peer| ratios(gateway, peer)).collect(),
             None => Vec::new(),
         };
         for column in &mut figures {
@@ -36,21 +42,32 @@ impl Table {
             let median = column.get(column.len() / 2).copied().unwrap_or_default();
             let _ = write!(self.text, " {} µs |", median.as_micros());
         }
-        for ratio in ratios {
-            let _ = write!(self.text, " {ratio:.2} |");
+        for (peer, ratios) in self.servers.iter().skip(1).zip(ratios) {
+            let median = ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN);
+            let _ = write!(self.text, " {median:.2} |");
+            if let (Some(least), Some(most)) = (ratios.first(), ratios.last()) {
+                self.notes
+                    .push(format!("{name}: gateway ÷ {peer} {least:.2} to {most:.2} from round to round"));
+            }
         }
         self.text.push('\n');
     }
 
-    pub(crate) fn markdown(&self) -> &str {
-        &self.text
+    /// Says below the table which certificate each server chose.
+    pub(crate) fn note(&mut self, name: &str, shown: &[KeyAlgorithm]) {
+        let shown = self.servers.iter().zip(shown).map(|(server, key)| format!("{server} {key}"));
+        self.notes.push(format!("{name}: certificates shown by {}", shown.collect::<Vec<_>>().join(", ")));
+    }
+
+    pub(crate) fn markdown(&self) -> String {
+        format!("{}\n{}\n", self.text, self.notes.join("\n"))
     }
 }
 
-/// The median of the ratios within each round: what the machine did to one it did to the other.
-fn ratio(gateway: &[Duration], peer: &[Duration]) -> f64 {
+/// The ratios within each round, the least first: what the machine did to one it did to the other.
+fn ratios(gateway: &[Duration], peer: &[Duration]) -> Vec<f64> {
     let mut ratios: Vec<f64> =
         gateway.iter().zip(peer).map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64()).collect();
     ratios.sort_by(f64::total_cmp);
-    ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+    ratios
 }
