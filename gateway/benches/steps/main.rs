@@ -1,17 +1,17 @@
-//! Instructions per call of the steps of one request, counted by callgrind: the same on a busy machine as on an
-//! idle one.
+//! Instructions per call of the steps of one connection and one request, counted by callgrind: the same on a busy
+//! machine as on an idle one.
 //!
 //! ```text
 //! cargo bench -p provision-gateway --bench steps
 //! ```
 //!
 //! Each step is run a number of times and then twice as often; the difference, divided, is one call. A step
-//! includes the ones before it where it consumes their result, so their cost is taken off.
+//! includes the ones before it where it consumes their result, so their cost is taken off. The steps of [`hello`] are
+//! counted by themselves.
 
 use std::env;
 use std::hint::black_box;
 use std::io::{self, Write as _};
-use std::process::Command;
 use std::sync::Arc;
 
 use certs::oid;
@@ -27,6 +27,9 @@ use policies::{
     TlsVersion,
 };
 
+mod callgrind;
+mod hello;
+
 const CALLS: u64 = 2_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,11 +38,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let calls = arguments.next().ok_or("how often?")?.parse()?;
         return perform(&step, calls);
     }
+    let difference = |step| callgrind::difference(step, CALLS);
     let mut out = io::stdout().lock();
     writeln!(out, "| step | instructions per call |\n| --- | ---: |")?;
-    let inbound = counted("inbound")?;
-    let permitted = counted("authorize")?;
-    let outbound = counted("rewrite")?;
+    let inbound = difference("inbound")?;
+    let permitted = difference("authorize")?;
+    let outbound = difference("rewrite")?;
     for (name, figure) in [
         ("`Inbound::new`, the request made from text included", inbound),
         ("`authorize`, own-profile rules, a permitted profile", permitted.saturating_sub(inbound)),
@@ -47,41 +51,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "`rewrite` and the head for the backend, `guide` fields, nine request fields",
             outbound.saturating_sub(permitted),
         ),
-        ("`PeerFields::new`, once per connection", counted("fields")?),
-        ("verify and admit a chain of three (P-256)", counted("judge")?),
-        ("recheck it", counted("recheck")?),
+        ("`PeerFields::new`, once per connection", difference("fields")?),
+        ("verify and admit a chain of three (P-256)", difference("judge")?),
+        ("recheck it", difference("recheck")?),
     ] {
+        writeln!(out, "| {name} | {figure} |")?;
+    }
+    for (name, figure) in hello::rows()? {
         writeln!(out, "| {name} | {figure} |")?;
     }
     Ok(())
 }
 
-/// Instructions of one call, by callgrind.
-fn counted(step: &str) -> Result<u64, Box<dyn std::error::Error>> {
-    let once = callgrind(step, CALLS)?;
-    let twice = callgrind(step, CALLS * 2)?;
-    Ok((twice - once) / CALLS)
-}
-
-fn callgrind(step: &str, calls: u64) -> Result<u64, Box<dyn std::error::Error>> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe()?)
-        .args([step, &calls.to_string()])
-        .output()
-        .map_err(|error| {
-            format!("valgrind cannot be started ({error}); install it: apt-get install valgrind")
-        })?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        return Err(text.into());
-    }
-    let collected =
-        text.lines().find_map(|line| line.split_once("Collected :")).ok_or_else(|| text.as_ref())?;
-    Ok(collected.1.trim().parse()?)
-}
-
 fn perform(step: &str, calls: u64) -> Result<(), Box<dyn std::error::Error>> {
+    if hello::perform(step, calls)? {
+        return Ok(());
+    }
     let pki = Pki::with_key("Bench", KeyKind::P256);
     let device = pki
         .intermediate()
