@@ -10,6 +10,7 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{Instant, timeout_at};
 
+pub mod facts;
 pub mod fingerprint;
 pub mod message;
 

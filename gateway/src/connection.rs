@@ -1,6 +1,5 @@
 //! One connection, from its first byte to its last request: the steps of the crate's table in their order.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +13,9 @@ use tokio::time::Instant;
 
 use crate::accept::Accepted;
 use crate::audit::{
-    AuditRecord, CertificateFacts, ConnectionFacts, ConnectionId, Decision, DeviceFacts, Event, HelloFacts,
+    AuditRecord, CertificateFacts, ConnectionFacts, ConnectionId, Decision, DeviceFacts, Event,
 };
-use crate::client_hello::message::is_grease;
-use crate::client_hello::{self, ClientHello, Format, Greeting, HelloError, fingerprint};
+use crate::client_hello::{self, Greeting, HelloError};
 use crate::handshake::{self, HandshakeRefused, Leftover, Replayed, Stream, TlsFacts};
 use crate::peer::{Peer, Refusal};
 use crate::server::{Gateway, Stopping};
@@ -153,7 +151,7 @@ async fn establish(
         Ok(greeting) => greeting,
         Err(error) => return Err(no_hello(&error, stream)),
     };
-    facts.hello = Some(hello_facts(&hello));
+    facts.hello = Some(client_hello::facts::of(&hello));
 
     let Some(listener) = site.listener(key) else {
         return Err(with_alert(
@@ -251,37 +249,6 @@ fn no_hello(error: &HelloError, stream: TcpStream) -> Refused {
             with_alert(stream, Reason::HelloTooLarge, detail, AlertDescription::RecordOverflow)
         }
     }
-}
-
-fn hello_facts(hello: &ClientHello) -> HelloFacts {
-    HelloFacts {
-        versions: bounded(hello.versions().iter().map(|version| version.name())),
-        suites: bounded(hello.suites.iter().filter(|suite| !is_grease(suite.0)).map(|suite| suite.name())),
-        sni: hello.server_name.as_ref().map(|name| name.as_bytes().to_vec()),
-        format: (hello.format == Format::Sslv2).then_some("sslv2"),
-        extensions: hello.extensions.iter().copied().filter(|number| !is_grease(*number)).collect(),
-        groups: bounded(hello.groups.iter().filter(|group| !is_grease(group.0)).map(|group| group.name())),
-        signature_algorithms: bounded(
-            hello.signature_algorithms.iter().flatten().map(|scheme| scheme.name()),
-        ),
-        alpn: hello.alpn.iter().take(MOST_NAMES).cloned().collect(),
-        ja3: Some(fingerprint::ja3(hello)),
-        ja4: Some(fingerprint::ja4(hello)),
-    }
-}
-
-/// The longest honest list has some eighty suites; a hostile one has 32 000, and would make a record of a megabyte out
-/// of every hello.
-const MOST_NAMES: usize = 96;
-
-/// At most [`MOST_NAMES`], and how many more there were.
-fn bounded(mut names: impl Iterator<Item = Cow<'static, str>>) -> Vec<Cow<'static, str>> {
-    let mut kept: Vec<Cow<'static, str>> = names.by_ref().take(MOST_NAMES).collect();
-    let more = names.count();
-    if more > 0 {
-        kept.push(format!("… {more} more").into());
-    }
-    kept
 }
 
 fn certificate_facts(refusal: &Refusal) -> Option<CertificateFacts> {

@@ -11,16 +11,15 @@ use std::time::Duration;
 
 use certs::testing::{Authority, Issued, KeyKind};
 use certs::{ChainVerifier, Timestamp, TrustAnchor, TrustEntry, oid};
-use gateway::audit::HelloFacts;
-use gateway::client_hello::message::is_grease;
-use gateway::client_hello::{self, ClientHello, Greeting, fingerprint};
+use gateway::client_hello::{self, Greeting, facts};
 use gateway::config::ClientAuth;
 use gateway::handshake::Replayed;
 use gateway::peer::Judge;
 use gateway::tls::client_verifier::ClientVerifier;
 use gateway::tls::credentials::Credentials;
+use gateway::tls::modern;
+use gateway::tls::offer::{self, Choice};
 use gateway::tls::tickets::Tickets;
-use gateway::tls::{Engine, modern, offer};
 use policies::{Admission, AdmissionEntry, DenyList, IdentityProfile, ProfileSet, TlsRules};
 use rustls::crypto::aws_lc_rs::kx_group;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -40,7 +39,7 @@ const HANDSHAKES: u64 = 200;
 /// The steps that every connection pays, by the names that `perform` knows.
 const STEPS: [(&str, &str); 4] = [
     ("hello-read", "read, reassemble and parse"),
-    ("hello-facts", "names and JA4 for the record"),
+    ("hello-facts", "names, JA3 and JA4 for the record"),
     ("hello-choose", "choose the engine, policy `guide`"),
     ("hello-replay", "give the bytes to the engine"),
 ];
@@ -65,7 +64,6 @@ pub(crate) fn rows() -> Result<Vec<(String, String)>, Error> {
         let share = format!("{sum} ({}.{:02} % of the handshake)", share / 100, share % 100);
         rows.push((format!("{what}, {size} octets: together"), share));
     }
-    rows.push(("JA3, which no connection pays".to_owned(), inside("hello-ja3", CALLS)?.to_string()));
     Ok(rows)
 }
 
@@ -92,11 +90,10 @@ async fn steps(step: &str, calls: u64, bytes: &[u8]) -> Result<(), Error> {
     for _ in 0..calls {
         match step {
             "read" => drop(black_box(counted_future(client_hello::read(&mut &*bytes, deadline)).await?)),
-            "facts" => drop(black_box(counted(|| facts(&hello)))),
-            "ja3" => drop(black_box(counted(|| fingerprint::ja3(&hello)))),
+            "facts" => drop(black_box(counted(|| facts::of(&hello)))),
             "choose" => {
-                let engine = counted(|| offer::choose(&hello, &rules, &credentials));
-                if engine.map_err(|refused| refused.detail)? != Engine::Modern {
+                let choice = counted(|| offer::choose(&hello, &rules, &credentials));
+                if choice.map_err(|refused| refused.detail)? != Choice::Modern {
                     return Err("not the modern engine".into());
                 }
             }
@@ -114,17 +111,6 @@ async fn steps(step: &str, calls: u64, bytes: &[u8]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// As `connection` takes them.
-fn facts(hello: &ClientHello) -> HelloFacts {
-    let suites = hello.suites.iter().filter(|suite| !is_grease(suite.0));
-    HelloFacts {
-        versions: hello.versions().iter().map(|version| version.name()).collect(),
-        suites: suites.map(|suite| suite.name()).collect(),
-        sni: hello.server_name.as_ref().map(|name| name.as_bytes().to_vec()),
-        ja4: Some(fingerprint::ja4(hello)),
-    }
 }
 
 async fn handshakes(calls: u64) -> Result<(), Error> {
