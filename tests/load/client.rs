@@ -72,7 +72,7 @@ pub(crate) struct Client {
 }
 
 /// Devices at once. More than the servers have cores, as in life: a server then finds several at each wake-up.
-const THREADS: usize = 16;
+pub(crate) const THREADS: usize = 16;
 
 impl Client {
     pub(crate) fn new(credentials: &Arc<Credentials>, address: SocketAddr) -> Self {

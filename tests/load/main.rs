@@ -21,6 +21,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+mod bare;
 mod client;
 mod cpu;
 mod floor;
@@ -36,6 +37,11 @@ use server_key::ServerKey;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((bare::COMMAND, arguments)) =
+        arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return bare::serve(arguments);
+    }
     let value = |flag: &str| {
         arguments.iter().position(|one| one == flag).and_then(|at| arguments.get(at + 1)).cloned()
     };
@@ -55,6 +61,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let measured = Measurement { fleet: &fleet, server_key, rounds, operations }.of(scenario)?;
         table.add(name, measured.figures);
         table.note(name, &measured.shown);
+        if !measured.bare.is_empty() {
+            table.bare(name, measured.bare);
+        }
     }
     writeln!(io::stdout(), "{}", table.markdown())?;
     let floor = floor::asymmetric_work(fleet.credentials(), 501)?;
@@ -119,6 +128,8 @@ struct Measured {
     figures: Vec<Vec<Duration>>,
     /// The key in the certificate that the server showed.
     shown: Vec<KeyAlgorithm>,
+    /// CPU time of the bare server in the same rounds, where the scenario has its like there.
+    bare: Vec<Duration>,
 }
 
 impl Measurement<'_> {
@@ -127,7 +138,10 @@ impl Measurement<'_> {
         let phone = scenario.phone();
         let expected = server_key.shown_to(phone);
         let mut figures = vec![Vec::new(); fleet.servers().len()];
-        let mut shown = Vec::new();
+        let (mut shown, mut bare) = (Vec::new(), Vec::new());
+        let has_bare =
+            matches!(scenario, Scenario::Handshakes(Phone::Modern(Version::Tls13), Resumption::Never))
+                && server_key == ServerKey::Rsa2048;
         // The first round warms caches, pools and branch predictors, and is not counted.
         for round in 0..=rounds {
             for (server, column) in fleet.servers().iter().zip(&mut figures) {
@@ -152,7 +166,15 @@ impl Measurement<'_> {
                     column.push(spent / u32::try_from(operations)?);
                 }
             }
+            if has_bare {
+                let before = cpu::of_tree(fleet.bare().process())?;
+                fleet.bare().exchanges(client::THREADS, operations)?;
+                let spent = cpu::of_tree(fleet.bare().process())?.saturating_sub(before);
+                if round > 0 {
+                    bare.push(spent / u32::try_from(operations)?);
+                }
+            }
         }
-        Ok(Measured { figures, shown })
+        Ok(Measured { figures, shown, bare })
     }
 }

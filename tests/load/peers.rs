@@ -12,6 +12,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::bare::Bare;
 use crate::client::{Credentials, Phone};
 use crate::server_key::{Pair, ServerKey};
 
@@ -57,6 +58,7 @@ impl Drop for Server {
 pub(crate) struct Fleet {
     servers: Vec<Server>,
     credentials: Arc<Credentials>,
+    bare: Bare,
     _backend: Server,
 }
 
@@ -101,7 +103,8 @@ impl Fleet {
             client_root: root("trust/client-root.pem")?,
             path: format!("/{MAC}.cfg"),
         };
-        Ok(Self { servers, credentials: Arc::new(credentials), _backend: backend })
+        let bare = Bare::start(&pki, &device, backend.address, &credentials.path)?;
+        Ok(Self { servers, credentials: Arc::new(credentials), bare, _backend: backend })
     }
 
     /// The gateway first, then its peers.
@@ -111,6 +114,10 @@ impl Fleet {
 
     pub(crate) fn names(&self) -> Vec<&str> {
         self.servers.iter().map(|server| server.name).collect()
+    }
+
+    pub(crate) fn bare(&self) -> &Bare {
+        &self.bare
     }
 
     pub(crate) fn credentials(&self) -> &Arc<Credentials> {

@@ -11,6 +11,8 @@ pub(crate) struct Table {
     servers: Vec<String>,
     text: String,
     notes: Vec<String>,
+    /// The figures of the last row, in the order of the rounds.
+    last: Vec<Vec<Duration>>,
 }
 
 impl Table {
@@ -28,11 +30,12 @@ impl Table {
         }
         text.push('\n');
         let servers = servers.into_iter().map(str::to_owned).collect();
-        Self { servers, text, notes: Vec::new() }
+        Self { servers, text, notes: Vec::new(), last: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, name: &str, mut figures: Vec<Vec<Duration>>) {
         let _ = write!(self.text, "| {name} |");
+        self.last.clone_from(&figures);
         let ratios: Vec<Vec<f64>> = match figures.split_first() {
             Some((gateway, peers)) => peers.iter().map(|peer| ratios(gateway, peer)).collect(),
             None => Vec::new(),
@@ -51,6 +54,24 @@ impl Table {
             }
         }
         self.text.push('\n');
+    }
+
+    /// Says below the table what the bare server took in the rounds of the row that was added last.
+    pub(crate) fn bare(&mut self, name: &str, mut bare: Vec<Duration>) {
+        for (peer, figures) in self.servers.iter().zip(&self.last) {
+            let ratios = ratios(&bare, figures);
+            let median = ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN);
+            let (least, most) = (ratios.first().copied(), ratios.last().copied());
+            self.notes.push(format!(
+                "{name}: the sockets and the asymmetric work alone ÷ {peer} {median:.2} ({:.2} to {:.2})",
+                least.unwrap_or(f64::NAN),
+                most.unwrap_or(f64::NAN)
+            ));
+        }
+        bare.sort();
+        let median = bare.get(bare.len() / 2).copied().unwrap_or_default();
+        self.notes
+            .push(format!("{name}: the sockets and the asymmetric work alone: {} µs", median.as_micros()));
     }
 
     /// Says below the table which certificate each server chose.

@@ -8,7 +8,7 @@ use certs::{Curve, KeyAlgorithm};
 use crate::client::Phone;
 
 /// The certificates that every server has for the same name.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerKey {
     /// An RSA 2048 and a P-256 one; which a phone gets, each server finds for itself.
     Both,
