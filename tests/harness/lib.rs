@@ -12,6 +12,7 @@
 //! | [`der`], [`pki`] | certificates and CRLs with one thing different |
 //! | [`gateway`], [`audit`] | the gateway with a configuration, and its records |
 //! | [`client`] | a TLS client that sends any bytes |
+//! | [`cpu`] | what a process has spent |
 //! | [`hello`] | client hellos byte for byte |
 //! | [`origin`] | a backend that keeps what it received, byte for byte |
 //! | [`apache`], [`curl`], [`old_stack`], [`openssl`] | the peers |
@@ -25,6 +26,7 @@ pub mod apache;
 pub mod audit;
 pub mod binary;
 pub mod client;
+pub mod cpu;
 pub mod curl;
 pub mod der;
 pub mod expect;

@@ -23,7 +23,6 @@ use std::time::Duration;
 
 mod bare;
 mod client;
-mod cpu;
 mod floor;
 mod peers;
 mod report;
@@ -31,6 +30,7 @@ mod server_key;
 
 use certs::KeyAlgorithm;
 use client::{Client, LegacyVersion, Phone, Resumption, Version};
+use harness::cpu;
 use peers::Fleet;
 use report::Table;
 use server_key::ServerKey;

@@ -8,7 +8,7 @@ use std::{fs, io};
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub(crate) fn of_tree(root: u32) -> io::Result<Duration> {
+pub fn of_tree(root: u32) -> io::Result<Duration> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -34,7 +34,8 @@ fn parent_of(process: u32) -> Option<u32> {
     rest.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn of_process(process: u32) -> Duration {
+/// CPU time spent so far by the living threads of one process; nothing if it is gone.
+pub fn of_process(process: u32) -> Duration {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return Duration::ZERO };
     threads
         .flatten()
