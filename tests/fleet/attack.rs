@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::call::{Call, Caller, Failure, Log};
@@ -31,14 +32,23 @@ pub(crate) struct Attacker {
 }
 
 impl Attacker {
-    /// Goes on until it is dropped.
-    pub(crate) async fn attack(self, log: Arc<Log>, mut random: Random) {
+    /// Goes on until it is told to stop.
+    pub(crate) async fn attack(self, log: Arc<Log>, mut random: Random, mut stop: watch::Receiver<bool>) {
         sleep(random.before(PAUSE)).await;
-        loop {
+        let mut ended = false;
+        while !ended {
             let began = log.now();
             let mut statuses = Vec::new();
-            let attempt = timeout(LONGEST, self.attempt(&mut random, &mut statuses)).await;
-            let failure = attempt.unwrap_or(Err(Failure::TimedOut)).err();
+            let attempt = tokio::select! {
+                attempt = timeout(LONGEST, self.attempt(&mut random, &mut statuses)) => {
+                    attempt.unwrap_or(Err(Failure::TimedOut))
+                }
+                _ = stop.wait_for(|stop| *stop) => {
+                    ended = true;
+                    Err(Failure::RunEnded)
+                }
+            };
+            let failure = attempt.err();
             log.add(Call {
                 caller: self.caller,
                 began,
@@ -48,7 +58,9 @@ impl Attacker {
                 statuses,
                 failure,
             });
-            sleep(PAUSE).await;
+            if !ended {
+                sleep(PAUSE).await;
+            }
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     NotHttp(&'static str),
     /// The connection was reset.
     Reset,
+    /// The run ended first.
+    RunEnded,
     /// An HTTP status.
     Status(u16),
     /// No answer within the phone's patience.
@@ -38,6 +40,7 @@ impl fmt::Display for Failure {
             Self::Network(what) => write!(formatter, "network: {what}"),
             Self::NotHttp(what) => write!(formatter, "not HTTP: {what}"),
             Self::Reset => formatter.write_str("connection reset"),
+            Self::RunEnded => formatter.write_str("still waiting at the end"),
             Self::Status(status) => write!(formatter, "status {status}"),
             Self::TimedOut => formatter.write_str("no answer in time"),
             Self::Tls(what) => write!(formatter, "TLS: {what}"),

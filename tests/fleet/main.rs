@@ -10,7 +10,7 @@
 //! | `cli` | the command line |
 //! | `world`, `authority`, `gateway`, `backend`, `port`, `file` | what a run needs, and the programs under test |
 //! | `device`, `schedule`, `random` | what a phone is, and when it calls |
-//! | `phone`, `tls`, `http` | a phone's call |
+//! | `phone`, `answer`, `tls`, `http` | a phone's call |
 //! | `attack` | hostile clients |
 //! | `crew`, `call` | phones at work, and the record of their calls |
 //! | `scenario` | what happens to the fleet, and what must come of it |
@@ -25,6 +25,7 @@ use clap::Parser as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+mod answer;
 mod attack;
 mod authority;
 mod backend;

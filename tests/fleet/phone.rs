@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::answer::{Fetch, Step};
 use crate::call::{Call, Caller, Failure, Log};
 use crate::device::{Connections, Device};
 use crate::http::{Connection, Request, Response};
@@ -16,11 +17,6 @@ use crate::tls::Stack;
 
 /// How long a phone waits for a connection and for each answer. Not compressed: the network is not faster either.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// As many redirections as a phone follows for one file.
-const REDIRECTIONS: usize = 5;
-/// 401 is answered with credentials so often.
-const CREDENTIALS: usize = 2;
-
 /// A phone and what it holds.
 pub(crate) struct Phone {
     pub(crate) device: Device,
@@ -162,24 +158,16 @@ impl<'a> Line<'a> {
         self.call
     }
 
-    /// One file, with redirections and credentials as the guide has them.
+    /// One file, with redirections and credentials.
     async fn fetch(&mut self, target: &str, schedule: &Schedule) -> Result<(), Failure> {
-        let (mut target, mut redirections, mut attempts) = (target.to_owned(), 0, 0);
+        let mut fetch = Fetch::new(target);
         loop {
-            let response = self.get(&target, attempts > 0).await?;
-            match response.status {
-                200..=299 => return self.check(&target, &response.body),
-                301 | 302 if redirections < REDIRECTIONS => {
-                    redirections += 1;
-                    target = response
-                        .location
-                        .as_deref()
-                        .and_then(on_this_host)
-                        .ok_or(Failure::NotHttp("a redirection to another host or to nowhere"))?;
-                }
-                401 | 407 if attempts < CREDENTIALS => attempts += 1,
-                404 if !schedule.fails_on_not_found => return Ok(()),
-                status => return Err(Failure::Status(status)),
+            let response = self.get(fetch.target(), fetch.shows_credentials()).await?;
+            match fetch.answered(response.status, response.location.as_deref(), schedule.fails_on_not_found) {
+                Step::Done => return self.check(fetch.target(), &response.body),
+                Step::Without => return Ok(()),
+                Step::Again => {}
+                Step::Fail(failure) => return Err(failure),
             }
         }
     }
@@ -223,28 +211,5 @@ impl<'a> Line<'a> {
         self.call.waits.push(began.elapsed());
         self.connection = Some(Connection::new(wire));
         Ok(())
-    }
-}
-
-/// The target of a redirection to our own host, by whatever name or port: there is no other here.
-fn on_this_host(location: &str) -> Option<String> {
-    if location.starts_with('/') {
-        return Some(location.to_owned());
-    }
-    let (_, rest) = location.split_once("https://")?;
-    let (host, path) = rest.split_once('/')?;
-    (host.split(':').next() == Some(crate::HOST)).then(|| format!("/{path}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_redirection_is_followed_on_the_same_host_only() {
-        assert_eq!(on_this_host("/b.cfg").as_deref(), Some("/b.cfg"));
-        assert_eq!(on_this_host("https://prov.example.com:8443/b.cfg").as_deref(), Some("/b.cfg"));
-        assert_eq!(on_this_host("https://elsewhere.example.com/b.cfg"), None);
-        assert_eq!(on_this_host("http://prov.example.com/b.cfg"), None);
     }
 }

@@ -11,18 +11,27 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 86.0;
 const BOTTOM: f64 = 56.0;
 
+/// Plain classes, which every viewer knows.
 const STYLE: &str = "\
-    svg { --paper: #ffffff; --ink: #1c1e21; --faint: #d5d8dc; --served: #0b6bcb; --failed: #c4320a; --hostile: #7a5195 }
-    @media (prefers-color-scheme: dark) {
-      svg { --paper: #16181b; --ink: #e6e8eb; --faint: #3a3f45; --served: #5db0ff; --failed: #ff8a5c; --hostile: #c9a3e6 }
-    }
-    text { font: 13px system-ui, sans-serif; fill: var(--ink) }
+    text { font: 13px system-ui, sans-serif; fill: #1c1e21 }
     .title { font-size: 16px; font-weight: 600 }
-    .paper { fill: var(--paper) }
-    .grid { stroke: var(--faint); stroke-width: 1 }
-    .axis { stroke: var(--ink); stroke-width: 1 }
-    .moment { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 4 3 }
-    .line { fill: none; stroke-width: 2; stroke-linejoin: round }
+    .paper { fill: #ffffff }
+    .grid { stroke: #d5d8dc }
+    .axis, .moment { stroke: #1c1e21 }
+    .moment { stroke-dasharray: 4 3 }
+    .served { stroke: #0b6bcb; fill: #0b6bcb }
+    .failed { stroke: #c4320a; fill: #c4320a }
+    .hostile { stroke: #7a5195; fill: #7a5195 }
+    @media (prefers-color-scheme: dark) {
+      text { fill: #e6e8eb }
+      .paper { fill: #16181b }
+      .grid { stroke: #3a3f45 }
+      .axis, .moment { stroke: #e6e8eb }
+      .served { stroke: #5db0ff; fill: #5db0ff }
+      .failed { stroke: #ff8a5c; fill: #ff8a5c }
+      .hostile { stroke: #c9a3e6; fill: #c9a3e6 }
+    }
+    polyline { fill: none !important; stroke-width: 2; stroke-linejoin: round }
 ";
 
 /// Draws a report's series.
@@ -58,7 +67,7 @@ pub(crate) fn draw(report: &Report) -> String {
     }
     moment_names(&mut svg, &scale, report);
     for (class, _, values) in &shown {
-        let _ = write!(svg, "  <polyline class=\"line\" style=\"stroke: var(--{class})\" points=\"");
+        let _ = write!(svg, "  <polyline class=\"{class}\" fill=\"none\" points=\"");
         let mut second = 0.0;
         for rate in *values {
             // A step is a level line from its beginning to its end.
@@ -71,10 +80,7 @@ pub(crate) fn draw(report: &Report) -> String {
     }
     let mut x = LEFT;
     for (class, name, _) in &shown {
-        let _ = writeln!(
-            svg,
-            "  <rect x=\"{x:.1}\" y=\"40\" width=\"14\" height=\"4\" style=\"fill: var(--{class})\"/>"
-        );
+        let _ = writeln!(svg, "  <rect x=\"{x:.1}\" y=\"40\" width=\"14\" height=\"4\" class=\"{class}\"/>");
         text(&mut svg, x + 20.0, 47.0, "start", "", name);
         x += 210.0;
     }

@@ -8,7 +8,7 @@ use crate::call::Call;
 use crate::finding::Moment;
 
 /// At most about so many steps.
-const STEPS: f64 = 120.0;
+const STEPS: f64 = 60.0;
 
 /// How many calls ended per second, step by step.
 #[derive(Debug, Serialize)]
@@ -62,18 +62,18 @@ impl Series {
     }
 }
 
-/// A round length of which [`STEPS`] cover this time.
+/// The shortest of 0.1, 0.2, 0.5, 1, 2, 5, … seconds of which [`STEPS`] cover this time.
 fn step(end: Duration) -> Duration {
     let least = end.div_f64(STEPS);
-    let mut step = Duration::from_millis(50);
-    for factor in [2, 5].into_iter().cycle() {
-        if step >= least {
-            break;
+    let mut tenth = Duration::from_millis(100);
+    loop {
+        for factor in [1, 2, 5] {
+            if tenth * factor >= least {
+                return tenth * factor;
+            }
         }
-        // 50 ms, 100 ms, 500 ms, 1 s, 5 s, 10 s, …
-        step *= factor;
+        tenth *= 10;
     }
-    step
 }
 
 #[cfg(test)]
@@ -99,22 +99,22 @@ mod tests {
     fn calls_count_in_the_step_in_which_they_end() {
         let calls = [
             call(Caller::Phone(0), 10, None),
-            call(Caller::Phone(1), 40, None),
-            call(Caller::Phone(2), 60, Some(Failure::Closed)),
-            call(Caller::Forger, 120, Some(Failure::Closed)),
+            call(Caller::Phone(1), 90, None),
+            call(Caller::Phone(2), 110, Some(Failure::Closed)),
+            call(Caller::Forger, 250, Some(Failure::Closed)),
         ];
         let series = Series::new(&calls, &[]);
-        assert_eq!(series.step, 0.05);
-        assert_eq!(series.served, [40.0, 0.0, 0.0]);
-        assert_eq!(series.failed, [0.0, 20.0, 0.0]);
-        assert_eq!(series.hostile, [0.0, 0.0, 20.0]);
+        assert_eq!(series.step, 0.1);
+        assert_eq!(series.served, [20.0, 0.0, 0.0]);
+        assert_eq!(series.failed, [0.0, 10.0, 0.0]);
+        assert_eq!(series.hostile, [0.0, 0.0, 10.0]);
     }
 
     #[test]
     fn a_longer_run_has_longer_steps() {
-        assert_eq!(step(Duration::from_secs(6)), Duration::from_millis(50));
-        assert_eq!(step(Duration::from_secs(12)), Duration::from_millis(100));
-        assert_eq!(step(Duration::from_secs(60)), Duration::from_millis(500));
-        assert_eq!(step(Duration::from_secs(61)), Duration::from_secs(1));
+        assert_eq!(step(Duration::from_secs(6)), Duration::from_millis(100));
+        assert_eq!(step(Duration::from_secs(12)), Duration::from_millis(200));
+        assert_eq!(step(Duration::from_secs(60)), Duration::from_secs(1));
+        assert_eq!(step(Duration::from_secs(601)), Duration::from_secs(20));
     }
 }

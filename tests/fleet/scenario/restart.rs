@@ -58,6 +58,7 @@ fn is_of_a_stop(failure: &Failure) -> bool {
         Failure::Alert(_)
         | Failure::Network(_)
         | Failure::NotHttp(_)
+        | Failure::RunEnded
         | Failure::Status(_)
         | Failure::TimedOut
         | Failure::Tls(_)
