@@ -100,8 +100,9 @@ pub(crate) struct Steady {
     #[arg(long, default_value_t = 24.0, value_parser = positive)]
     pub(crate) hours: f64,
 
-    /// Call a gateway that runs already; phones' certificates come from `--store`, a store without passphrase
-    #[arg(long, value_name = "ADDR", requires = "store")]
+    /// Call a gateway that runs already on this machine and serves prov.example.com; `--store` is the store of
+    /// `provision-ca` that it trusts, one without passphrase
+    #[arg(long, value_name = "ADDR", requires = "store", conflicts_with = "old", value_parser = on_loopback)]
     pub(crate) connect: Option<SocketAddr>,
 
     #[command(flatten)]
@@ -111,8 +112,9 @@ pub(crate) struct Steady {
 /// `power-cut`
 #[derive(Debug, Args)]
 pub(crate) struct PowerCut {
-    /// Call a gateway that runs already; phones' certificates come from `--store`, a store without passphrase
-    #[arg(long, value_name = "ADDR", requires = "store")]
+    /// Call a gateway that runs already on this machine and serves prov.example.com; `--store` is the store of
+    /// `provision-ca` that it trusts, one without passphrase
+    #[arg(long, value_name = "ADDR", requires = "store", conflicts_with = "old", value_parser = on_loopback)]
     pub(crate) connect: Option<SocketAddr>,
 
     /// How many phones call one after another first, to know what one alone costs the gateway
@@ -236,6 +238,16 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+fn on_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "an address is written 127.0.0.1:8443".to_owned())?;
+    let is_here = address.ip().is_loopback();
+    if is_here {
+        Ok(address)
+    } else {
+        Err("must be a loopback address: this is no tool against others".to_owned())
+    }
+}
+
 fn time_of_day(text: &str) -> Result<Duration, String> {
     let parse = || {
         let (hours, minutes) = text.split_once(':')?;
@@ -256,6 +268,7 @@ mod tests {
         Cli::command().debug_assert();
         assert_eq!(time_of_day("03:30"), Ok(Duration::from_secs(12_600)));
         assert!(time_of_day("24:00").is_err() && time_of_day("3").is_err());
+        assert!(on_loopback("127.0.0.1:8443").is_ok() && on_loopback("192.0.2.1:8443").is_err());
         assert!(positive("0").is_err() && positive("nan").is_err() && positive("0.5").is_ok());
     }
 }

@@ -106,3 +106,8 @@ pub(crate) fn in_words(counts: &BTreeMap<String, usize>) -> String {
     }
     counts.iter().map(|(what, count)| format!("{count} × {what}")).collect::<Vec<_>>().join(", ")
 }
+
+/// The same as what a promise finds.
+pub(crate) fn told(counts: &BTreeMap<String, usize>) -> String {
+    if counts.is_empty() { "no call failed".to_owned() } else { format!("failed: {}", in_words(counts)) }
+}

@@ -48,7 +48,7 @@ pub(crate) fn draw(report: &Report) -> String {
         .collect();
     let most = shown.iter().flat_map(|(_, _, values)| values.iter().copied()).fold(1.0, f64::max);
     let steps = f64::from(u32::try_from(series.served.len()).unwrap_or(u32::MAX));
-    let scale = Scale { seconds: (steps * series.step).max(0.1), most: round_up(most) };
+    let scale = Scale { seconds: (steps * series.step).max(0.1), most: top(most) };
 
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
@@ -168,6 +168,12 @@ fn ticks(most: f64) -> Vec<f64> {
     ticks
 }
 
+/// The end of an axis: the first tick that no value exceeds.
+fn top(most: f64) -> f64 {
+    let step = round_up(most / 5.0);
+    (most / step).ceil() * step
+}
+
 /// The next of 1, 2, 5, 10, 20, 50 and so on, and below 1 likewise.
 fn round_up(value: f64) -> f64 {
     let power = 10_f64.powf(value.max(1e-6).log10().floor());
@@ -185,5 +191,6 @@ mod tests {
         assert_eq!(ticks(2000.0), [0.0, 500.0, 1000.0, 1500.0, 2000.0]);
         assert_eq!(round_up(1.0), 1.0);
         assert_eq!(round_up(1300.0), 2000.0);
+        assert_eq!((top(5100.0), top(98.0), top(1.0)), (6000.0, 100.0, 1.0));
     }
 }

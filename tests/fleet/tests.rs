@@ -35,6 +35,21 @@ fn a_steady_day_serves_every_phone_at_its_times() {
 }
 
 #[test]
+fn a_gateway_that_runs_already_is_called_with_its_own_stores_phones() {
+    let store = tempfile::tempdir().unwrap();
+    let line = format!("fleet steady --phones 2 --store {}", store.path().display());
+    let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+    let running = runtime().unwrap().block_on(World::prepare(&cli.scenario, &binaries())).unwrap();
+    let (address, store) = (running.target.address(), store.path().join("main"));
+    let report = holds(&format!(
+        "steady --phones 4 --hours 2 --speed 3600 --connect {address} --store {}",
+        store.display()
+    ));
+    assert!(report.gateway.cpu_seconds.is_none());
+    assert!(report.calls.served >= 4, "{}", report.table());
+}
+
+#[test]
 fn phones_with_a_time_of_day_call_once_a_day() {
     let report = holds("steady --phones 6 --hours 48 --speed 86400 --at 12:00");
     assert_eq!(report.calls.served, 12, "{}", report.table());

@@ -115,9 +115,11 @@ impl World {
         let (modern, old) = (of(Age::Modern), of(Age::Old));
 
         let authority = Authority::open(binaries, &main, "Fleet", Kind::Modern)?;
-        authority.issue_server(false)?;
         authority.issue_devices(&modern, common.device_key.as_str(), Kind::Modern)?;
-        authority.publish()?;
+        if scenario.connect().is_none() {
+            authority.issue_server(false)?;
+            authority.publish()?;
+        }
         let old_authority = if old.is_empty() {
             None
         } else {
@@ -127,12 +129,18 @@ impl World {
             Some(authority)
         };
         let backend = Backend::start(size(common.profile_size))?;
-        let config = configuration(&authority, old_authority.as_ref(), backend.address())?;
-        let target = match scenario.connect() {
-            Some(address) => Target::Other(address),
-            None => Target::Own(Box::new(start(binaries, folder.path(), config.clone()).await?)),
+        let (target, config) = match scenario.connect() {
+            Some(address) => (
+                Target::Other(address),
+                Config { listeners: Vec::new(), hosts: Vec::new(), limits: Vec::new() },
+            ),
+            None => {
+                let config = configuration(&authority, old_authority.as_ref(), backend.address())?;
+                let gateway = start(binaries, folder.path(), &config).await?;
+                let config = at(&config, gateway.address());
+                (Target::Own(Box::new(gateway)), config)
+            }
         };
-        let config = at(config, target.address());
         let trust = Trust::new(&authority.server_root())?;
         let mut phones = Vec::with_capacity(devices.len());
         for device in devices {
@@ -199,11 +207,11 @@ impl World {
 }
 
 /// The gateway at a port it can take again; one that somebody took meanwhile is passed over.
-async fn start(binaries: &Path, folder: &Path, config: Config) -> Result<Gateway, FleetError> {
+async fn start(binaries: &Path, folder: &Path, config: &Config) -> Result<Gateway, FleetError> {
     let mut attempts = 0;
     loop {
         let address = port::free().map_err(FleetError::io("the gateway finds no port"))?;
-        match Gateway::start(binaries, folder, address, &at(config.clone(), address)).await {
+        match Gateway::start(binaries, folder, address, &at(config, address)).await {
             Err(FleetError::Gateway { log, .. }) if log.contains("cannot listen") && attempts < 3 => {
                 attempts += 1
             }
@@ -212,9 +220,9 @@ async fn start(binaries: &Path, folder: &Path, config: Config) -> Result<Gateway
     }
 }
 
-fn at(mut config: Config, address: SocketAddr) -> Config {
-    config.listeners = vec![Listener { address: address.to_string(), tls: "guide".to_owned() }];
-    config
+fn at(config: &Config, address: SocketAddr) -> Config {
+    let listener = Listener { address: address.to_string(), tls: "guide".to_owned() };
+    Config { listeners: vec![listener], ..config.clone() }
 }
 
 fn configuration(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{SETTLED, one_round};
 use crate::backend::Mood;
 use crate::call::{Call, Failure};
-use crate::crew::{Crew, failures, in_words};
+use crate::crew::{Crew, failures, in_words, told};
 use crate::error::FleetError;
 use crate::finding::Findings;
 use crate::phone::Until;
@@ -39,7 +39,7 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
         calls.iter().filter(move |call| call.began >= from && call.ended <= to)
     };
     let before = failures(within(Duration::ZERO, silent));
-    findings.promise("a slow store costs time and nothing else", before.is_empty(), in_words(&before));
+    findings.promise("a slow store costs time and nothing else", before.is_empty(), told(&before));
     let mut all_are = |status: u16, from, to, promise: &str| {
         let other = within(from, to).filter(|call| !has(call, status)).count();
         let found = format!("{}; {other} calls ended otherwise", in_words(&failures(within(from, to))));
@@ -48,7 +48,7 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
     all_are(504, silent, dead, "while the store is silent, phones get 504");
     all_are(502, dead, well, "while the store is dead, phones get 502");
     let after = failures(calls.iter().filter(|call| call.began >= well));
-    findings.promise("afterwards no call fails", after.is_empty(), in_words(&after));
+    findings.promise("afterwards no call fails", after.is_empty(), told(&after));
     let reasons = world.records().reasons();
     for reason in ["backend_timeout", "backend_unreachable"] {
         let count = reasons.get(reason).copied().unwrap_or_default();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{SETTLED, one_round};
 use crate::cli;
-use crate::crew::{Crew, failures, in_words};
+use crate::crew::{Crew, failures, in_words, told};
 use crate::device::Age;
 use crate::error::FleetError;
 use crate::finding::Findings;
@@ -77,6 +77,6 @@ pub(super) async fn run(world: &mut World, arguments: &cli::Crl) -> Result<Findi
         format!("{named} of {}", revoked.len()),
     );
     let disturbed = failures(calls.iter().filter(|call| !is_revoked(call.phone())));
-    findings.promise("the other phones notice nothing", disturbed.is_empty(), in_words(&disturbed));
+    findings.promise("the other phones notice nothing", disturbed.is_empty(), told(&disturbed));
     Ok(findings)
 }

@@ -11,7 +11,7 @@ use crate::attack::Attacker;
 use crate::authority::Kind;
 use crate::call::{Call, Caller};
 use crate::cli;
-use crate::crew::{Crew, failures, in_words};
+use crate::crew::{Crew, failures, in_words, told};
 use crate::device::{Age, Device};
 use crate::error::FleetError;
 use crate::finding::Findings;
@@ -68,7 +68,7 @@ pub(super) async fn run(world: &mut World, arguments: &cli::Hostile) -> Result<F
         calls.iter().filter(move |call| call.phone().is_some() && call.began >= from && call.began < to)
     };
     let disturbed = failures(honest(Duration::ZERO, Duration::MAX));
-    findings.promise("no honest phone is refused", disturbed.is_empty(), in_words(&disturbed));
+    findings.promise("no honest phone is refused", disturbed.is_empty(), told(&disturbed));
     let times = |from, to| Percentiles::of(honest(from, to).map(|call| call.ended - call.began));
     let (without, with) = (times(Duration::ZERO, began), times(began, ended));
     findings.figure("a phone's whole call without them, p99", without.p99, "ms");

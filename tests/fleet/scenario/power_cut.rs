@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{MARGIN, SETTLED};
 use crate::cli::PowerCut;
-use crate::crew::{Crew, failures, in_words, lost};
+use crate::crew::{Crew, failures, in_words, lost, told};
 use crate::error::FleetError;
 use crate::finding::Findings;
 use crate::phone::Until;
@@ -16,7 +16,7 @@ const DEARER: f64 = 1.2;
 /// With fewer phones the figure says more of the machine than of the gateway, and nothing is promised.
 const CROWD: u32 = 500;
 /// What the gateway may need for each phone that calls at once, and beside them.
-const MEMORY_PER_PHONE: u64 = 128 << 10;
+const MEMORY_PER_PHONE: u64 = 64 << 10;
 const MEMORY_BESIDE: u64 = 64 << 20;
 const MIB: f64 = 1_048_576.0;
 
@@ -49,7 +49,7 @@ pub(super) async fn run(world: &mut World, arguments: &PowerCut) -> Result<Findi
     let lost = lost(world.phones.len(), &calls);
     findings.promise("no phone is lost", lost.is_empty(), format!("{} phones got no profile", lost.len()));
     let failed = failures(&calls);
-    findings.promise("no phone is refused", failed.is_empty(), in_words(&failed));
+    findings.promise("no phone is refused", failed.is_empty(), told(&failed));
     if let (Some(alone), Some(spent)) = (alone, world.usage().gateway) {
         cost(&mut findings, &alone, spent, phones);
     }
@@ -62,7 +62,7 @@ pub(super) async fn run(world: &mut World, arguments: &PowerCut) -> Result<Findi
             mib(bound)
         );
         findings.promise(
-            "the gateway's memory stays bounded (64 MiB and 128 KiB a phone)",
+            "the gateway's memory stays bounded (64 MiB and 64 KiB a phone)",
             peak <= bound,
             found,
         );

@@ -2,7 +2,7 @@
 
 use super::one_round;
 use crate::call::Failure;
-use crate::crew::{Crew, failures, in_words};
+use crate::crew::{Crew, failures, told};
 use crate::error::FleetError;
 use crate::finding::Findings;
 use crate::phone::Until;
@@ -20,7 +20,7 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
     world.gateway()?.hang_up().await?;
     crew.each_has(all.clone(), world.log.now(), round, served, |call| call.is_served()).await?;
     let failed = failures(&world.log.all());
-    findings.promise("SIGHUP disturbs no call", failed.is_empty(), in_words(&failed));
+    findings.promise("SIGHUP disturbs no call", failed.is_empty(), told(&failed));
 
     let stopped_at = world.log.now();
     findings.moment(stopped_at, "SIGTERM");
@@ -44,10 +44,10 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
     findings.promise(
         "stopping refuses nobody: a call is served or finds nobody there",
         refused.is_empty(),
-        in_words(&refused),
+        told(&refused),
     );
     let after = failures(calls.iter().filter(|call| call.began >= started_at));
-    findings.promise("after the restart every call is served", after.is_empty(), in_words(&after));
+    findings.promise("after the restart every call is served", after.is_empty(), told(&after));
     Ok(findings)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{SETTLED, one_round};
 use crate::authority::Kind;
-use crate::crew::{Crew, failures, in_words};
+use crate::crew::{Crew, failures, in_words, told};
 use crate::device::{Age, Device};
 use crate::error::FleetError;
 use crate::file;
@@ -50,7 +50,7 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
     findings.promise(
         "while both roots are trusted, phones with old and with new certificates are served",
         disturbed.is_empty(),
-        in_words(&disturbed),
+        told(&disturbed),
     );
 
     world.config.host().trust.remove(0);
@@ -90,7 +90,7 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
         format!("{named} of {}", stayers.len()),
     );
     let disturbed = failures(calls.iter().filter(|call| !stayed(call.phone())));
-    findings.promise("the phones that moved notice nothing", disturbed.is_empty(), in_words(&disturbed));
+    findings.promise("the phones that moved notice nothing", disturbed.is_empty(), told(&disturbed));
     Ok(findings)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cli::Steady;
-use crate::crew::{Crew, failures, in_words, lost};
+use crate::crew::{Crew, failures, lost, told};
 use crate::error::FleetError;
 use crate::finding::Findings;
 use crate::phone::Until;
@@ -19,7 +19,7 @@ pub(super) async fn run(world: &mut World, arguments: &Steady) -> Result<Finding
     let calls = world.log.all();
     let mut findings = Findings::default();
     let failed = failures(&calls);
-    findings.promise("every call is served", failed.is_empty(), in_words(&failed));
+    findings.promise("every call is served", failed.is_empty(), told(&failed));
     // In a shorter run some phones' time does not come.
     if long >= world.schedule.longest_silence() {
         let lost = lost(world.phones.len(), &calls);
