@@ -118,7 +118,7 @@ pub(crate) struct PowerCut {
     pub(crate) connect: Option<SocketAddr>,
 
     /// How many phones call one after another first, to know what one alone costs the gateway
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) alone: u32,
 
     #[command(flatten)]
@@ -140,7 +140,7 @@ pub(crate) struct Crl {
 #[derive(Debug, Args)]
 pub(crate) struct Hostile {
     /// Hostile clients for every hundred phones
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=400))]
+    #[arg(long, value_name = "SHARE", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=400))]
     pub(crate) share: u16,
 
     /// How many times as long as without the hostile share honest phones may take (p99), beyond 100 ms
@@ -155,7 +155,7 @@ pub(crate) struct Hostile {
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// How many phones
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) phones: u32,
 
     /// How many of every hundred phones are old: TLS 1.0, AES128-SHA, a SHA-1 certificate on an RSA key of 1024 bits
@@ -163,7 +163,7 @@ pub(crate) struct Common {
     pub(crate) old: u8,
 
     /// The kind of key in the other phones' certificates; making RSA keys takes a tenth of a second each
-    #[arg(long, value_enum, default_value_t = DeviceKey::P256)]
+    #[arg(long, value_enum, value_name = "KEY", default_value_t = DeviceKey::P256)]
     pub(crate) device_key: DeviceKey,
 
     /// How many of the phones' seconds pass in one of ours [default: steady 3600, power-cut 1, others 900]
