@@ -33,8 +33,8 @@ pub(crate) struct Phone {
 /// How long a phone goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Until {
-    /// It has its files.
-    Served,
+    /// It has its files, or would call again only after this time of the run.
+    Served(Duration),
     /// It is told to stop.
     Stopped,
 }
@@ -80,14 +80,14 @@ impl Phone {
             let call = self.resync(&schedule, &log).await;
             let is_served = call.is_served();
             log.add(call);
-            if is_served && until == Until::Served {
-                return;
+            let pause = match is_served {
+                true => schedule.after_success(log.now(), &mut random),
+                false => schedule.after_failure(),
+            };
+            match until {
+                Until::Served(end) if is_served || log.now() + pause > end => return,
+                Until::Served(_) | Until::Stopped => next = Instant::now() + pause,
             }
-            next = Instant::now()
-                + match is_served {
-                    true => schedule.after_success(log.now(), &mut random),
-                    false => schedule.after_failure(),
-                };
         }
     }
 

@@ -7,7 +7,7 @@ use crate::cli::PowerCut;
 use crate::crew::{Crew, failures, in_words, lost, told};
 use crate::error::FleetError;
 use crate::finding::Findings;
-use crate::phone::Until;
+use crate::phone::{PATIENCE, Until};
 use crate::schedule::Start;
 use crate::world::{Target, World};
 
@@ -33,15 +33,14 @@ pub(super) async fn run(world: &mut World, arguments: &PowerCut) -> Result<Findi
     let memory_before = memory(world);
 
     world.begin();
-    let mut crew = Crew::start(world, Start::Boot, Until::Served);
     let phones = u32::try_from(world.phones.len()).unwrap_or(u32::MAX);
     // Twenty phones a second is far below what one core does.
     let limit =
         world.schedule.real(world.schedule.random_delay) + MARGIN + Duration::from_millis(50) * phones;
-    let in_time = crew.ended_within(limit).await;
-    if !in_time {
-        drop(crew);
-    }
+    let mut crew = Crew::start(world, Start::Boot, Until::Served(limit));
+    // A call that begins late may take its time; after that, whoever is still at it is lost.
+    crew.ended_within(limit + PATIENCE).await;
+    drop(crew);
     tokio::time::sleep(SETTLED).await;
 
     let mut findings = Findings::default();
