@@ -106,8 +106,9 @@ impl TlsRules {
             let message = format!("{} is served by no engine of this gateway", scheme.value);
             root.document().error(&scheme.place, message);
         }
+        // Before anything is given up, so that no mistake hides another.
+        check_versions(root, versions.as_deref().unwrap_or_default());
         let (versions, suites) = (versions?, suites?);
-        check_versions(root, &versions);
         check_suites(root, &versions, &suites);
         if let Some(bits) = &dh_bits
             && !suites.iter().any(|suite| suite.value.uses_dhe())

@@ -132,6 +132,15 @@ fn ssl_is_never_served() {
 }
 
 #[test]
+fn an_unknown_suite_hides_no_other_mistake() {
+    let text = OLD.replace("\"TLSv1\"", "\"SSLv3\"").replace("_RC4_128_SHA", "_RC4_129_SHA");
+    let found = mistakes(&text);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("SSLv3 is broken and never served"), "{found:?}");
+    assert!(found[1].contains("did you mean \"TLS_RSA_WITH_RC4_128_SHA\"?"), "{found:?}");
+}
+
+#[test]
 fn suites_that_can_serve_nobody_are_mistakes() {
     let with = |suite: &str| mistakes(&OLD.replace("TLS_RSA_WITH_RC4_128_SHA", suite));
     let at = "t.toml:3:79: `suites[2]`:";
