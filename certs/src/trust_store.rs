@@ -8,8 +8,8 @@ use crate::key::PublicKey;
 use crate::name::DistinguishedName;
 use crate::validity::Timestamp;
 
-/// A certificate that is trusted because the operator says so. It may be of version 1, and its own signature is not
-/// looked at.
+/// A certificate that is trusted because the operator says so. It may be of version 1, and its own signature
+/// and dates are not looked at (RFC 5280 §6.1.1 d).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustAnchor(Certificate);
 

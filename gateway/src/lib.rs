@@ -9,8 +9,8 @@
 //! | --- | --- | --- | --- |
 //! | [`accept`] | a listener | [`accept::Accepted`] | a record, the socket closed |
 //! | [`client_hello`] | the socket | [`client_hello::Greeting`]: what the client offered | an alert |
-//! | [`tls::offer`] | the greeting, the host's policy | [`tls::Engine`] | an alert that names the cause |
-//! | [`handshake`] | the greeting, the engine | [`handshake::Secured`] | the engine's alert, then the drain |
+//! | [`tls::offer`] | the greeting, the host's policy | [`tls::offer::Choice`]: the engine | an alert that names the cause |
+//! | [`handshake`] | the greeting, the choice | [`handshake::Secured`] | the engine's alert, then the drain |
 //! | [`peer`] | the presented chain, the time | [`peer::Peer`]: verified chain and principal | the alert that fits |
 //! | [`request`] | an HTTP request | [`request::Inbound`]: one normalised target | 400, 421 |
 //! | [`authorize`] | `Inbound` | `Permitted<Inbound>` | 403 |
@@ -18,14 +18,14 @@
 //! | [`forward`] | `Outbound` | the answer | 502, 504 |
 //! | [`audit`] | every outcome above | one line | as `when-full` says |
 //!
-//! Verification and admission run inside the handshake, through rustls's hook, so that a refused device gets an
-//! alert ([`tls::client_verifier`]). They run again after it: a resumed session never calls that hook, and
-//! would keep a revoked device connected. A connection that was open when the configuration was read again is
+//! Verification and admission run inside the handshake, through the engine's hook, so that a refused device gets an
+//! alert ([`tls::client_verifier`], `tls::legacy`). They run again after it: a resumed session never calls that hook,
+//! and would keep a revoked device connected. A connection that was open when the configuration was read again is
 //! judged anew at its next request ([`server::Gateway::is_in_force`]).
 //!
 //! # Two engines on one port
 //!
-//! [`tls::offer::choose`] answers with a [`tls::Engine`]: rustls ([`tls::modern`]), or OpenSSL (`tls::legacy`) for phones
+//! [`tls::offer::choose`] answers with a [`tls::offer::Choice`]: rustls ([`tls::modern`]), or OpenSSL (`tls::legacy`) for phones
 //! that speak nothing rustls ever will. Both take the replayed hello, ask the same [`peer::Judge`] in the handshake, and
 //! give the same [`handshake::Secured`]; everything behind it is one code path. The legacy engine is the feature
 //! `legacy-tls`, on by default, and serves only where a listener's TLS policy asks for it.
