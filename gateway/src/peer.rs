@@ -179,3 +179,51 @@ impl Judge {
 fn refused(error: &ChainError, presented: Option<&PresentedChain>) -> Refusal {
     Refusal { reason: Reason::from(error), detail: error.to_string(), presented: presented.cloned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use certs::testing::Pki;
+    use certs::{Exception, Tolerances, TrustEntry};
+    use policies::{AdmissionEntry, DenyList, IdentityProfile, ProfileSet};
+
+    use super::*;
+
+    fn judge(entry: TrustEntry) -> Judge {
+        let profile = IdentityProfile::shipped("cisco-small-business").unwrap();
+        let admission = AdmissionEntry {
+            profiles: ProfileSet::new(vec![profile]).unwrap(),
+            ouis: Vec::new(),
+            deny: Arc::new(DenyList::empty()),
+        };
+        let verifier = Arc::new(ChainVerifier::new(vec![entry]).unwrap());
+        Judge::new(verifier, Arc::new(Admission::new(vec![admission])), ClientAuth::Required)
+    }
+
+    #[test]
+    fn a_sha1_proof_needs_its_permission_as_long_as_the_client_stays() {
+        let pki = Pki::new();
+        let presented = pki.device().issue().presented();
+        let with = |tolerances| judge(TrustEntry { tolerances, ..pki.trust_entry() });
+        let allowing = with(Tolerances { sha1: true, until: Some(Pki::NOW), ..Tolerances::default() });
+        let strict = with(Tolerances { md5: true, ..Tolerances::default() });
+        let (now, after) = (Pki::NOW, Pki::NOW.plus_seconds(1));
+
+        let mut refused = strict.judge(&presented, now).unwrap();
+        assert!(!strict.accept_sha1_proof(&mut refused, now));
+        assert_eq!(refused.exceptions().count(), 0);
+
+        let mut peer = allowing.judge(&presented, now).unwrap();
+        let sound = peer.clone();
+        assert!(allowing.accept_sha1_proof(&mut peer, now));
+        assert_eq!(peer.exceptions().collect::<Vec<_>>(), [Exception::Sha1]);
+        let reason = |result: Result<(), Refusal>| result.map_err(|refusal| refusal.reason);
+        assert_eq!(reason(allowing.recheck(&peer, now)), Ok(()));
+        assert_eq!(reason(allowing.recheck(&peer, after)), Err(Reason::WeakHandshakeSignature));
+        assert_eq!(reason(allowing.recheck(&sound, after)), Ok(()), "the twin signed with more");
+
+        let again = allowing.judge_again(&peer, now).unwrap();
+        assert_eq!(again.exceptions().collect::<Vec<_>>(), [Exception::Sha1], "a reload forgets nothing");
+        assert_eq!(reason(strict.judge_again(&peer, now).map(|_| ())), Err(Reason::WeakHandshakeSignature));
+        assert_eq!(reason(strict.judge_again(&sound, now).map(|_| ())), Ok(()));
+    }
+}

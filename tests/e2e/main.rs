@@ -19,6 +19,7 @@ mod limits;
 mod old_phones;
 mod peers;
 mod pkits;
+mod proofs;
 mod quickstart;
 mod reload;
 mod resumption;
