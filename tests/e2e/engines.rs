@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     process::Stdio,
     thread,
+    time::Duration,
 };
 
 use harness::{
@@ -114,8 +115,10 @@ fn a_large_answer_to_a_slow_phone_is_whole_on_both() {
                         return;
                     }
                     sent += piece;
-                    if sent < 4 << 20 {
-                        thread::yield_now();
+                    if sent < 5 << 20 {
+                        // The backend's pace, not a wait: while the socket to the phone fills, pieces come one by one, and
+                        // those that find it full join the buffer of the write that is to be repeated.
+                        thread::sleep(Duration::from_millis(1));
                     }
                 }
             });
@@ -156,14 +159,14 @@ fn a_large_answer_to_a_slow_phone_is_whole_on_both() {
         let mut first = [0; 1];
         out.read_exact(&mut first).unwrap();
         // Its pipe is full and it stops reading; the backend goes on until every buffer on the way is full too.
-        let gateway_is_idle = || {
-            let used =
-                || std::fs::read_to_string(format!("/proc/{}/schedstat", gateway.process.id())).unwrap();
-            let before = used();
-            thread::sleep(std::time::Duration::from_millis(300));
-            used() == before
-        };
-        eventually("the gateway to wait for the phone", || gateway_is_idle().then_some(()));
+        let used = || harness::cpu::of_tree(gateway.process.id()).unwrap();
+        let (mut before, mut same) = (used(), 0);
+        eventually("the gateway to do nothing while one looks forty times", || {
+            let now = used();
+            same = if now == before { same + 1 } else { 0 };
+            before = now;
+            (same == 40).then_some(())
+        });
         let mut rest = Vec::new();
         out.read_to_end(&mut rest).unwrap();
         let _ = child.wait();
