@@ -17,6 +17,7 @@ pub use error::{ChainError, UnknownRevocation};
 pub use verifier::{ChainVerifier, VerifierError};
 
 use crate::certificate::Certificate;
+use crate::fingerprint::Fingerprint;
 use crate::key::KeyAlgorithm;
 use crate::trust_store::Exception;
 
@@ -109,6 +110,12 @@ impl VerifiedChain {
     /// Which of the verifier's trust entries the anchor belongs to, counted from 0.
     pub fn entry(&self) -> usize {
         self.entry
+    }
+
+    /// The fingerprint of the key that the leaf's signature was verified with: for
+    /// [`ChainVerifier::verify_again`]. `None` for a leaf that is itself the anchor.
+    pub fn leaf_signer(&self) -> Option<Fingerprint> {
+        self.path.get(1).map(|issuer| issuer.public_key().fingerprint())
     }
 
     /// The tolerances that were needed, each once.

@@ -22,6 +22,13 @@ impl Fingerprint {
     }
 }
 
+impl From<[u8; 32]> for Fingerprint {
+    /// A hash that was kept.
+    fn from(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+}
+
 /// A text that is not 64 hexadecimal digits, with or without `:` between bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a SHA-256 fingerprint has 64 hexadecimal digits")]

@@ -7,6 +7,7 @@ use aws_lc_rs::signature::ParsedPublicKey;
 
 use crate::der::{self, Element, Reader, tag};
 use crate::error::ParseError;
+use crate::fingerprint::Fingerprint;
 use crate::oid::{self, Oid};
 
 /// A subject public key (RFC 5280 §4.1.2.7) over its own DER. Cloning is cheap; `==` compares the DER.
@@ -19,6 +20,7 @@ struct Inner {
     key_start: usize,
     /// The key made ready for the signature algorithm that first needed it.
     ready: OnceLock<(crate::signature::SignatureAlgorithm, Option<ParsedPublicKey>)>,
+    fingerprint: OnceLock<Fingerprint>,
 }
 
 /// The kind and size of a key.
@@ -110,7 +112,13 @@ impl PublicKey {
             KeyAlgorithm::Other { oid }
         };
         let key_start = spki.encoded.len() - key.value.len();
-        Ok(Self(Arc::new(Inner { spki: spki.encoded.into(), algorithm, key_start, ready: OnceLock::new() })))
+        Ok(Self(Arc::new(Inner {
+            spki: spki.encoded.into(),
+            algorithm,
+            key_start,
+            ready: OnceLock::new(),
+            fingerprint: OnceLock::new(),
+        })))
     }
 
     /// The SubjectPublicKeyInfo.
@@ -126,6 +134,11 @@ impl PublicKey {
     /// The contents of the BIT STRING: for RSA an RSAPublicKey, for curves the point.
     pub fn key_bytes(&self) -> &[u8] {
         self.0.spki.get(self.0.key_start..).unwrap_or_default()
+    }
+
+    /// The SHA-256 of the SubjectPublicKeyInfo, as RFC 7469 §2.4 pins it; computed when first asked for.
+    pub fn fingerprint(&self) -> Fingerprint {
+        *self.0.fingerprint.get_or_init(|| Fingerprint::of(&self.0.spki))
     }
 
     pub(crate) fn ready(&self) -> &OnceLock<(crate::signature::SignatureAlgorithm, Option<ParsedPublicKey>)> {

@@ -129,12 +129,19 @@ impl Closing {
 /// Says goodbye on both layers and lets the last answer arrive before the socket goes; a client that does not
 /// read is not waited for.
 async fn close(mut stream: Stream) {
-    const LONGEST: Duration = Duration::from_secs(2);
     // The close_notify goes out with it.
-    if let Ok(Ok(())) = tokio::time::timeout(LONGEST, stream.shutdown()).await {
+    if let Ok(Ok(())) = tokio::time::timeout(LONGEST_GOODBYE, stream.shutdown()).await {
         stream.drain().await;
     }
 }
+
+/// Answers the goodbye of a client that has closed its side.
+async fn answer_its_end(stream: Stream) {
+    let _ = tokio::time::timeout(LONGEST_GOODBYE, stream.answer_its_end()).await;
+}
+
+/// How long a client that does not read is waited for when all that is left is to say goodbye.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(2);
 
 async fn establish(
     gateway: &Gateway,

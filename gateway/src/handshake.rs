@@ -24,8 +24,10 @@ use crate::tls::offer::Choice;
 use crate::tls::tickets::Session;
 use crate::tls::{Engine, modern};
 
+mod cork;
 mod stream;
 
+pub use self::cork::Corked;
 pub use self::stream::{Leftover, Replayed, Stream};
 
 /// What was agreed in the handshake.
@@ -221,7 +223,7 @@ impl Secured {
         let now = clock::now();
         let judged = match verdict {
             Some(peer) => judge.recheck(&peer, now).map(|()| peer),
-            None => stream.judge_session(judge, now),
+            None => stream.judge_session(judge, session.and_then(|session| session.leaf_signer()), now),
         };
         match judged {
             Ok(peer) => Ok((stream, facts, peer)),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use certs::{ChainError, ChainVerifier, Exception, PresentedChain, Timestamp, VerifiedChain};
+use certs::{ChainError, ChainVerifier, Exception, Fingerprint, PresentedChain, Timestamp, VerifiedChain};
 use policies::{Admission, Principal, Reason};
 
 use crate::config::ClientAuth;
@@ -101,11 +101,24 @@ impl Judge {
         certificates: impl Iterator<Item = &'a [u8]> + Clone,
         now: Timestamp,
     ) -> Result<Peer, Refusal> {
-        let presented = PresentedChain::parse(certificates.clone()).map_err(|error| {
-            // Whatever is wrong with the rest, the record shows the client's own certificate if that can be read.
-            refused(&error, PresentedChain::parse(certificates.take(1)).ok().as_ref())
-        })?;
-        self.judge(&presented, now)
+        self.judge(&parsed(certificates)?, now)
+    }
+
+    /// Judges the chain of a resumed session as if it had just been presented (SEC-41). Only the leaf's signature is
+    /// not verified again under the same issuer's key, `signer`: the ticket is sealed, and its chain was verified.
+    ///
+    /// # Errors
+    /// The [`Refusal`] with its reason.
+    pub fn judge_resumed<'a>(
+        &self,
+        certificates: impl Iterator<Item = &'a [u8]> + Clone,
+        signer: Option<Fingerprint>,
+        now: Timestamp,
+    ) -> Result<Peer, Refusal> {
+        let Some(signer) = signer else { return self.judge_der(certificates, now) };
+        let presented = parsed(certificates)?;
+        let verified = self.verifier.verify_again(&presented, signer, now);
+        self.admit(verified.map_err(|error| refused(&error, Some(&presented)))?)
     }
 
     /// Verifies and admits a chain.
@@ -113,11 +126,14 @@ impl Judge {
     /// # Errors
     /// The [`Refusal`] with its reason.
     pub fn judge(&self, presented: &PresentedChain, now: Timestamp) -> Result<Peer, Refusal> {
-        let chain = self.verifier.verify(presented, now).map_err(|error| refused(&error, Some(presented)))?;
+        self.admit(self.verifier.verify(presented, now).map_err(|error| refused(&error, Some(presented)))?)
+    }
+
+    fn admit(&self, chain: VerifiedChain) -> Result<Peer, Refusal> {
         let principal = self.admission.admit(&chain).map_err(|denial| Refusal {
             reason: denial.reason,
             detail: denial.detail.to_string(),
-            presented: Some(presented.clone()),
+            presented: Some(chain.presented().clone()),
         })?;
         Ok(Peer { chain: Some(chain), principal, sha1_proof: false })
     }
@@ -174,6 +190,13 @@ impl Judge {
         let entry = peer.chain.as_ref().and_then(|chain| self.verifier.entries().get(chain.entry()));
         entry.is_some_and(|entry| entry.tolerances.in_force(now).sha1)
     }
+}
+
+fn parsed<'a>(certificates: impl Iterator<Item = &'a [u8]> + Clone) -> Result<PresentedChain, Refusal> {
+    PresentedChain::parse(certificates.clone()).map_err(|error| {
+        // Whatever is wrong with the rest, the record shows the client's own certificate if that can be read.
+        refused(&error, PresentedChain::parse(certificates.take(1)).ok().as_ref())
+    })
 }
 
 fn refused(error: &ChainError, presented: Option<&PresentedChain>) -> Refusal {

@@ -240,8 +240,24 @@ fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A restart must not wait for old connections to leave TIME_WAIT.
         socket.set_reuseaddr(true)?;
+        // A phone's request and our answer are small; waiting to fill a segment only delays them. Connections inherit it.
+        socket.set_nodelay(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
     listen().map_err(|source| ServerError::Listen { address, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_send_at_once_because_their_listener_does() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let phone = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = accept::next(&listener).await;
+        assert!(accepted.nodelay().unwrap());
+        assert!(!phone.nodelay().unwrap(), "the twin that inherited nothing");
+    }
 }

@@ -14,6 +14,7 @@ use super::revocation::Revocations;
 use super::tolerances::MIN_RSA_BITS;
 use super::work::{Exhausted, Work};
 use crate::certificate::Certificate;
+use crate::fingerprint::Fingerprint;
 use crate::key::KeyAlgorithm;
 use crate::signature::SignatureError;
 use crate::trust_store::{Exception, TrustEntry};
@@ -29,6 +30,7 @@ pub(super) struct Search<'a> {
     now: Timestamp,
     revocations: Option<&'a Revocations<'a>>,
     links: Option<&'a VerifiedLinks>,
+    leaf_signer: Option<Fingerprint>,
     max_intermediates: usize,
     /// The target, other certificates, and then anchors.
     pool: Vec<&'a Certificate>,
@@ -93,6 +95,7 @@ impl<'a> Search<'a> {
             now,
             revocations: None,
             links: None,
+            leaf_signer: None,
             max_intermediates: MAX_PATH,
             issuers: vec![None; pool.len()],
             pool,
@@ -113,6 +116,12 @@ impl<'a> Search<'a> {
     /// Trusts signatures between authorities that were verified before.
     pub(super) fn with_links(mut self, links: &'a VerifiedLinks) -> Self {
         self.links = Some(links);
+        self
+    }
+
+    /// Trusts the target's signature where the key of this fingerprint would verify it: it has done so before.
+    pub(super) fn with_leaf_signer(mut self, signer: Option<Fingerprint>) -> Self {
+        self.leaf_signer = signer;
         self
     }
 
@@ -244,6 +253,10 @@ impl<'a> Search<'a> {
             return Err(ChainError::WeakSignature { depth, signature: certificate.signature_algorithm() });
         }
         if current > 0 && self.links.is_some_and(|links| links.contains(certificate, issuer)) {
+            return Ok(());
+        }
+        if current == 0 && self.leaf_signer.is_some_and(|signer| signer == issuer.public_key().fingerprint())
+        {
             return Ok(());
         }
         let exhausted = |Exhausted| ChainError::SearchExhausted { steps: self.work.steps() };

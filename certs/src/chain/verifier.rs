@@ -98,6 +98,33 @@ impl ChainVerifier {
     /// # Errors
     /// Why the path that came closest is not valid.
     pub fn verify(&self, presented: &PresentedChain, now: Timestamp) -> Result<VerifiedChain, ChainError> {
+        self.find(presented, None, now)
+    }
+
+    /// [`verify`](Self::verify), for a chain that was verified before, perhaps by another verifier: everything is judged
+    /// anew except the leaf's signature, where the issuer still has the key that it was verified with. A signature that
+    /// was good stays good, and verifying it is most of the work.
+    ///
+    /// `signer` is [`VerifiedChain::leaf_signer`] of that chain. It must have been kept together with these very
+    /// bytes and where nobody else could change them, as in a session ticket.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_again(
+        &self,
+        presented: &PresentedChain,
+        signer: Fingerprint,
+        now: Timestamp,
+    ) -> Result<VerifiedChain, ChainError> {
+        self.find(presented, Some(signer), now)
+    }
+
+    fn find(
+        &self,
+        presented: &PresentedChain,
+        signer: Option<Fingerprint>,
+        now: Timestamp,
+    ) -> Result<VerifiedChain, ChainError> {
         let leaf = presented.leaf();
         let mut closest: Option<SearchFailure> = None;
         let work = Work::default();
@@ -108,7 +135,8 @@ impl ChainVerifier {
             if let Some(limit) = self.max_intermediates {
                 search = search.with_max_intermediates(limit);
             }
-            match search.with_revocations(&revocations).with_links(&self.links).run() {
+            match search.with_revocations(&revocations).with_links(&self.links).with_leaf_signer(signer).run()
+            {
                 Ok(found) => {
                     self.links.keep(&found.path);
                     return Ok(VerifiedChain {

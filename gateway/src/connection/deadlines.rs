@@ -8,13 +8,15 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use policies::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
+
+use crate::handshake::Stream;
 
 /// The limits that apply between and around requests.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,8 @@ pub(super) struct Activity {
     waited: AtomicU64,
     /// Octets the client has taken since the request began.
     taken: AtomicU64,
+    /// Whether the client has said that it sends nothing more.
+    ended: AtomicBool,
     patience: Patience,
 }
 
@@ -70,6 +74,7 @@ impl Activity {
             stalled: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             taken: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
             patience,
         }
     }
@@ -84,6 +89,16 @@ impl Activity {
     /// The answer is out: the connection waits again.
     pub(super) fn request_ended(&self) {
         self.enter(IDLE);
+    }
+
+    /// Whether the client has closed its side.
+    pub(super) fn client_has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether an answer is on its way, which takes along what waits for the next write.
+    fn is_busy(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == BUSY
     }
 
     /// Whether anything is overdue at `now`.
@@ -154,41 +169,48 @@ impl Activity {
 
 /// A stream that notes what passes through it.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
-    stream: S,
+pub(super) struct Watched {
+    stream: Stream,
     activity: Arc<Activity>,
 }
 
-impl<S> Watched<S> {
+impl Watched {
     /// Watches a stream.
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: Stream, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 
     /// The stream itself again.
-    pub(super) fn into_inner(self) -> S {
+    pub(super) fn into_inner(self) -> Stream {
         self.stream
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
+        let (before, room) = (into.filled().len(), into.remaining());
         let polled = Pin::new(&mut self.stream).poll_read(context, into);
-        if let Some(bytes) = into.filled().get(before..)
-            && !bytes.is_empty()
-        {
-            self.activity.bytes_came(bytes);
+        match into.filled().get(before..) {
+            Some(bytes) if !bytes.is_empty() => self.activity.bytes_came(bytes),
+            _ if matches!(polled, Poll::Ready(Ok(()))) && room > 0 => {
+                self.activity.ended.store(true, Ordering::Relaxed);
+            }
+            _ if polled.is_pending() && !self.activity.is_busy() => {
+                if let Poll::Ready(Err(error)) = self.stream.poll_release(context) {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            _ => {}
         }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

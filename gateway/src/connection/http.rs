@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::deadlines::{Activity, Look, Patience, Watched};
 use super::exchange::answer;
 use super::session::{Judged, Session};
-use super::{Established, close};
+use super::{Established, answer_its_end, close};
 use crate::audit::{AuditRecord, ConnectionFacts, ConnectionFragment, Decision, Event};
 use crate::server::{Gateway, Stopping};
 use crate::site::ListenerKey;
@@ -97,7 +97,12 @@ pub(super) async fn serve(
         Ended::Overdue(_) | Ended::CutOff => false,
     };
     record_end(&session, ended, at);
-    if says_goodbye {
+    if !says_goodbye {
+        return;
+    }
+    if activity.client_has_ended() {
+        answer_its_end(stream).await;
+    } else {
         close(stream).await;
     }
 }

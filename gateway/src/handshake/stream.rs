@@ -4,11 +4,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use certs::Timestamp;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use certs::{Fingerprint, Timestamp};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::drain;
+use super::{Corked, drain};
 use crate::peer::{Judge, Peer, Refusal};
 #[cfg(feature = "legacy-tls")]
 use crate::tls::legacy;
@@ -20,12 +20,19 @@ pub enum Stream {
     #[cfg(feature = "legacy-tls")]
     Legacy(tokio_openssl::SslStream<Replayed<TcpStream>>),
     /// rustls's.
-    Modern(Box<tokio_rustls::server::TlsStream<Replayed<TcpStream>>>),
+    Modern(Box<tokio_rustls::server::TlsStream<Corked<Replayed<TcpStream>>>>),
 }
 
 impl Stream {
     /// Judges the chain of the session as if it had just been presented (SEC-41); a resumed session keeps it whole.
-    pub(super) fn judge_session(&self, judge: &Judge, now: Timestamp) -> Result<Peer, Refusal> {
+    ///
+    /// `signer` is the key that verified the leaf in the session's first handshake, where the session tells.
+    pub(super) fn judge_session(
+        &self,
+        judge: &Judge,
+        signer: Option<Fingerprint>,
+        now: Timestamp,
+    ) -> Result<Peer, Refusal> {
         match self {
             #[cfg(feature = "legacy-tls")]
             Self::Legacy(stream) => match legacy::presented(stream.ssl()) {
@@ -38,7 +45,7 @@ impl Stream {
                 }),
             },
             Self::Modern(stream) => match stream.get_ref().1.peer_certificates() {
-                Some(chain) => judge.judge_der(chain.iter().map(AsRef::as_ref), now),
+                Some(chain) => judge.judge_resumed(chain.iter().map(AsRef::as_ref), signer, now),
                 None => judge.judge_nothing(),
             },
         }
@@ -53,12 +60,36 @@ impl Stream {
         }
     }
 
+    /// Sends what waits for the next write; see [`Corked`].
+    pub(crate) fn poll_release(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            #[cfg(feature = "legacy-tls")]
+            Self::Legacy(_) => Poll::Ready(Ok(())),
+            Self::Modern(stream) => stream.get_mut().0.poll_release(context),
+        }
+    }
+
+    /// Tells the client that nothing more comes (RFC 8446 §6.1), and closes. For a client that has said so itself: what it
+    /// sent has all been read, so that closing resets nothing and there is nothing to drain.
+    pub(crate) async fn answer_its_end(self) {
+        match self {
+            #[cfg(feature = "legacy-tls")]
+            Self::Legacy(mut stream) => {
+                let _ = stream.shutdown().await;
+            }
+            Self::Modern(mut stream) => {
+                stream.get_mut().1.send_close_notify();
+                let _ = stream.flush().await;
+            }
+        }
+    }
+
     /// After our own end: reads away what the client still sends, below the encryption. See [`drain`].
     pub async fn drain(self) {
         match self {
             #[cfg(feature = "legacy-tls")]
             Self::Legacy(mut stream) => drain(stream.get_mut()).await,
-            Self::Modern(stream) => drain(stream.into_inner().0).await,
+            Self::Modern(stream) => drain(stream.into_inner().0.into_inner().await).await,
         }
     }
 }

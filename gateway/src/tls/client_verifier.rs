@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use certs::{Certificate, Curve, Hash, KeyAlgorithm, PublicKey, SignatureAlgorithm};
+use certs::{Certificate, Curve, Fingerprint, Hash, KeyAlgorithm, PublicKey, SignatureAlgorithm};
 use policies::Reason;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -36,6 +36,15 @@ pub(super) async fn with_verdict<F: Future>(handshake: F) -> (F::Output, Option<
             (outcome, VERDICT.with(RefCell::take))
         })
         .await
+}
+
+/// The key that verified the certificate of the client that was judged in this handshake.
+pub(super) fn leaf_signer() -> Option<Fingerprint> {
+    let judged = VERDICT.try_with(|slot| {
+        let slot = slot.borrow();
+        slot.as_ref()?.as_ref().ok()?.chain()?.leaf_signer()
+    });
+    judged.ok().flatten()
 }
 
 /// The verifier of one virtual host.

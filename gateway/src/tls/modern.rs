@@ -7,7 +7,7 @@ use policies::{CipherSuite, Group, TlsRules, TlsVersion};
 use rustls::crypto::aws_lc_rs::{self, ALL_CIPHER_SUITES, ALL_KX_GROUPS};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::ServerConfig;
-use rustls::{SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{ProtocolVersion, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::client_verifier::{ClientVerifier, with_verdict};
 use super::credentials::Credentials;
 use super::tickets::{Session, Tickets, with_session};
+use crate::handshake::Corked;
 use crate::peer::{Peer, Refusal};
 
 /// rustls's suite of this number.
@@ -80,7 +81,7 @@ pub fn server_config(
 #[derive(Debug)]
 pub struct Handshaken<S> {
     /// The stream, or the error with the socket, so that what the client still sends can be drained.
-    pub outcome: Result<TlsStream<S>, (io::Error, S)>,
+    pub outcome: Result<TlsStream<Corked<S>>, (io::Error, S)>,
     /// What was judged in it; `None` without a certificate and on resumption.
     pub verdict: Option<Result<Peer, Refusal>>,
     /// The session that was resumed.
@@ -92,7 +93,24 @@ pub async fn handshake<S>(config: Arc<ServerConfig>, stream: S) -> Handshaken<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let accept = TlsAcceptor::from(config).accept(stream).into_fallible();
+    let accept = TlsAcceptor::from(config).accept(Corked::new(stream)).into_fallible();
     let ((outcome, session), verdict) = with_verdict(with_session(accept)).await;
+    let outcome = match outcome {
+        Ok(mut stream) => {
+            let (corked, connection) = stream.get_mut();
+            if connection.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+                // Only a ticket can be left, and no client waits for that.
+                corked.hold_for_the_next_write();
+                Ok(stream)
+            } else {
+                let opened = corked.open().await;
+                match opened {
+                    Ok(()) => Ok(stream),
+                    Err(error) => Err((error, stream.into_inner().0.into_inner().await)),
+                }
+            }
+        }
+        Err((error, corked)) => Err((error, corked.into_inner().await)),
+    };
     Handshaken { outcome, verdict, session }
 }

@@ -1,10 +1,11 @@
 //! Session tickets of one virtual host.
 //!
 //! Stateless tickets, sealed by rustls's own rotating keys, which live in memory only and belong to one virtual
-//! host (SEC-39, SEC-43). In front of the session stand the time of the first full handshake and a number, carried
-//! from ticket to ticket: a session ends [`LIFETIME`] after a certificate was last really shown (SEC-40), and one whose
-//! client was refused when it came back is not opened again, so that the next handshake is a full one and its refusal
-//! comes with an alert that the phone's log shows. A resumed chain is verified and admitted again like any other; nothing
+//! host (SEC-39, SEC-43). In front of the session stand the time of the first full handshake, a number and the key that
+//! verified the client's certificate, carried from ticket to ticket: a session ends [`LIFETIME`] after a certificate was
+//! last really shown (SEC-40), and one whose client was refused when it came back is not opened again, so that the next
+//! handshake is a full one and its refusal comes with an alert that the phone's log shows. A resumed chain is verified and
+//! admitted again like any other, save that a signature which that key has verified is not verified once more; nothing
 //! here decides who may come in.
 
 use std::cell::Cell;
@@ -13,8 +14,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use certs::Fingerprint;
 use rustls::server::ProducesTickets;
 
+use super::client_verifier;
 use crate::clock;
 
 /// How long after its first full handshake a session can be resumed, in seconds. Phones resync hourly; half
@@ -32,6 +35,39 @@ pub struct Session {
     first: i64,
     /// Tells it from the host's other sessions.
     number: u64,
+    /// The key that verified the client's certificate in the first handshake; `None` for an anonymous client.
+    leaf_signer: Option<Fingerprint>,
+}
+
+impl Session {
+    /// In octets: the time, the number, whether there is a key, and its fingerprint.
+    const SIZE: usize = 8 + 8 + 1 + 32;
+
+    /// The key that verified the client's certificate in the session's first handshake.
+    pub fn leaf_signer(self) -> Option<Fingerprint> {
+        self.leaf_signer
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.first.to_be_bytes());
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.push(u8::from(self.leaf_signer.is_some()));
+        out.extend_from_slice(self.leaf_signer.as_ref().map_or(&[0; 32], Fingerprint::as_bytes).as_slice());
+    }
+
+    /// The session, and what stands behind it.
+    fn read(plain: &[u8]) -> Option<(Self, &[u8])> {
+        let (first, rest) = plain.split_first_chunk::<8>()?;
+        let (number, rest) = rest.split_first_chunk::<8>()?;
+        let (is_signed, rest) = rest.split_first()?;
+        let (signer, rest) = rest.split_first_chunk::<32>()?;
+        let session = Self {
+            first: i64::from_be_bytes(*first),
+            number: u64::from_be_bytes(*number),
+            leaf_signer: (*is_signed == 1).then(|| Fingerprint::from(*signer)),
+        };
+        Some((session, rest))
+    }
 }
 
 /// The session of a handshake under way.
@@ -135,25 +171,23 @@ impl ProducesTickets for Tickets {
         if session.len() > MAX_SESSION {
             return None;
         }
-        let Session { first, number } = match CURRENT.try_with(Cell::get) {
+        let carried = match CURRENT.try_with(Cell::get) {
             Ok(Current::None) => return None,
             Ok(Current::Resumed(session)) => session,
             Ok(Current::Fresh) | Err(_) => {
-                Session { first: clock::now().unix(), number: self.next.fetch_add(1, Ordering::Relaxed) }
+                let number = self.next.fetch_add(1, Ordering::Relaxed);
+                Session { first: clock::now().unix(), number, leaf_signer: client_verifier::leaf_signer() }
             }
         };
-        let mut plain = Vec::with_capacity(16 + session.len());
-        plain.extend_from_slice(&first.to_be_bytes());
-        plain.extend_from_slice(&number.to_be_bytes());
+        let mut plain = Vec::with_capacity(Session::SIZE + session.len());
+        carried.write(&mut plain);
         plain.extend_from_slice(session);
         self.sealer.encrypt(&plain)
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         let plain = self.sealer.decrypt(ticket)?;
-        let (first, rest) = plain.split_first_chunk::<8>()?;
-        let (number, session) = rest.split_first_chunk::<8>()?;
-        let carried = Session { first: i64::from_be_bytes(*first), number: u64::from_be_bytes(*number) };
+        let (carried, session) = Session::read(&plain)?;
         let age = clock::now().unix().checked_sub(carried.first)?;
         // A ticket from the future means that the clock went back; a full handshake sorts it out.
         if !(0..=i64::from(LIFETIME)).contains(&age) || self.is_refused(carried) {
@@ -175,7 +209,7 @@ mod tests {
     #[test]
     fn sec_40_the_time_of_the_first_handshake_travels_from_ticket_to_ticket() {
         let tickets = Tickets::new().unwrap();
-        let old = Session { first: clock::now().unix() - 3600, number: 7 };
+        let old = Session { first: clock::now().unix() - 3600, number: 7, leaf_signer: None };
         let aged = |session: Session| {
             let tickets = &tickets;
             let current = Cell::new(Current::Resumed(session));
@@ -190,7 +224,13 @@ mod tests {
         let (_, used) = block_on(with_session(async { tickets.decrypt(&renewed).unwrap() }));
         assert_eq!(used, Some(old), "renewing does not make a session younger");
         let limit = i64::from(LIFETIME);
-        let of_age = |age: i64| aged(Session { first: clock::now().unix() - age, number: 8 });
+        let of_age = |age: i64| {
+            aged(Session {
+                first: clock::now().unix() - age,
+                number: 8,
+                leaf_signer: Some(Fingerprint::of(b"key")),
+            })
+        };
         assert!(tickets.decrypt(&of_age(limit - 60)).is_some());
         assert!(tickets.decrypt(&of_age(limit + 60)).is_none(), "past its lifetime");
     }

@@ -252,3 +252,27 @@ fn a_chain_of_long_equal_names_costs_next_to_nothing() {
     assert!(matches!(refused, ChainError::SearchExhausted { .. }), "{refused:?}");
     assert!(begin.elapsed() < BUDGET, "took {:?}", begin.elapsed());
 }
+
+#[test]
+fn a_leaf_that_was_verified_before_is_not_verified_again_by_the_same_key_only() {
+    let pki = Pki::new();
+    let (sound, broken) = (pki.device().issue(), pki.device().broken_signature().issue());
+    let verifier = pki.verifier();
+    let chain = verifier.verify(&sound.presented(), Pki::NOW).unwrap();
+    let signer = chain.leaf_signer().unwrap();
+    assert_eq!(signer, chain.path()[1].public_key().fingerprint());
+    assert!(verifier.verify_again(&sound.presented(), signer, Pki::NOW).is_ok());
+    // A broken signature shows that it is not looked at.
+    assert!(verifier.verify_again(&broken.presented(), signer, Pki::NOW).is_ok());
+    let other = sound.certificate().public_key().fingerprint();
+    let refused = verifier.verify_again(&broken.presented(), other, Pki::NOW).unwrap_err();
+    assert!(matches!(refused, ChainError::BadSignature { depth: 0 }), "{refused:?}");
+    assert!(
+        verifier.verify_again(&sound.presented(), other, Pki::NOW).is_ok(),
+        "another key is a reason to verify"
+    );
+    // All else is judged as ever.
+    let expired = pki.device().not_after(Pki::NOW.plus_seconds(-1)).issue();
+    let refused = verifier.verify_again(&expired.presented(), signer, Pki::NOW).unwrap_err();
+    assert!(matches!(refused, ChainError::Expired { depth: 0, .. }), "{refused:?}");
+}
