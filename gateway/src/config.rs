@@ -34,8 +34,14 @@
 //! | | `require-eku` | whether a certificate must list clientAuth | `false` |
 //! | `[audit]` | `file` | the JSON Lines file | nothing is recorded |
 //! | | `queue`, `when-full` | bytes that may wait, `drop-and-count` | 8 MiB |
+//! | `[admin]` | `address` | where people and monitoring systems look: metrics, health | no such listener |
+//! | | `token-file` | the token that opens it, in a file of mode 0600 | needed |
+//! | | `names` | the names it may be asked for by | `localhost` and its address |
+//! | | `certificate`, `private-key` | what it shows; needed off the loopback | plain HTTP |
+//! | | `metrics` | `token` or `open` | `token` |
 //! | `[limits]` | see [`Limits`] | | each has a default |
 
+mod admin;
 mod audit;
 mod backend;
 pub(crate) mod certificates;
@@ -61,6 +67,7 @@ use policies::document::{Diagnostic, Document, Place, Table};
 
 use self::files::Files;
 pub use self::{
+    admin::{AdminConfig, MetricsAccess, Token},
     audit::{AuditConfig, WhenFull},
     credentials::{PrivateKey, ServerCredentials},
     host::{ClientAuth, HostConfig},
@@ -84,6 +91,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where records go; `None` when nothing is recorded.
     pub audit: Option<AuditConfig>,
+    /// Where people and monitoring systems look; `None` when there is no such listener.
+    pub admin: Option<Arc<AdminConfig>>,
     /// The configuration file.
     pub source: PathBuf,
     /// The files and folders whose change asks for a reload: certificates, keys, CRLs, deny lists.
@@ -120,6 +129,7 @@ impl Config {
         let listeners = read_listeners(&root, &files);
         let (hosts, names) = read_hosts(&root, &files, &limits, &listeners, now);
         let audit = read_audit(&root, &files);
+        let admin = root.optional_table("admin").and_then(|table| AdminConfig::read(&table, &files));
         root.finish();
         let watched = files.into_watched();
         let warnings = document.finish()?;
@@ -128,6 +138,7 @@ impl Config {
             names,
             limits,
             audit,
+            admin: admin.map(Arc::new),
             source: source.to_owned(),
             watched,
             changes_at: changes_at(&hosts, now),

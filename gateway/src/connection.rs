@@ -17,6 +17,7 @@ use crate::audit::{
 };
 use crate::client_hello::{self, Greeting, HelloError};
 use crate::handshake::{self, HandshakeRefused, Leftover, Replayed, Stream, TlsFacts};
+use crate::metrics::{Client, Handshake};
 use crate::peer::{Peer, Refusal};
 use crate::server::{Gateway, Stopping};
 use crate::site::{ListenerKey, Site, VirtualHost};
@@ -46,6 +47,7 @@ pub(crate) async fn serve(
             close: Closing::Nothing,
         }),
     };
+    count(&gateway, &facts, &established, at.elapsed());
     match established {
         Ok(established) => {
             http::serve(gateway, established, key, facts, at, stopping).await;
@@ -71,6 +73,28 @@ pub(crate) async fn serve(
     drop(place);
 }
 
+/// Counts the handshake for monitoring, and the client it let in.
+fn count(gateway: &Gateway, facts: &ConnectionFacts, ended: &Result<Established, Refused>, took: Duration) {
+    let tls = facts.tls.as_ref();
+    let handshake = Handshake {
+        engine: facts.engine,
+        version: tls.map(|tls| tls.version.clone()),
+        suite: tls.map(|tls| tls.suite.clone()),
+        resumed: tls.is_some_and(|tls| tls.resumed),
+        reason: ended.as_ref().err().map(|refused| refused.reason),
+    };
+    gateway.metrics().handshake(handshake, took);
+    if let Ok(Established { peer, host, .. }) = ended {
+        let config = host.config();
+        let entry = peer.chain().and_then(|chain| config.trust.get(chain.entry()));
+        gateway.metrics().client(Client {
+            host: config.first_name().clone(),
+            trust: entry.map(|entry| entry.name.clone()),
+            kind: peer.principal().kind(),
+        });
+    }
+}
+
 /// Records a connection that found no place; its socket is already closed.
 pub(crate) fn turn_away(
     gateway: &Gateway,
@@ -79,6 +103,9 @@ pub(crate) fn turn_away(
     listener: SocketAddr,
     reason: Reason,
 ) {
+    let refused =
+        Handshake { engine: None, version: None, suite: None, resumed: false, reason: Some(reason) };
+    gateway.metrics().handshake(refused, Duration::ZERO);
     let fragment = ConnectionFacts::new(id, peer, listener).fragment();
     gateway.auditor().record(&AuditRecord {
         decision: Some(Decision::Deny),

@@ -43,6 +43,7 @@ use cli::{Cli, Command};
 use commands::{Outcome, Streams};
 
 pub mod accept;
+mod admin;
 pub mod audit;
 pub mod authorize;
 pub mod backend;
@@ -56,6 +57,7 @@ pub mod descriptors;
 pub mod exceptions;
 pub mod forward;
 pub mod handshake;
+pub mod metrics;
 pub mod peer;
 pub mod printer;
 #[cfg(feature = "quickstart")]

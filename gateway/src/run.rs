@@ -71,7 +71,9 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
                     "another program may use the port, or it is below 1024 and needs root; try: ss -ltnp",
                 ),
                 RunError::Audit { .. } => Some("the folder must exist and be writable for this user"),
-                RunError::Config(_) | RunError::Server(ServerError::Site(_)) | RunError::System(_) => None,
+                RunError::Config(_)
+                | RunError::Server(ServerError::AdminTls(_) | ServerError::Random | ServerError::Site(_))
+                | RunError::System(_) => None,
             };
             printer::error(streams.err, &error, hint)?;
             Ok(Outcome::Refused)
@@ -121,6 +123,9 @@ fn announce(server: &Server) -> io::Result<()> {
     addresses.sort();
     for address in addresses {
         writeln!(out, "listening on {address}")?;
+    }
+    if let Some(address) = server.admin_address() {
+        writeln!(out, "admin on {address}")?;
     }
     writeln!(out, "ready")?;
     out.flush()

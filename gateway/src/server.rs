@@ -15,11 +15,13 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::accept::{self, Accepted, Counters};
+use crate::admin::{self, Admin, Settings};
 use crate::audit::{Auditor, ConnectionIds};
 use crate::clock;
 use crate::config::Config;
 use crate::connection;
 use crate::exceptions::ExceptionCounts;
+use crate::metrics::Metrics;
 use crate::site::{ListenerKey, Site, SiteError};
 
 /// What every connection shares. Nothing in it is locked on the way of a request.
@@ -30,6 +32,7 @@ pub struct Gateway {
     counters: Arc<Counters>,
     ids: ConnectionIds,
     exceptions: ExceptionCounts,
+    metrics: Metrics,
     stopping: watch::Sender<Stopping>,
     cutting_off: AtomicBool,
 }
@@ -55,6 +58,11 @@ impl Gateway {
         self.auditor.swap(Arc::new(auditor))
     }
 
+    /// Whether the end has begun: no new connections are taken.
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow() > Stopping::Running
+    }
+
     /// Whether requests are being cut off at the shutdown limit.
     pub fn is_cutting_off(&self) -> bool {
         self.cutting_off.load(Ordering::Relaxed)
@@ -63,6 +71,11 @@ impl Gateway {
     /// How often trust entries had to make exceptions.
     pub fn exceptions(&self) -> &ExceptionCounts {
         &self.exceptions
+    }
+
+    /// What is counted for monitoring.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// How many connections are open.
@@ -95,6 +108,12 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The TLS library does not take what the admin listener is to show.
+    #[error("TLS for the admin listener cannot be set up")]
+    AdminTls(#[source] io::Error),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
     /// The configuration is sound but cannot be run.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -105,6 +124,16 @@ pub enum ServerError {
 pub struct Server {
     gateway: Arc<Gateway>,
     listeners: HashMap<ListenerKey, Listening>,
+    admin: Option<AdminListening>,
+}
+
+/// The listener for people and monitoring systems.
+#[derive(Debug)]
+struct AdminListening {
+    /// As configured.
+    address: SocketAddr,
+    admin: Arc<Admin>,
+    listening: Listening,
 }
 
 #[derive(Debug)]
@@ -125,16 +154,19 @@ impl Server {
         for key in ListenerKey::all(&config.listeners) {
             bound.push((key, bind(key.address)?));
         }
+        let admin = prepare_admin(config, None)?;
         let gateway = Arc::new(Gateway {
             site: ArcSwap::from_pointee(site),
             auditor: ArcSwap::from_pointee(auditor),
             counters: Arc::default(),
             ids: ConnectionIds::starting_at(clock::system()),
             exceptions: ExceptionCounts::default(),
+            metrics: Metrics::default(),
             stopping: watch::Sender::new(Stopping::Running),
             cutting_off: AtomicBool::new(false),
         });
-        let mut server = Self { gateway, listeners: HashMap::new() };
+        let mut server = Self { gateway, listeners: HashMap::new(), admin: None };
+        server.take_admin(config, admin)?;
         for (key, listener) in bound {
             server.listen(key, listener);
         }
@@ -144,6 +176,11 @@ impl Server {
     /// The addresses listened on, in no order.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.listeners.values().map(|listening| listening.bound)
+    }
+
+    /// The address of the admin listener, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.listening.bound)
     }
 
     /// What the connections share.
@@ -163,6 +200,8 @@ impl Server {
                 fresh.push((key, bind(key.address)?));
             }
         }
+        let admin = prepare_admin(config, self.admin.as_ref())?;
+        self.take_admin(config, admin)?;
         self.gateway.site.store(Arc::new(site));
         self.gateway.exceptions.log();
         for (key, listener) in fresh {
@@ -191,8 +230,14 @@ impl Server {
             let _ = listening.task.await;
         }
         self.gateway.stopping.send_replace(Stopping::Finishing);
+        // Its health answers say that the end has begun until the last phone is served.
+        let admin = self.admin.take();
         // Every connection holds a receiver until it ends.
-        if tokio::time::timeout_at(deadline, self.gateway.stopping.closed()).await.is_ok() {
+        let finished = tokio::time::timeout_at(deadline, self.gateway.stopping.closed()).await;
+        if let Some(admin) = admin {
+            admin.listening.task.abort();
+        }
+        if finished.is_ok() {
             return 0;
         }
         let open = self.gateway.counters.open();
@@ -202,6 +247,41 @@ impl Server {
         // They end at their next poll, and write their records.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.gateway.stopping.closed()).await;
         open
+    }
+
+    /// Puts the admin listener's new settings in force, on the socket it has or on a new one.
+    fn take_admin(
+        &mut self,
+        config: &Config,
+        prepared: Option<(Settings, Option<TcpListener>)>,
+    ) -> Result<(), ServerError> {
+        let (Some(wanted), Some((settings, fresh))) = (&config.admin, prepared) else {
+            if let Some(old) = self.admin.take() {
+                old.listening.task.abort();
+                info!(listener = %old.listening.bound, "no longer listening for the admin");
+            }
+            return Ok(());
+        };
+        let Some(listener) = fresh else {
+            if let Some(kept) = &self.admin {
+                kept.admin.replace(settings);
+            }
+            return Ok(());
+        };
+        let bound = listener.local_addr().unwrap_or(wanted.address);
+        let admin = match self.admin.take() {
+            Some(old) => {
+                old.listening.task.abort();
+                old.admin.replace(settings);
+                old.admin
+            }
+            None => Admin::new(Arc::clone(&self.gateway), settings)?,
+        };
+        info!(listener = %bound, "listening for the admin");
+        let task = tokio::spawn(Arc::clone(&admin).serve(listener));
+        self.admin =
+            Some(AdminListening { address: wanted.address, admin, listening: Listening { bound, task } });
+        Ok(())
     }
 
     fn listen(&mut self, key: ListenerKey, listener: TcpListener) {
@@ -231,6 +311,18 @@ async fn accept_all(gateway: Arc<Gateway>, listener: TcpListener, key: ListenerK
             Err(reason) => connection::turn_away(&gateway, id, peer, bound, reason),
         }
     }
+}
+
+/// Everything about a wanted admin listener that can fail: its settings, and a socket unless it keeps the one it has.
+fn prepare_admin(
+    config: &Config,
+    current: Option<&AdminListening>,
+) -> Result<Option<(Settings, Option<TcpListener>)>, ServerError> {
+    let Some(wanted) = &config.admin else { return Ok(None) };
+    let settings = Settings::new(Arc::clone(wanted)).map_err(admin::tls_error)?;
+    let keeps_socket = current.is_some_and(|current| current.address == wanted.address);
+    let socket = if keeps_socket { None } else { Some(bind(wanted.address)?) };
+    Ok(Some((settings, socket)))
 }
 
 /// Binds with a backlog for the morning after a power cut: a whole region calls within seconds.

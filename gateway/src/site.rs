@@ -26,6 +26,7 @@ pub struct Site {
     listeners: Vec<ListenerSite>,
     limits: Limits,
     places: Arc<Semaphore>,
+    hosts: Vec<Arc<HostConfig>>,
 }
 
 /// Why a configuration cannot be run although it is sound: the TLS library does not take a host's settings.
@@ -76,7 +77,7 @@ impl Site {
             Some(site) if site.limits.handshakes == config.limits.handshakes => Arc::clone(&site.places),
             _ => Arc::new(Semaphore::new(config.limits.handshakes)),
         };
-        Ok(Self { listeners, limits: config.limits.clone(), places })
+        Ok(Self { listeners, limits: config.limits.clone(), places, hosts: config.hosts.clone() })
     }
 
     /// The limits in force.
@@ -87,6 +88,11 @@ impl Site {
     /// The places for handshakes at once.
     pub fn places(&self) -> &Semaphore {
         &self.places
+    }
+
+    /// The hosts as configured; each is served on every listener.
+    pub fn hosts(&self) -> &[Arc<HostConfig>] {
+        &self.hosts
     }
 
     /// The listener with this key.

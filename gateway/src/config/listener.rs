@@ -32,7 +32,7 @@ impl ListenerConfig {
     }
 }
 
-fn address(text: &Located<String>, files: &Files<'_, '_>) -> Option<SocketAddr> {
+pub(super) fn address(text: &Located<String>, files: &Files<'_, '_>) -> Option<SocketAddr> {
     let read = text.value.parse();
     if read.is_err() {
         files.document().error_with_hint(

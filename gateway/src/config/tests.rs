@@ -24,7 +24,7 @@ fn a_sound_configuration_is_read_as_it_is_written() {
     assert_eq!(host.first_name().as_ref(), "prov.example.com");
     assert_eq!(host.client_auth, ClientAuth::Required);
     assert_eq!(host.credentials[0].chain.len(), 1);
-    assert_eq!(host.trust[0].name, "root");
+    assert_eq!(&*host.trust[0].name, "root");
     assert_eq!(
         host.trust[0].identities.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
         ["cisco-small-business"]

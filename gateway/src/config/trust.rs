@@ -22,7 +22,7 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct TrustConfig {
     /// Its `name`, or its anchor file's.
-    pub name: String,
+    pub name: Arc<str>,
     /// The certificates at which a chain may end.
     pub anchors: Vec<Certificate>,
     /// Certificates that phones omit, held here.
@@ -87,7 +87,7 @@ pub(super) fn read(table: &Table<'_, '_>, files: &Files<'_, '_>, now: Timestamp)
         require_eku,
     };
     let config = TrustConfig {
-        name: entry.name.clone(),
+        name: entry.name.as_str().into(),
         anchors,
         intermediates,
         identities: profiles.profiles().iter().map(|profile| Arc::clone(profile.name())).collect(),

@@ -14,6 +14,7 @@ use super::session::{Judged, Session};
 use crate::audit::{AuditRecord, ConnectionFragment, Decision, Event, RequestId};
 use crate::authorize::authorize;
 use crate::forward::forward;
+use crate::metrics;
 use crate::request::Inbound;
 use crate::respond::{self, Afterwards, Body, Ending, Observed};
 use crate::rewrite::rewrite;
@@ -96,6 +97,14 @@ impl Drop for RequestRecord {
             backend: backend.as_deref(),
             ..AuditRecord::new(&self.fragment, Event::Request(self.id), self.began.elapsed())
         });
+        let request = metrics::Request {
+            host: self.session.host(),
+            rule: rule.clone(),
+            status: self.status.map(|status| status.as_u16()),
+            reason: reason.or(ended),
+        };
+        let octets = self.ended.map_or(0, |(_, octets)| octets);
+        gateway.metrics().request(request, octets, self.began.elapsed());
         self.session.activity.request_ended();
     }
 }

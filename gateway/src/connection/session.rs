@@ -63,6 +63,12 @@ impl Session {
         self.judged.lock().unwrap_or_else(PoisonError::into_inner).fragment.clone()
     }
 
+    /// The first name of the host as last judged.
+    pub(super) fn host(&self) -> Arc<str> {
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        judged.host.config().first_name().clone()
+    }
+
     /// What is in force for this request. After a reload the client is verified and admitted anew under the new
     /// configuration, and refused where a new connection would be (SEC-29, SEC-50).
     pub(super) fn judged(&self) -> Result<Arc<Judged>, (Reason, String, ConnectionFragment)> {

@@ -278,7 +278,7 @@ impl Trust {
         };
         let deny = entry.deny.as_ref();
         Self {
-            name: entry.name.clone(),
+            name: entry.name.to_string(),
             anchors: facts(&entry.anchors),
             intermediates: facts(&entry.intermediates),
             identity: entry.identities.iter().map(ToString::to_string).collect(),

@@ -1,0 +1,193 @@
+//! The families, by name: what of the gateway is exposed.
+
+use policies::Reason;
+
+use super::exposition::{Exposition, Format, Kind};
+use super::{Counts, Handshake, process};
+use crate::clock;
+use crate::server::Gateway;
+
+/// Everything, as a monitoring system reads it.
+pub fn write(gateway: &Gateway, format: Format) -> String {
+    let mut out = Exposition::new(format);
+    build(&mut out);
+    let counts = gateway.metrics().counts();
+    handshakes(&mut out, &counts);
+    requests(&mut out, &counts);
+    exceptions(&mut out, gateway);
+    expiry(&mut out, gateway);
+    load(&mut out, gateway);
+    process::write(&mut out);
+    out.finish()
+}
+
+fn build(out: &mut Exposition) {
+    out.family("provision_gateway_build_info", Kind::Gauge, "Always 1; the version is in the label.");
+    out.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+}
+
+fn handshakes(out: &mut Exposition, counts: &Counts) {
+    out.family(
+        "provision_gateway_handshakes_total",
+        Kind::Counter,
+        "Handshakes by engine, version, suite, whether resumed, outcome and reason.",
+    );
+    for (Handshake { engine, version, suite, resumed, reason }, count) in counts.handshakes() {
+        out.sample(
+            &[
+                ("engine", engine.unwrap_or_default()),
+                ("version", version.as_deref().unwrap_or_default()),
+                ("suite", suite.as_deref().unwrap_or_default()),
+                ("resumed", if *resumed { "true" } else { "false" }),
+                ("outcome", if reason.is_none() { "accepted" } else { "refused" }),
+                ("reason", word(*reason)),
+            ],
+            count,
+        );
+    }
+    out.family(
+        "provision_gateway_handshake_duration_seconds",
+        Kind::Histogram,
+        "From a connection's first moment to the end of a good handshake.",
+    );
+    for (engine, resumed, times) in counts.handshake_times() {
+        let resumed = if resumed { "true" } else { "false" };
+        out.histogram(&[("engine", engine.unwrap_or_default()), ("resumed", resumed)], times);
+    }
+    out.family(
+        "provision_gateway_clients_total",
+        Kind::Counter,
+        "Connections let in, by host, trust entry and kind of client.",
+    );
+    for (client, count) in counts.clients() {
+        let trust = client.trust.as_deref().unwrap_or_default();
+        out.sample(&[("host", &client.host), ("trust", trust), ("kind", client.kind)], count);
+    }
+}
+
+fn requests(out: &mut Exposition, counts: &Counts) {
+    out.family(
+        "provision_gateway_requests_total",
+        Kind::Counter,
+        "Requests by host, rule, status and reason; no status where the client went before the answer.",
+    );
+    for (request, count) in counts.requests() {
+        let status = request.status.map(|status| status.to_string()).unwrap_or_default();
+        out.sample(
+            &[
+                ("host", &request.host),
+                ("rule", request.rule.as_deref().unwrap_or_default()),
+                ("status", &status),
+                ("reason", word(request.reason)),
+            ],
+            count,
+        );
+    }
+    out.family(
+        "provision_gateway_request_duration_seconds",
+        Kind::Histogram,
+        "From a request's head to the last octet of its answer.",
+    );
+    for (host, times) in counts.request_times() {
+        out.histogram(&[("host", host)], times);
+    }
+    out.family(
+        "provision_gateway_response_body_bytes_total",
+        Kind::Counter,
+        "Octets of answers' bodies that were sent.",
+    );
+    for (host, octets) in counts.octets() {
+        out.sample(&[("host", host)], octets);
+    }
+}
+
+fn exceptions(out: &mut Exposition, gateway: &Gateway) {
+    out.family(
+        "provision_gateway_exceptions_total",
+        Kind::Counter,
+        "Connections that needed an exception of `allow`, by host, trust entry and exception.",
+    );
+    for (host, trust, exception, count) in gateway.exceptions().all() {
+        out.sample(&[("host", &host), ("trust", &trust), ("exception", exception.as_str())], count);
+    }
+}
+
+fn expiry(out: &mut Exposition, gateway: &Gateway) {
+    let now = clock::now().unix();
+    let site = gateway.site_now();
+    out.family(
+        "provision_gateway_certificate_expiry_seconds",
+        Kind::Gauge,
+        "Until a host's own certificate expires; negative when it has.",
+    );
+    for host in site.hosts() {
+        for pair in &host.credentials {
+            let Some(leaf) = pair.chain.first() else { continue };
+            let serial = leaf.serial().to_string();
+            let left = leaf.validity().not_after.unix().saturating_sub(now);
+            out.sample(&[("host", host.first_name()), ("serial", &serial)], left);
+        }
+    }
+    out.family(
+        "provision_gateway_crl_next_update_seconds",
+        Kind::Gauge,
+        "Until a certificate revocation list is due to be replaced; negative when it is overdue.",
+    );
+    for host in site.hosts() {
+        for trust in &host.trust {
+            for loaded in trust.lists.iter().flatten() {
+                let Some(next) = loaded.list.next_update() else { continue };
+                let file = loaded.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+                let issuer = loaded.list.issuer().to_string();
+                let labels = [
+                    ("host", &**host.first_name()),
+                    ("trust", &trust.name),
+                    ("file", &file),
+                    ("issuer", &issuer),
+                ];
+                out.sample(&labels, next.unix().saturating_sub(now));
+            }
+        }
+    }
+    out.family(
+        "provision_gateway_crl_entries",
+        Kind::Gauge,
+        "Certificates that the loaded revocation lists of a trust entry name.",
+    );
+    for host in site.hosts() {
+        for trust in &host.trust {
+            let Some(lists) = &trust.lists else { continue };
+            let entries: usize = lists.iter().map(|loaded| loaded.list.len()).sum();
+            out.sample(&[("host", host.first_name()), ("trust", &trust.name)], entries);
+        }
+    }
+}
+
+fn load(out: &mut Exposition, gateway: &Gateway) {
+    out.family("provision_gateway_connections", Kind::Gauge, "Connections open now.");
+    out.sample(&[], gateway.open_connections());
+    let site = gateway.site_now();
+    out.family("provision_gateway_connections_limit", Kind::Gauge, "Connections that may be open at once.");
+    out.sample(&[], site.limits().connections);
+    out.family(
+        "provision_gateway_handshakes_running",
+        Kind::Gauge,
+        "Places for handshakes that are taken now.",
+    );
+    out.sample(&[], site.limits().handshakes.saturating_sub(site.places().available_permits()));
+    out.family("provision_gateway_handshakes_limit", Kind::Gauge, "Handshakes that are worked on at once.");
+    out.sample(&[], site.limits().handshakes);
+    let auditor = gateway.auditor();
+    out.family(
+        "provision_gateway_audit_records_lost_total",
+        Kind::Counter,
+        "Audit records that found the queue full.",
+    );
+    out.sample(&[], auditor.dropped());
+    out.family("provision_gateway_audit_failing", Kind::Gauge, "1 while audit records cannot be written.");
+    out.sample(&[], u8::from(auditor.failing()));
+}
+
+fn word(reason: Option<Reason>) -> &'static str {
+    reason.map(Reason::as_str).unwrap_or_default()
+}
