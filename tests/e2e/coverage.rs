@@ -237,7 +237,7 @@ const REQUIREMENTS: &[(u8, At)] = &[
     (61, Here("audit", "a_flood_of_refusals_is_recorded_and_not_logged")),
     (62, Here("coverage", "every_reason_has_a_test")),
     (63, Here("audit", "neither_credentials_nor_explanations_go_where_they_should_not")),
-    (64, Nowhere("there is no metrics endpoint")),
+    (64, Here("admin", "sec_64_metrics_count_what_the_records_say")),
     (65, Here("audit", "neither_credentials_nor_explanations_go_where_they_should_not")),
     (66, Here("smuggling", "what_can_be_read_in_two_ways_reaches_no_backend")),
     (67, Here("authorization", "a_path_is_normalised_once_and_forwarded_as_judged")),

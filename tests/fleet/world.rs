@@ -132,7 +132,7 @@ impl World {
         let (target, config) = match scenario.connect() {
             Some(address) => (
                 Target::Other(address),
-                Config { listeners: Vec::new(), hosts: Vec::new(), limits: Vec::new() },
+                Config { listeners: Vec::new(), hosts: Vec::new(), limits: Vec::new(), tables: Vec::new() },
             ),
             None => {
                 let config = configuration(&authority, old_authority.as_ref(), backend.address())?;
@@ -249,6 +249,7 @@ fn configuration(
             trust,
         }],
         limits: vec![format!("backend-response-timeout = \"{}s\"", BACKEND_PATIENCE.as_secs())],
+        tables: Vec::new(),
     })
 }
 

@@ -45,6 +45,8 @@ pub enum Peer {
     Curl,
     /// `openssl`, 3.0 or later.
     Openssl,
+    /// `promtool`, of Debian's `prometheus`, which judges metrics.
+    Promtool,
     /// `perl`, which runs the guide's CGI script.
     Perl,
     /// `sslscan`, which lists what a server speaks.
@@ -59,14 +61,18 @@ impl Peer {
             Self::Curl => "curl",
             Self::Openssl => "openssl",
             Self::Perl => "perl",
+            Self::Promtool => "promtool",
             Self::Sslscan => "sslscan",
         }
     }
 
     /// Where it is, if it is there.
     pub fn path(self) -> Option<PathBuf> {
+        // Some are not installed but unpacked, as tests/run does it.
+        let unpacked = std::env::var_os("PROVISION_PEERS").unwrap_or_default();
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path)
+            .chain(std::env::split_paths(&unpacked))
             .chain(["/usr/sbin", "/usr/bin"].map(PathBuf::from))
             .map(|folder| folder.join(self.name()))
             .find(|file| file.is_file())

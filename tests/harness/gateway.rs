@@ -35,6 +35,8 @@ pub struct Config {
     pub hosts: Vec<Host>,
     /// Lines of `[limits]`.
     pub limits: Vec<String>,
+    /// Further tables, as they stand.
+    pub tables: Vec<String>,
 }
 
 /// A `[[listener]]`.
@@ -90,7 +92,7 @@ impl Trust {
 impl Config {
     /// The file's text.
     pub fn text(&self) -> String {
-        let Self { listeners, hosts, limits } = self;
+        let Self { listeners, hosts, limits, tables } = self;
         let mut out = String::new();
         for Listener { address, tls } in listeners {
             let _ = writeln!(out, "[[listener]]\naddress = {address:?}\ntls = {tls:?}\n");
@@ -99,6 +101,9 @@ impl Config {
             host.write(&mut out);
         }
         let _ = writeln!(out, "[limits]\n{}\n", limits.join("\n"));
+        for table in tables {
+            let _ = writeln!(out, "{table}\n");
+        }
         out.push_str("[audit]\nfile = \"audit.jsonl\"\n");
         out
     }
@@ -181,7 +186,8 @@ impl Scene {
             trust: vec![Trust::new("client-root.pem", &["cisco-small-business"])],
         };
         let listener = Listener { address: "127.0.0.1:0".to_owned(), tls: "modern".to_owned() };
-        let config = Config { listeners: vec![listener], hosts: vec![host], limits: Vec::new() };
+        let config =
+            Config { listeners: vec![listener], hosts: vec![host], limits: Vec::new(), tables: Vec::new() };
         Self { folder, server_authority, client_authority, config }
     }
 
@@ -220,7 +226,8 @@ impl Scene {
             .map(|address| address.parse().unwrap())
             .collect();
         assert_eq!(addresses.len(), self.config.listeners.len(), "one line per listener");
-        Gateway { process, addresses, audit: AuditLog::new(self.folder.join("audit.jsonl")) }
+        let admin = process.output().iter().find_map(|line| line.strip_prefix("admin on ")?.parse().ok());
+        Gateway { process, addresses, admin, audit: AuditLog::new(self.folder.join("audit.jsonl")) }
     }
 
     /// Writes `gateway.toml` as the configuration is now.
@@ -273,6 +280,8 @@ pub struct Gateway {
     /// The process, with its log.
     pub process: Process,
     addresses: Vec<SocketAddr>,
+    /// Where its admin listener is, if it has one.
+    pub admin: Option<SocketAddr>,
     /// Its records.
     pub audit: AuditLog,
 }

@@ -22,6 +22,7 @@
 // A test that cannot be set up has failed: the panic names the line.
 #![expect(clippy::unwrap_used, reason = "the harness runs only inside tests")]
 
+pub mod admin;
 pub mod apache;
 pub mod audit;
 pub mod binary;
