@@ -28,9 +28,12 @@
 //!
 //! A fact that is not known is absent.
 
+pub mod database;
+pub mod entry;
 mod facts;
 mod identifier;
 mod json;
+pub mod query;
 mod record;
 mod sink;
 mod writer;
@@ -46,6 +49,7 @@ use std::{
 
 use self::writer::Queue;
 pub use self::{
+    database::{AuditDatabase, DatabaseError, DatabaseUrl},
     facts::{CertificateFacts, ConnectionFacts, ConnectionFragment, DeviceFacts, HelloFacts, TlsFacts},
     identifier::{ConnectionId, ConnectionIds, RequestId},
     record::{AuditRecord, Decision, Event},
