@@ -39,7 +39,8 @@ pub(crate) async fn serve(
     let mut facts = ConnectionFacts::new(id, peer, listener);
     let established = tokio::select! {
         biased;
-        established = establish(&gateway, stream, key, at, &mut facts) => established,
+        // Boxed: what a handshake needs is given back when it is over, and a connection lives for hours.
+        established = Box::pin(establish(&gateway, stream, key, at, &mut facts)) => established,
         _ = stopping.wait_for(|now| *now > Stopping::Running) => Err(Refused {
             reason: Reason::ShuttingDown,
             detail: "the gateway is being stopped".to_owned(),
@@ -50,7 +51,7 @@ pub(crate) async fn serve(
     count(&gateway, &facts, &established, at.elapsed());
     match established {
         Ok(established) => {
-            http::serve(gateway, established, key, facts, at, stopping).await;
+            Box::pin(http::serve(gateway, established, key, facts, at, stopping)).await;
         }
         Err(refused) => {
             let fragment = facts.fragment();
@@ -67,7 +68,7 @@ pub(crate) async fn serve(
                 detail = refused.detail,
                 "connection refused"
             );
-            refused.close.close().await;
+            Box::pin(refused.close.close()).await;
         }
     }
     drop(place);

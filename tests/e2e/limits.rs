@@ -89,6 +89,31 @@ fn an_idle_connection_is_closed_without_complaint() {
     assert_eq!(gateway.audit.records().len(), 2, "an idle end is no refusal");
 }
 
+/// After a second without a request only the encrypted stream is kept, and nobody notices.
+#[test]
+fn a_connection_that_idles_without_its_buffers_serves_the_next_request_and_ends_as_any_other() {
+    let mut scene = Scene::new();
+    scene.config.limit("idle-timeout = \"4s\"");
+    let gateway = scene.start();
+    for version in [Client::tls12, Client::tls13] {
+        let client = version(scene.client(&gateway, &scene.phone()));
+        let mut connection = client.connect().unwrap();
+        let mut connections = Vec::new();
+        for _ in 0..3 {
+            assert_eq!(connection.send(&client.get_request(PROFILE, &[])).status(), 200);
+            connections.push(gateway.audit.next().text("connection").to_owned());
+            let socket = connection.socket();
+            socket.set_read_timeout(Some(Duration::from_millis(1300))).unwrap();
+            let silence = socket.peek(&mut [0]).unwrap_err();
+            assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock, "it is still open");
+            socket.set_read_timeout(Some(harness::expect::DEADLINE)).unwrap();
+        }
+        connections.dedup();
+        assert_eq!(connections.len(), 1, "all on one connection");
+        assert!(matches!(connection.read_to_end(), Outcome::Closed));
+    }
+}
+
 #[test]
 fn a_header_beyond_the_limits_is_refused_and_one_within_is_served() {
     let mut scene = Scene::new();

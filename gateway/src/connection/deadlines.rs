@@ -48,6 +48,10 @@ pub(super) struct Activity {
     patience: Patience,
 }
 
+/// How long a connection idles before it gives up its buffers, 16 KiB of them: longer than a phone takes from one request to
+/// the next when it is at work, and far shorter than the time to its next resync.
+pub(super) const PARK_AFTER: Duration = Duration::from_secs(1);
+
 const IDLE: u8 = 0;
 const HEAD: u8 = 1;
 const BUSY: u8 = 2;
@@ -59,6 +63,8 @@ pub(super) enum Look {
     Again(Instant),
     /// The connection idled to its end: no fault of anybody.
     Idle,
+    /// Nothing has come since the last answer for [`PARK_AFTER`], and the answer is out whole.
+    Park,
     /// Something took too long.
     Overdue(Reason),
 }
@@ -101,6 +107,16 @@ impl Activity {
         self.phase.load(Ordering::Relaxed) == BUSY
     }
 
+    /// When to look for the first time.
+    pub(super) fn first_look(&self, now: Instant) -> Instant {
+        now + self.patience.header.min(self.patience.idle).min(PARK_AFTER)
+    }
+
+    /// When a connection that idles now has idled to its end.
+    pub(super) fn idle_end(&self) -> Instant {
+        self.began + Duration::from_millis(self.since.load(Ordering::Relaxed)) + self.patience.idle
+    }
+
     /// Whether anything is overdue at `now`.
     pub(super) fn look(&self, now: Instant) -> Look {
         let stalled = self.stalled.load(Ordering::Relaxed);
@@ -113,13 +129,16 @@ impl Activity {
         let (end, overdue) = match self.phase.load(Ordering::Relaxed) {
             IDLE => (since + self.patience.idle, Look::Idle),
             HEAD => (since + self.patience.header, Look::Overdue(Reason::HeaderTimeout)),
-            _ => return Look::Again(now + self.patience.header.min(self.patience.idle)),
+            _ => return Look::Again(self.first_look(now)),
         };
         if now >= end {
             return overdue;
         }
-        // A head may begin while we sleep and be due before an idle connection would be.
-        Look::Again(end.min(now + self.patience.header))
+        if overdue == Look::Idle && now >= since + PARK_AFTER {
+            return Look::Park;
+        }
+        // A head may begin while we sleep and be due before an idle connection would be, or a request end.
+        Look::Again(end.min(self.first_look(now)))
     }
 
     /// How much longer the client may be waited for at one stretch, so that it does not fall below the rate: the
@@ -264,17 +283,19 @@ mod tests {
         assert_eq!(after(&activity, 10_000), Look::Overdue(Reason::HeaderTimeout));
         activity.request_began();
         activity.request_ended();
-        assert!(matches!(after(&activity, 74_999), Look::Again(_)));
+        assert!(matches!(after(&activity, 999), Look::Again(_)));
+        assert_eq!(after(&activity, 1_100), Look::Park, "its buffers are worth more than it");
+        assert_eq!(after(&activity, 74_999), Look::Park);
         assert_eq!(after(&activity, 75_100), Look::Idle);
         activity.bytes_came(b"\r\n");
-        assert!(matches!(after(&activity, 74_999), Look::Again(_)), "an empty line is nothing");
+        assert_eq!(after(&activity, 74_999), Look::Park, "an empty line is nothing");
         activity.bytes_came(b"GET");
         assert!(matches!(after(&activity, 9_000), Look::Again(_)));
         assert_eq!(after(&activity, 10_100), Look::Overdue(Reason::HeaderTimeout));
         activity.request_began();
         assert!(matches!(after(&activity, 500_000), Look::Again(_)), "a request has limits of its own");
         activity.request_ended();
-        assert!(matches!(after(&activity, 70_000), Look::Again(_)));
+        assert_eq!(after(&activity, 70_000), Look::Park);
     }
 
     #[test]

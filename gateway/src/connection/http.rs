@@ -19,6 +19,8 @@ use super::exchange::answer;
 use super::session::{Judged, Session};
 use super::{Established, answer_its_end, close};
 use crate::audit::{AuditRecord, ConnectionFacts, ConnectionFragment, Decision, Event};
+use crate::config::Limits;
+use crate::handshake::Stream;
 use crate::server::{Gateway, Stopping};
 use crate::site::ListenerKey;
 
@@ -29,7 +31,7 @@ pub(super) async fn serve(
     key: ListenerKey,
     facts: ConnectionFacts,
     at: Instant,
-    mut stopping: watch::Receiver<Stopping>,
+    stopping: watch::Receiver<Stopping>,
 ) {
     let Established { stream, tls, peer, host, site } = established;
     let limits = site.limits().clone();
@@ -46,64 +48,129 @@ pub(super) async fn serve(
     let activity = Arc::new(Activity::new(Instant::now(), patience));
     let session = Arc::new(Session::new(gateway, key, tls, facts, Arc::clone(&activity), judged));
 
-    let mut builder = http1::Builder::new();
-    builder
-        .max_headers(limits.header_count)
-        .max_header_size(limits.header_size)
-        // An unfinished head is only bounded by the buffer, which holds 400 KiB unless told otherwise.
-        .max_buf_size((limits.header_size + 1024).max(16 * 1024))
-        // Our own clocks tell an idle client from a slow one.
-        .header_read_timeout(None)
-        .auto_date_header(true);
-    let of_requests = Arc::clone(&session);
-    // Boxed: an idle connection then holds no room for a request's state.
-    let service = service_fn(move |request| Box::pin(answer(Arc::clone(&of_requests), request)));
-    let mut connection =
-        builder.serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&activity))), service);
-
-    let mut timer = pin!(tokio::time::sleep(patience.header.min(patience.idle)));
-    let mut until = Stopping::Finishing;
+    let mut served = Served { session, activity, limits, stopping, until: Stopping::Finishing };
+    let mut stream = stream;
     let ended = loop {
-        let polled = poll_fn(|context| {
-            if let Poll::Ready(done) = connection.poll_without_shutdown(context) {
-                return Poll::Ready(Turn::Done(done));
+        // Boxed: a connection that is parked keeps none of it.
+        stream = match Box::pin(served.active(stream)).await {
+            Active::Idle(stream) => stream,
+            Active::Ended(ended, left) => {
+                stream = left;
+                break ended;
             }
-            timer.as_mut().poll(context).map(|()| Turn::Look)
-        });
-        let turn = tokio::select! {
-            biased;
-            turn = polled => turn,
-            reached = stopping.wait_for(|now| *now >= until) => Turn::Stop(reached.map_or(Stopping::CutOff, |now| *now)),
         };
-        match turn {
-            Turn::Done(done) => break Ended::Http(done),
-            Turn::Look => match activity.look(Instant::now()) {
-                Look::Again(at) => timer.as_mut().reset(at),
-                Look::Idle => break Ended::Idle,
-                Look::Overdue(reason) => break Ended::Overdue(reason),
-            },
-            Turn::Stop(Stopping::CutOff) => break Ended::CutOff,
-            Turn::Stop(Stopping::Running | Stopping::Finishing) => {
-                until = Stopping::CutOff;
-                Pin::new(&mut connection).graceful_shutdown();
-            }
+        if let Some(ended) = served.parked(&stream).await {
+            break ended;
         }
     };
-    // Whatever request was under way is dropped here, and writes its record.
-    let stream = connection.into_parts().io.into_inner().into_inner();
     let says_goodbye = match &ended {
         Ended::Http(_) | Ended::Idle | Ended::Overdue(Reason::HeaderTimeout) => true,
         // One does not read, and for the other there is no time.
         Ended::Overdue(_) | Ended::CutOff => false,
     };
-    record_end(&session, ended, at);
+    record_end(&served.session, ended, at);
     if !says_goodbye {
         return;
     }
-    if activity.client_has_ended() {
-        answer_its_end(stream).await;
+    let has_ended = served.activity.client_has_ended();
+    drop(served);
+    if has_ended {
+        Box::pin(answer_its_end(stream)).await;
     } else {
-        close(stream).await;
+        Box::pin(close(stream)).await;
+    }
+}
+
+/// A connection whose requests are served.
+struct Served {
+    session: Arc<Session>,
+    activity: Arc<Activity>,
+    limits: Limits,
+    stopping: watch::Receiver<Stopping>,
+    /// What end of the gateway is waited for.
+    until: Stopping,
+}
+
+/// How a stretch of activity ended.
+enum Active {
+    /// Nothing has come for a while. hyper and its buffers are gone; what is left is the encrypted stream.
+    Idle(Stream),
+    /// The connection's end.
+    Ended(Ended, Stream),
+}
+
+impl Served {
+    /// Serves requests until the connection ends, or idles for so long that its buffers are not worth their memory.
+    async fn active(&mut self, stream: Stream) -> Active {
+        let Self { session, activity, limits, stopping, until } = self;
+        let mut builder = http1::Builder::new();
+        builder
+            .max_headers(limits.header_count)
+            .max_header_size(limits.header_size)
+            // An unfinished head is only bounded by the buffer, which holds 400 KiB unless told otherwise.
+            .max_buf_size((limits.header_size + 1024).max(16 * 1024))
+            // Our own clocks tell an idle client from a slow one.
+            .header_read_timeout(None)
+            .auto_date_header(true);
+        let of_requests = Arc::clone(session);
+        // Boxed: an idle connection then holds no room for a request's state.
+        let service = service_fn(move |request| Box::pin(answer(Arc::clone(&of_requests), request)));
+        let mut connection =
+            builder.serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(activity))), service);
+
+        let mut timer = pin!(tokio::time::sleep_until(activity.first_look(Instant::now())));
+        let ended = loop {
+            let polled = poll_fn(|context| {
+                if let Poll::Ready(done) = connection.poll_without_shutdown(context) {
+                    return Poll::Ready(Turn::Done(done));
+                }
+                timer.as_mut().poll(context).map(|()| Turn::Look)
+            });
+            let wanted = *until;
+            let turn = tokio::select! {
+                biased;
+                turn = polled => turn,
+                reached = stopping.wait_for(|now| *now >= wanted) => {
+                    Turn::Stop(reached.map_or(Stopping::CutOff, |now| *now))
+                }
+            };
+            match turn {
+                Turn::Done(done) => break Some(Ended::Http(done)),
+                Turn::Look => match activity.look(Instant::now()) {
+                    Look::Again(at) => timer.as_mut().reset(at),
+                    Look::Idle => break Some(Ended::Idle),
+                    Look::Overdue(reason) => break Some(Ended::Overdue(reason)),
+                    Look::Park => break None,
+                },
+                Turn::Stop(Stopping::CutOff) => break Some(Ended::CutOff),
+                Turn::Stop(Stopping::Running | Stopping::Finishing) => {
+                    *until = Stopping::CutOff;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        };
+        // Whatever request was under way is dropped here, and writes its record. Of a connection that idles, hyper has read
+        // nothing but empty lines and written everything.
+        let stream = connection.into_parts().io.into_inner().into_inner();
+        match ended {
+            Some(ended) => Active::Ended(ended, stream),
+            None => Active::Idle(stream),
+        }
+    }
+
+    /// Waits for the next request of an idle connection without a buffer to read it into. `None` when something came.
+    async fn parked(&mut self, stream: &Stream) -> Option<Ended> {
+        let until = self.until;
+        tokio::select! {
+            biased;
+            // An error shows when it is read.
+            _ = stream.readable() => None,
+            () = tokio::time::sleep_until(self.activity.idle_end()) => Some(Ended::Idle),
+            reached = self.stopping.wait_for(|now| *now >= until) => {
+                // With no request under way, there is nothing to finish.
+                Some(if reached.is_ok_and(|now| *now < Stopping::CutOff) { Ended::Idle } else { Ended::CutOff })
+            }
+        }
     }
 }
 

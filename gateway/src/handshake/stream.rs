@@ -60,6 +60,18 @@ impl Stream {
         }
     }
 
+    /// Waits until there is something to read below the encryption, or the end.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self {
+            #[cfg(feature = "legacy-tls")]
+            Self::Legacy(stream) => stream.get_ref().get_ref().readable().await,
+            Self::Modern(stream) => stream.get_ref().0.get_ref().get_ref().readable().await,
+        }
+    }
+
     /// Sends what waits for the next write; see [`Corked`].
     pub(crate) fn poll_release(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
