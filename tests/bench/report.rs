@@ -80,6 +80,18 @@ impl Table {
         self.notes.push(format!("{name}: certificates shown by {}", shown.collect::<Vec<_>>().join(", ")));
     }
 
+    /// Says below the table how many bytes a second of CPU time sends.
+    pub(crate) fn throughput(&mut self, name: &str, bytes: usize) {
+        for (server, figures) in self.servers.iter().zip(&self.last) {
+            let mut sorted = figures.clone();
+            sorted.sort();
+            let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default().as_secs_f64();
+            let mib = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / f64::from(1 << 20);
+            self.notes
+                .push(format!("{name}: {server} sends {:.0} MiB for each second of CPU time", mib / median));
+        }
+    }
+
     pub(crate) fn markdown(&self) -> String {
         format!("{}\n{}\n", self.text, self.notes.join("\n"))
     }

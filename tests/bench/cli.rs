@@ -1,0 +1,69 @@
+//! The command line: definitions only.
+
+use clap::Parser;
+
+use crate::server_key::ServerKey;
+
+/// What the gateway costs beside nginx, HAProxy and Apache: CPU time and memory for the same work.
+///
+/// `bench` sets everything up in a temporary folder, on this machine's loopback address alone: authorities, certificates,
+/// a profile store, the four servers, each with its own configuration for the same work. It lets phones call all of them
+/// in turn, round by round, and prints tables of what the servers spent by the kernel's own counters: medians, and the
+/// gateway's share of what each of the others took in the same round. Run it on a machine that does nothing else.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Every row with few rounds, in less than two minutes: enough to see that all work and that nothing is far off
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// How many rounds are counted in each row [default: 9, with --quick 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+
+    /// How many handshakes a server does in each round; of requests on kept connections, more [default: 320, with --quick 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=100_000))]
+    operations: Option<u32>,
+
+    /// Only the rows whose name has these words in it
+    #[arg(long, value_name = "WORDS")]
+    only: Option<String>,
+
+    /// What key the servers' certificates have
+    #[arg(long, value_enum, value_name = "KEY", default_value_t = ServerKey::Rsa2048)]
+    pub(crate) server_key: ServerKey,
+
+    /// How many connections stay open without saying anything, in the memory row [default: 2000, with --quick 500]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=4000))]
+    idle: Option<u32>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  bench
+  bench --quick
+  bench --rounds 15 --only 'full handshake'
+  bench --server-key both --only 'full handshake + GET'
+
+Build first: cargo build --release --workspace
+Install the others first, as root: apt-get install nginx haproxy apache2
+Exit status: 0 measured, and with --quick nothing is far off; 1 otherwise (a sentence says what); 2 wrong usage.";
+
+impl Cli {
+    pub(crate) fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 3 } else { 9 })
+    }
+
+    pub(crate) fn operations(&self) -> u32 {
+        self.operations.unwrap_or(if self.quick { 64 } else { 320 })
+    }
+
+    pub(crate) fn idle(&self) -> u32 {
+        self.idle.unwrap_or(if self.quick { 500 } else { 2000 })
+    }
+
+    /// Whether a row of this name is wanted.
+    pub(crate) fn wants(&self, row: &str) -> bool {
+        self.only.as_ref().is_none_or(|words| row.contains(words.as_str()))
+    }
+}
