@@ -18,27 +18,34 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 mod bare;
+mod bound;
 mod cli;
 mod client;
 mod error;
+mod flood;
 mod floor;
 mod idle;
+mod observation;
 mod peers;
+mod phone;
+mod power_cut;
 mod report;
 mod request;
 mod row;
 mod server;
 mod server_key;
+mod statistics;
+mod table;
 
 use clap::Parser as _;
 use cli::Cli;
 use error::BenchError;
 use harness::open_files;
 use peers::Peers;
-use report::Table;
+use phone::Phone;
+use report::Report;
 use row::{Measurement, ROWS};
 
 fn main() -> ExitCode {
@@ -60,11 +67,23 @@ fn main() -> ExitCode {
         }
     };
     match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(report) => tell(&report),
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints what was measured.
+fn tell(report: &Report) -> ExitCode {
+    let written = io::stdout().write_all(report.markdown().as_bytes());
+    for fault in report.faults() {
+        let _ = writeln!(io::stderr(), "error: {fault}");
+    }
+    match (written, report.faults()) {
+        (Ok(()), []) => ExitCode::SUCCESS,
+        (Ok(()) | Err(_), _) => ExitCode::FAILURE,
     }
 }
 
@@ -82,51 +101,54 @@ fn complain(error: &BenchError) {
     }
 }
 
-fn run(cli: &Cli) -> Result<(), BenchError> {
+/// Sets everything up and measures it; all of it has ended when this returns.
+fn run(cli: &Cli) -> Result<Report, BenchError> {
     open_files::raise_limit();
     let program = std::env::current_exe().map_err(BenchError::io("this program cannot be found"))?;
     let binaries = program.parent().unwrap_or_else(|| Path::new("."));
     let folder = tempfile::tempdir().map_err(BenchError::io("no temporary folder"))?;
     peers::open_to_all(folder.path()).map_err(BenchError::io("the temporary folder"))?;
     let mut peers = Peers::start(folder.path(), binaries, cli.server_key)?;
-
-    let mut table = Table::new(peers.names());
-    for row in ROWS {
-        if !cli.wants(row.name) || !row.work.is_possible(cli.server_key) {
-            continue;
-        }
-        let measurement = Measurement {
-            peers: &peers,
-            server_key: cli.server_key,
-            rounds: cli.rounds(),
-            operations: cli.operations(),
-        };
-        let measured = measurement.of(row.work)?;
-        table.add(row.name, measured.figures);
-        table.note(row.name, &measured.shown);
-        if !measured.bare.is_empty() {
-            table.bare(row.name, measured.bare);
-        }
-        if row.work == row::Work::LargeProfile {
-            table.throughput(row.name, request::LARGE_PROFILE);
-        }
-    }
-    say(&table.markdown())?;
+    let mut report = Report::new(peers.names());
+    operations(cli, &peers, &mut report)?;
     if cli.wants(idle::ROW) {
-        let names = peers.names();
-        for (name, idle) in names.iter().zip(idle::measure(&mut peers, cli.idle())?) {
-            let kib = Duration::from_micros(idle.each).as_secs_f64() * 1e6 / 1024.0;
-            say(&format!("{}, {name}: {kib:.1} KiB ({} closed meanwhile)", idle::ROW, idle.closed))?;
-        }
+        report.idle(&idle::measure(&mut peers, cli.idle())?, cli.idle());
     }
-    let floor =
-        floor::asymmetric_work(peers.credentials(), 501).map_err(BenchError::io("the asymmetric work"))?;
-    say(&format!(
-        "asymmetric work of one full handshake alone, RSA 2048 on both sides: {} µs",
-        floor.as_micros()
-    ))
+    crowds(cli, &mut peers, &mut report)?;
+    let floor = floor::asymmetric_work(peers.credentials(), 501);
+    let floor = floor.map_err(BenchError::io("the asymmetric work cannot be measured"))?;
+    report.asymmetric_work(floor, cli.server_key.is_bounded());
+    Ok(report)
 }
 
-fn say(text: &str) -> Result<(), BenchError> {
-    writeln!(io::stdout(), "{text}").map_err(BenchError::io("standard output is closed"))
+/// The rows of CPU time per operation.
+fn operations(cli: &Cli, peers: &Peers, report: &mut Report) -> Result<(), BenchError> {
+    let measurement =
+        Measurement { peers, server_key: cli.server_key, rounds: cli.rounds(), operations: cli.operations() };
+    for row in ROWS {
+        if cli.wants(row.name) && row.work.is_possible(cli.server_key) {
+            let bound = row.bound.filter(|_| cli.server_key.is_bounded());
+            report.operation(&row, &measurement.of(row.work)?, bound);
+        }
+    }
+    Ok(())
+}
+
+/// The rows of many phones at once.
+fn crowds(cli: &Cli, peers: &mut Peers, report: &mut Report) -> Result<(), BenchError> {
+    let in_flood = cli.wants(flood::ROW).then(|| flood::PHONES * cli.flood());
+    let in_power_cut = cli.wants(power_cut::ROW).then(|| cli.phones());
+    let Some(most) = in_flood.max(in_power_cut) else { return Ok(()) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(BenchError::io("the phones have no threads"))?;
+    let phones = Phone::fleet(peers, most)?;
+    if in_flood.is_some() {
+        report.flood(&flood::measure(peers, &phones, cli.flood(), &runtime)?, cli.flood());
+    }
+    if let Some(count) = in_power_cut {
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(phones.len());
+        let phones = phones.get(..count).unwrap_or_default();
+        report.power_cut(&power_cut::measure(peers, phones, &runtime)?, count);
+    }
+    Ok(())
 }

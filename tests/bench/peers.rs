@@ -26,12 +26,18 @@ mod haproxy;
 mod nginx;
 mod store;
 
+pub(crate) use haproxy::NAME as HAPROXY;
+pub(crate) use nginx::NAME as NGINX;
 pub(crate) use store::Store;
 
 /// The name in the servers' certificates and in every request.
 pub(crate) const HOST: &str = "localhost";
 
-const MODEL: &str = "CP-8841-3PCC";
+/// What must be installed.
+const PROGRAMS: [&str; 3] = [nginx::PROGRAM, haproxy::PROGRAM, apache::PROGRAM];
+
+/// The phones' product.
+pub(crate) const MODEL: &str = "CP-8841-3PCC";
 const SERIAL: &str = "88012BA01234";
 const MAC: &str = "000e08abcdef";
 
@@ -48,6 +54,10 @@ pub(crate) struct Peers {
 impl Peers {
     /// Makes authorities and certificates with `provision-ca` and starts everything below `folder`.
     pub(crate) fn start(folder: &Path, binaries: &Path, server_key: ServerKey) -> Result<Self, BenchError> {
+        let missing: Vec<_> = PROGRAMS.into_iter().filter(|program| find(program).is_none()).collect();
+        if !missing.is_empty() {
+            return Err(BenchError::MissingPeers(missing));
+        }
         let authority = Authority::open(binaries, &folder.join("pki"), HOST, "Bench", Kind::Modern)?;
         let pairs = server_key.issue(&authority, folder)?;
         authority.issue_devices(&format!("{MODEL},{SERIAL},{MAC}\n"), "rsa2048", Kind::Modern)?;
@@ -98,6 +108,18 @@ impl Peers {
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
+}
+
+/// Where a program is. Servers lie beyond what ordinary users have in their path.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Where a program is that [`Peers::start`] has looked for.
+fn installed(program: &'static str) -> Result<PathBuf, BenchError> {
+    find(program).ok_or_else(|| BenchError::MissingPeers(vec![program]))
 }
 
 fn credentials(authority: &Authority) -> Result<Credentials, BenchError> {

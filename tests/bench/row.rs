@@ -6,9 +6,10 @@ use std::time::Duration;
 use certs::KeyAlgorithm;
 use harness::cpu;
 
+use crate::bound::Bound;
 use crate::client::{self, Client, LegacyVersion, Phone, Resumption, Version};
 use crate::error::BenchError;
-use crate::peers::Peers;
+use crate::peers::{HAPROXY, NGINX, Peers};
 use crate::server_key::ServerKey;
 
 /// A row of the table.
@@ -16,35 +17,51 @@ use crate::server_key::ServerKey;
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) work: Work,
+    /// What the gateway may take with RSA 2048 keys on both sides.
+    pub(crate) bound: Option<Bound>,
 }
 
 pub(crate) const ROWS: [Row; 9] = [
     Row {
         name: "full handshake + GET, TLS 1.3",
-        work: Work::Handshake(Phone::Modern(Version::Tls13), Resumption::Never),
+        work: Work::FULL,
+        bound: Some(Bound::times_peer(0.30, NGINX, Some(0.25))),
     },
     Row {
         name: "full handshake + GET, TLS 1.2",
         work: Work::Handshake(Phone::Modern(Version::Tls12), Resumption::Never),
+        bound: Some(Bound::times_peer(0.65, NGINX, Some(0.55))),
     },
     Row {
         name: "resumed handshake + GET, TLS 1.3",
         work: Work::Handshake(Phone::Modern(Version::Tls13), Resumption::Always),
+        bound: Some(Bound::times_peer(0.35, NGINX, Some(0.25))),
     },
     Row {
         name: "resumed handshake + GET, TLS 1.2",
         work: Work::Handshake(Phone::Modern(Version::Tls12), Resumption::Always),
+        bound: Some(Bound::times_peer(0.55, HAPROXY, Some(0.40))),
     },
-    Row { name: "GET 8 KiB on a kept connection", work: Work::Profile },
-    Row { name: "GET 256 KiB on a kept connection", work: Work::LargeProfile },
-    Row { name: "POST 2 KiB on a kept connection", work: Work::Report },
+    Row {
+        name: "GET 8 KiB on a kept connection",
+        work: Work::Profile,
+        bound: Some(Bound::times_peer(1.15, HAPROXY, Some(0.80))),
+    },
+    Row {
+        name: "GET 256 KiB on a kept connection",
+        work: Work::LargeProfile,
+        bound: Some(Bound::times_peer(1.0, NGINX, None)),
+    },
+    Row { name: "POST 2 KiB on a kept connection", work: Work::Report, bound: None },
     Row {
         name: "full legacy handshake + GET, TLS 1.2, AES128-SHA",
         work: Work::Handshake(Phone::Legacy(LegacyVersion::Tls12), Resumption::Never),
+        bound: None,
     },
     Row {
         name: "full legacy handshake + GET, TLS 1.0, AES128-SHA",
         work: Work::Handshake(Phone::Legacy(LegacyVersion::Tls10), Resumption::Never),
+        bound: None,
     },
 ];
 
@@ -62,6 +79,9 @@ pub(crate) enum Work {
 }
 
 impl Work {
+    /// A full TLS 1.3 handshake.
+    pub(crate) const FULL: Self = Self::Handshake(Phone::Modern(Version::Tls13), Resumption::Never);
+
     fn phone(self) -> Phone {
         match self {
             Self::Handshake(phone, _) => phone,
@@ -87,8 +107,7 @@ impl Work {
 
     /// Whether the bare server has its like.
     fn has_bare(self, server_key: ServerKey) -> bool {
-        self == Self::Handshake(Phone::Modern(Version::Tls13), Resumption::Never)
-            && server_key == ServerKey::Rsa2048
+        self == Self::FULL && server_key == ServerKey::Rsa2048
     }
 }
 

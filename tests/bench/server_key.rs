@@ -39,6 +39,11 @@ impl ServerKey {
         }
     }
 
+    /// Whether it is what the bounds are for.
+    pub(crate) fn is_bounded(self) -> bool {
+        self == Self::Rsa2048
+    }
+
     /// Whether phones that know RSA key exchange alone can be served.
     pub(crate) fn serves_legacy(self) -> bool {
         match self {

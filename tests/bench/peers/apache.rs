@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::{Work, open_to_all, put};
+use super::{Work, installed, open_to_all, put};
 use crate::error::BenchError;
 use crate::server::{Ready, Recipe, Server};
 use crate::server_key::Pair;
+
+/// Its program, which is its package too.
+pub(super) const PROGRAM: &str = "apache2";
 
 const MODULES: [&str; 8] =
     ["mpm_event", "authz_core", "headers", "proxy", "proxy_http", "reqtimeout", "socache_shmcb", "ssl"];
@@ -63,7 +66,7 @@ Listen {address}
         .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
         .collect();
     let workers = 2 * THREADS;
-    // A connection that says nothing goes as soon as at the gateway.
+    // With as many connections in each process as wait for their next request, beside those that are served.
     let text = format!(
         r#"ServerRoot "{folder}"
 ServerName localhost
@@ -87,7 +90,7 @@ Timeout 60
 KeepAlive On
 KeepAliveTimeout 75
 MaxKeepAliveRequests 0
-RequestReadTimeout handshake=10 header=10 body=10,minrate=500
+RequestReadTimeout handshake=60 header=60 body=10,minrate=500
 LogFormat "%h %l %u %t \"%r\" %>s %b" common
 CustomLog "{folder}/access.log" common
 SSLSessionCache "shmcb:{folder}/sessions(10485760)"
@@ -101,7 +104,7 @@ SSLSessionTickets on
     open_to_all(&own).map_err(BenchError::io(own.display().to_string()))?;
     Server::start(Recipe {
         name: "Apache",
-        program: "/usr/sbin/apache2".into(),
+        program: installed(PROGRAM)?,
         arguments: vec!["-DFOREGROUND".into(), "-f".into(), config.into()],
         addresses,
         log: own.join("stderr.log"),

@@ -3,10 +3,15 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use super::{Work, put};
+use super::{Work, installed, put};
 use crate::error::BenchError;
 use crate::server::{Ready, Recipe, Server};
 use crate::server_key::Pair;
+
+/// Its program, which is its package too.
+pub(super) const PROGRAM: &str = "haproxy";
+/// Its name in the tables.
+pub(crate) const NAME: &str = "HAProxy";
 
 pub(super) fn start(work: &Work<'_>) -> Result<Server, BenchError> {
     let own = work.folder_of("haproxy")?;
@@ -39,7 +44,7 @@ pub(super) fn start(work: &Work<'_>) -> Result<Server, BenchError> {
         ));
     }
     let store = work.store;
-    // A connection that says nothing goes as soon as at the gateway: `timeout client` holds for handshakes too.
+    // Without `http-reuse always` it opens a connection to the store for every phone's first request.
     let text = format!(
         "global
   nbthread 2
@@ -49,8 +54,8 @@ defaults
   log global
   option httplog
   timeout connect 5s
-  timeout client 10s
-  timeout http-request 10s
+  timeout client 60s
+  timeout http-request 60s
   timeout http-keep-alive 75s
   timeout server 60s
 frontend phones
@@ -70,8 +75,8 @@ backend store
     let config = own.join("haproxy.cfg");
     put(&config, text.as_bytes())?;
     Server::start(Recipe {
-        name: "HAProxy",
-        program: "haproxy".into(),
+        name: NAME,
+        program: installed(PROGRAM)?,
         arguments: vec!["-f".into(), config.into()],
         addresses,
         log: own.join("access.log"),

@@ -3,10 +3,15 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Addresses, Work, put};
+use super::{Addresses, Work, installed, put};
 use crate::error::BenchError;
 use crate::server::{Ready, Recipe, Server};
 use crate::server_key::Pair;
+
+/// Its program, which is its package too.
+pub(super) const PROGRAM: &str = "nginx";
+/// Its name in the tables.
+pub(crate) const NAME: &str = "nginx";
 
 pub(super) fn start(work: &Work<'_>) -> Result<Server, BenchError> {
     let own = work.folder_of("nginx")?;
@@ -56,19 +61,17 @@ pub(super) fn start(work: &Work<'_>) -> Result<Server, BenchError> {
         ));
     }
     let (head, own_text, store) = (head(&own), own.display(), work.store);
-    // A connection that says nothing goes as soon as at the gateway. A large answer fits into memory, else nginx writes it
-    // to a file first.
+    // A large answer fits into memory, else nginx writes it to a file first.
     let text = format!(
         "{head}
   access_log {own_text}/access.log;
-  client_header_timeout 10s;
   keepalive_timeout 75s;
   proxy_buffers 16 32k;
   proxy_busy_buffers_size 64k;
   upstream store {{ server {store}; keepalive 64; keepalive_requests 1000000; }}{servers}}}
 "
     );
-    start_with("nginx", &own, &text, addresses)
+    start_with(NAME, &own, &text, addresses)
 }
 
 /// What every configuration here begins with.
@@ -93,7 +96,7 @@ pub(super) fn start_with(
     put(&config, text.as_bytes())?;
     Server::start(Recipe {
         name,
-        program: "nginx".into(),
+        program: installed(PROGRAM)?,
         arguments: vec!["-c".into(), config.into(), "-p".into(), own.into()],
         addresses,
         log: own.join("stderr.log"),
