@@ -57,20 +57,28 @@ impl Bound {
 
     /// The bound and how it fared, for a cell of the table.
     pub(crate) fn told(&self, found: f64) -> String {
-        let mut text = format!("{}: {}", self.at_most(self.most), self.judge(found));
+        let mut text =
+            format!("≤ {:.*}{}: {}", self.decimals(), self.most, self.of_what(), self.judge(found));
         if let Some(goal) = self.goal {
             let reached = if found <= goal { "reached" } else { "not yet" };
-            text.push_str(&format!("; goal {}: {reached}", self.at_most(goal)));
+            text.push_str(&format!("; goal ≤ {goal:.*}: {reached}", self.decimals()));
         }
         text
     }
 
-    fn at_most(&self, most: f64) -> String {
+    fn decimals(&self) -> usize {
         match self.unit {
-            Unit::Count => format!("≤ {most:.0}"),
-            Unit::Kibibytes => format!("≤ {most:.0} KiB"),
-            Unit::Times => format!("≤ {most:.1}"),
-            Unit::TimesPeer(peer) => format!("≤ {most:.2} × {peer}"),
+            Unit::Count | Unit::Kibibytes => 0,
+            Unit::Times => 1,
+            Unit::TimesPeer(_) => 2,
+        }
+    }
+
+    fn of_what(&self) -> String {
+        match self.unit {
+            Unit::Count | Unit::Times => String::new(),
+            Unit::Kibibytes => " KiB".to_owned(),
+            Unit::TimesPeer(peer) => format!(" × {peer}"),
         }
     }
 }
@@ -93,11 +101,11 @@ mod tests {
     fn a_bound_is_met_to_the_last_missed_above_it_and_by_far_above_half_as_much_again() {
         let bound = Bound::times_peer(0.5, "nginx", Some(0.25));
         let cases = [
-            (0.25, "≤ 0.50 × nginx: met; goal ≤ 0.25 × nginx: reached"),
-            (0.5, "≤ 0.50 × nginx: met; goal ≤ 0.25 × nginx: not yet"),
-            (0.51, "≤ 0.50 × nginx: missed; goal ≤ 0.25 × nginx: not yet"),
-            (0.75, "≤ 0.50 × nginx: missed; goal ≤ 0.25 × nginx: not yet"),
-            (0.76, "≤ 0.50 × nginx: missed by far; goal ≤ 0.25 × nginx: not yet"),
+            (0.25, "≤ 0.50 × nginx: met; goal ≤ 0.25: reached"),
+            (0.5, "≤ 0.50 × nginx: met; goal ≤ 0.25: not yet"),
+            (0.51, "≤ 0.50 × nginx: missed; goal ≤ 0.25: not yet"),
+            (0.75, "≤ 0.50 × nginx: missed; goal ≤ 0.25: not yet"),
+            (0.76, "≤ 0.50 × nginx: missed by far; goal ≤ 0.25: not yet"),
         ];
         for (found, told) in cases {
             assert_eq!(bound.told(found), told);

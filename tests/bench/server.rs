@@ -21,8 +21,8 @@ use crate::peers::Addresses;
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// A server is at rest when it takes less than this of a core (a hundredth), for as long as that three times in a row.
-const REST: Duration = Duration::from_millis(200);
-const AT_REST: Duration = Duration::from_millis(2);
+const REST: Duration = Duration::from_millis(120);
+const AT_REST: Duration = Duration::from_millis(1);
 
 /// How a server is started.
 pub(crate) struct Recipe {

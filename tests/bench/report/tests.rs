@@ -34,7 +34,7 @@ fn a_row_has_medians_ratios_and_what_became_of_its_bound() {
     assert!(
         text.contains(
             "| full handshake + GET, TLS 1.3 | 520 µs | 2000 µs | 1000 µs | 0.26 | 0.50 | ≤ 0.30 × nginx: met; goal ≤ \
-             0.25 × nginx: not yet |"
+             0.25: not yet |"
         ),
         "{text}"
     );
@@ -51,6 +51,23 @@ fn a_bound_missed_by_far_is_a_fault_and_one_missed_is_none() {
     assert!(missed.faults().is_empty());
     let by_far = report_of(&row, &[&[1000], &[2000], &[2000]], bound);
     assert_eq!(by_far.faults(), ["full handshake + GET, TLS 1.3: 0.50, bound ≤ 0.30 × nginx: missed by far"]);
+}
+
+#[test]
+fn a_bound_below_what_any_server_can_do_on_the_machine_is_no_fault() {
+    let [row, ..] = ROWS;
+    let bound = Some(Bound::times_peer(0.3, "nginx", None));
+    for (bare, told, faults) in [
+        (700, "≤ 0.30 × nginx: missed by far; none can go below 0.35 here |", 0),
+        (500, "≤ 0.30 × nginx: missed by far |", 1),
+    ] {
+        let mut measured = measured(&[&[1000], &[2000], &[2000]]);
+        measured.bare = micros_of(&[bare]);
+        let mut report = Report::new(SERVERS.to_vec());
+        report.operation(&row, &measured, bound);
+        assert!(report.markdown().contains(told), "{}", report.markdown());
+        assert_eq!(report.faults().len(), faults);
+    }
 }
 
 #[test]
@@ -87,7 +104,8 @@ fn connections_that_a_server_closed_are_a_fault() {
     let idle = |kib: u64, closed| Idle { each: kib * 1024, closed };
     report.idle(&[idle(20, 0), idle(24, 3), idle(30, 0)], 2000);
     let text = report.markdown();
-    let line = "| memory per idle connection | 20.0 KiB | 24.0 KiB | 30.0 KiB | ≤ 26 KiB: met; goal ≤ 15 KiB: not yet |";
+    let line =
+        "| memory per idle connection | 20.0 KiB | 24.0 KiB | 30.0 KiB | ≤ 26 KiB: met; goal ≤ 15: not yet |";
     assert!(text.contains(line), "{text}");
     assert_eq!(report.faults(), ["memory per idle connection: nginx had closed 3 of 2000"]);
 }
