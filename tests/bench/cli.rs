@@ -2,7 +2,10 @@
 
 use clap::Parser;
 
+use crate::error::BenchError;
+use crate::row::ROWS;
 use crate::server_key::ServerKey;
+use crate::{flood, idle, power_cut};
 
 /// What the gateway costs beside nginx, HAProxy and Apache: CPU time and memory for the same work.
 ///
@@ -47,6 +50,20 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "\
+Rows:
+  full handshake + GET, TLS 1.3
+  full handshake + GET, TLS 1.2
+  resumed handshake + GET, TLS 1.3
+  resumed handshake + GET, TLS 1.2
+  GET 8 KiB on a kept connection
+  GET 256 KiB on a kept connection
+  POST 2 KiB on a kept connection
+  full legacy handshake + GET, TLS 1.2, AES128-SHA
+  full legacy handshake + GET, TLS 1.0, AES128-SHA
+  memory per idle connection
+  flood
+  power cut
+
 Examples:
   bench
   bench --quick
@@ -78,6 +95,15 @@ impl Cli {
     /// In seconds.
     pub(crate) fn flood(&self) -> u32 {
         self.flood.unwrap_or(if self.quick { 4 } else { 10 })
+    }
+
+    /// Whether any row is wanted at all.
+    pub(crate) fn check(&self) -> Result<(), BenchError> {
+        let mut rows = ROWS.iter().map(|row| row.name).chain([idle::ROW, flood::ROW, power_cut::ROW]);
+        match &self.only {
+            Some(words) if !rows.any(|row| self.wants(row)) => Err(BenchError::NoSuchRow(words.clone())),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether a row of this name is wanted.
@@ -121,6 +147,15 @@ mod tests {
         assert!(cli.wants("resumed handshake + GET, TLS 1.3"));
         assert!(!cli.wants("power cut"));
         assert!(parsed("").unwrap().wants("power cut"));
+        assert!(parsed("").unwrap().check().is_ok() && parsed("--only cut").unwrap().check().is_ok());
+        assert!(parsed("--only sliced").unwrap().check().is_err());
+    }
+
+    #[test]
+    fn the_help_names_every_row() {
+        for row in ROWS.iter().map(|row| row.name).chain([idle::ROW, flood::ROW, power_cut::ROW]) {
+            assert!(EXAMPLES.contains(&format!("  {row}\n")), "{row}");
+        }
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub(crate) enum BenchError {
     /// The certificate authority did not do what it was told.
     #[error("the certificates cannot be made")]
     Authority(#[from] AuthorityError),
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
     /// A file, a socket or a process.
     #[error("{what}")]
     Io {
@@ -22,9 +25,9 @@ pub(crate) enum BenchError {
     /// Peers that are not installed.
     #[error("not installed: {}", .0.join(", "))]
     MissingPeers(Vec<&'static str>),
-    /// Settings of old phones' TLS.
-    #[error("the old phones' TLS cannot be set up")]
-    OldTls(#[from] openssl::error::ErrorStack),
+    /// No row has the words that were asked for.
+    #[error("no row has the words `{0}`; `bench --help` lists them")]
+    NoSuchRow(String),
     /// A certificate or key file.
     #[error("{}", .path.display())]
     Pem {
@@ -66,7 +69,12 @@ impl BenchError {
         match self {
             Self::MissingPeers(_) => Some("as root: apt-get install nginx haproxy apache2"),
             Self::Authority(_) => Some("build first: cargo build --release --workspace"),
-            Self::Io { .. } | Self::OldTls(_) | Self::Pem { .. } | Self::Server { .. } | Self::Tls(_) => None,
+            Self::Interrupted
+            | Self::Io { .. }
+            | Self::NoSuchRow(_)
+            | Self::Pem { .. }
+            | Self::Server { .. }
+            | Self::Tls(_) => None,
         }
     }
 }

@@ -27,6 +27,7 @@ mod error;
 mod flood;
 mod floor;
 mod idle;
+mod interrupt;
 mod observation;
 mod peers;
 mod phone;
@@ -66,7 +67,10 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match run(&cli) {
+    let measured = run(&cli);
+    // Whatever else failed or was measured then, this is why.
+    let measured = if interrupt::came() { Err(BenchError::Interrupted) } else { measured };
+    match measured {
         Ok(report) => tell(&report),
         Err(error) => {
             complain(&error);
@@ -103,7 +107,9 @@ fn complain(error: &BenchError) {
 
 /// Sets everything up and measures it; all of it has ended when this returns.
 fn run(cli: &Cli) -> Result<Report, BenchError> {
+    cli.check()?;
     open_files::raise_limit();
+    interrupt::watch().map_err(BenchError::io("no signals"))?;
     let program = std::env::current_exe().map_err(BenchError::io("this program cannot be found"))?;
     let binaries = program.parent().unwrap_or_else(|| Path::new("."));
     let folder = tempfile::tempdir().map_err(BenchError::io("no temporary folder"))?;

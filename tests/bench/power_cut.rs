@@ -10,7 +10,7 @@ use crate::client::THREADS;
 use crate::error::BenchError;
 use crate::observation::observe;
 use crate::peers::Peers;
-use crate::phone::{Calls, Phone};
+use crate::phone::{Calls, Ended, Phone};
 use crate::server::Server;
 
 /// The name of the rows.
@@ -90,9 +90,9 @@ async fn call(server: &Server, phones: &[Arc<Phone>], at_once: usize) -> Calls {
     let (address, mut calls, mut tasks) = (server.address(), Calls::default(), JoinSet::new());
     for phone in phones {
         if tasks.len() >= at_once
-            && let Some(Ok(ended)) = tasks.join_next().await
+            && let Some(ended) = tasks.join_next().await
         {
-            calls.add(ended);
+            calls.add(ended.unwrap_or(Ended::Lost));
         }
         let phone = Arc::clone(phone);
         tasks.spawn(async move { phone.call(address, PATIENCE).await });

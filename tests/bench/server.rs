@@ -11,10 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::{cpu, memory};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Phone;
 use crate::error::BenchError;
+use crate::interrupt;
 use crate::peers::Addresses;
 
 /// How long a server may take to start, to stop, or to come to rest.
@@ -107,9 +107,7 @@ impl Server {
 
     fn end(&mut self) {
         // SIGTERM, so that a server ends its workers; then make sure.
-        if let Some(process) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(process, Signal::TERM);
-        }
+        interrupt::end(self.process.id());
         let end = Instant::now() + PATIENCE;
         while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < end {
             thread::sleep(LOOK_EVERY);
@@ -137,9 +135,11 @@ impl Recipe {
             .process_group(0)
             .spawn()
             .map_err(BenchError::io(format!("{} cannot be run", self.program.display())))?;
+        interrupt::add(process.id());
         match self.is_ready(&mut process) {
             Ok(()) => Ok(process),
             Err(error) => {
+                interrupt::end(process.id());
                 let _ = process.kill();
                 let _ = process.wait();
                 Err(error)

@@ -43,14 +43,13 @@ mod tests {
     fn a_child_of_a_child_belongs_to_the_tree() {
         // The shell waits for `cat`, and `cat` for its input.
         let mut shell = Command::new("sh").args(["-c", "cat; true"]).stdin(Stdio::piped()).spawn().unwrap();
-        let own = std::process::id();
-        let found = crate::expect::eventually("the shell to start its child", || {
-            let found = members(own).unwrap();
-            (members(shell.id()).unwrap().len() == 2).then_some(found)
+        crate::expect::eventually("the shell to start its child", || {
+            (members(shell.id()).unwrap().len() == 2).then_some(())
         });
-        assert_eq!(found.first(), Some(&own));
+        let own = members(std::process::id()).unwrap();
+        assert_eq!(own.first(), Some(&std::process::id()));
         for process in members(shell.id()).unwrap() {
-            assert!(found.contains(&process));
+            assert!(own.contains(&process), "{process} of {own:?}");
         }
         drop(shell.stdin.take());
         assert!(shell.wait().unwrap().success());

@@ -66,8 +66,8 @@ Listen {address}
         .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
         .collect();
     let workers = 2 * THREADS;
-    // With its usual buffers of 8 KiB a large answer takes a third more. `AsyncRequestWorkerFactor` allows as many connections that wait
-    // for their next request.
+    // With its usual buffers of 8 KiB a large answer takes a third more. `AsyncRequestWorkerFactor` bounds how many
+    // connections wait for their next request without a thread: here more than will ever come.
     let text = format!(
         r#"ServerRoot "{folder}"
 ServerName localhost

@@ -44,7 +44,8 @@ pub(super) fn start(work: &Work<'_>) -> Result<Server, BenchError> {
         ));
     }
     let store = work.store;
-    // With its usual buffers of 16 KiB a large answer takes a quarter more. Without `http-reuse always` it opens a connection to the store for every phone's first request.
+    // With its usual buffers of 16 KiB a large answer takes a quarter more. Without `http-reuse always` it opens a
+    // connection to the store for every phone's first request.
     let text = format!(
         "global
   nbthread 2
