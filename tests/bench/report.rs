@@ -86,27 +86,26 @@ impl Report {
             }
             Unit::Count | Unit::Kibibytes | Unit::Times => None,
         });
-        let limit = found.and_then(|(bound, _)| self.out_of_reach(bound, measured));
-        cells.push(match (found, limit) {
-            (None, _) => String::new(),
-            (Some((bound, found)), None) => self.judged(row.name, bound, found),
-            // Nobody's fault: how far the gateway is from what is possible, its own bound says.
-            (Some((bound, found)), Some(limit)) => {
-                format!("{}; none can go below {limit:.2} here", bound.told(found))
-            }
+        cells.push(match found {
+            None => String::new(),
+            Some((bound, found)) => match self.physical_limit(bound, measured) {
+                None => self.judged(row.name, bound, found),
+                // Where a signature takes long beside everything else, no server can meet the bound: then how many times
+                // the asymmetric work the gateway takes decides alone.
+                Some(limit) => format!("{}; physical limit {limit:.2}", bound.told(found)),
+            },
         });
         self.operations.add(cells);
         self.notes.push(format!("{}: from round to round gateway ÷ {}", row.name, spread.join(", ")));
         self.further(row, measured);
     }
 
-    /// What the sockets and the asymmetric work alone take of the peer's time, if that is above the bound already: so it
-    /// is where an RSA signature takes long beside everything else.
-    fn out_of_reach(&self, bound: Bound, measured: &Measured) -> Option<f64> {
+    /// What the sockets and the asymmetric work alone take of the time of the peer that a bound names, where the row has
+    /// that.
+    fn physical_limit(&self, bound: Bound, measured: &Measured) -> Option<f64> {
         let Unit::TimesPeer(peer) = bound.unit else { return None };
         let at = self.servers.iter().position(|name| *name == peer)?;
-        let limit = Ratio::of(&measured.bare, measured.figures.get(at)?)?.median;
-        (limit > bound.most).then_some(limit)
+        Some(Ratio::of(&measured.bare, measured.figures.get(at)?)?.median)
     }
 
     /// What only some rows have to say.

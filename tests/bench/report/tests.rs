@@ -54,19 +54,17 @@ fn a_bound_missed_by_far_is_a_fault_and_one_missed_is_none() {
 }
 
 #[test]
-fn a_bound_below_what_any_server_can_do_on_the_machine_is_no_fault() {
+fn where_the_physical_limit_is_known_it_stands_beside_the_bound_and_judges_in_its_place() {
     let [row, ..] = ROWS;
-    let bound = Some(Bound::times_peer(0.3, "nginx", None));
-    for (bare, told, faults) in [
-        (700, "≤ 0.30 × nginx: missed by far; none can go below 0.35 here |", 0),
-        (500, "≤ 0.30 × nginx: missed by far |", 1),
-    ] {
-        let mut measured = measured(&[&[1000], &[2000], &[2000]]);
-        measured.bare = micros_of(&[bare]);
+    let mut measured = measured(&[&[1000], &[2000], &[2000]]);
+    measured.bare = micros_of(&[700]);
+    for (floor, faults) in [(600, 0), (300, 1)] {
         let mut report = Report::new(SERVERS.to_vec());
-        report.operation(&row, &measured, bound);
-        assert!(report.markdown().contains(told), "{}", report.markdown());
-        assert_eq!(report.faults().len(), faults);
+        report.operation(&row, &measured, Some(Bound::times_peer(0.3, "nginx", None)));
+        report.asymmetric_work(Duration::from_micros(floor), true);
+        let text = report.markdown();
+        assert!(text.contains("≤ 0.30 × nginx: missed by far; physical limit 0.35 |"), "{text}");
+        assert_eq!(report.faults().len(), faults, "{:?}", report.faults());
     }
 }
 
