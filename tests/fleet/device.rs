@@ -140,9 +140,10 @@ impl Device {
         self.product.rules.iter().map(|rule| self.expand(rule)).collect()
     }
 
-    /// Its line in a list for `provision-ca device issue --csv`.
-    pub(crate) fn csv_line(&self) -> String {
-        format!("{},{},{}\n", self.product.name, self.serial, self.mac)
+    /// A list of devices for `provision-ca device issue --csv`.
+    pub(crate) fn list<'a>(devices: impl IntoIterator<Item = &'a Self>) -> String {
+        let line = |device: &Self| format!("{},{},{}\n", device.product.name, device.serial, device.mac);
+        devices.into_iter().map(line).collect()
     }
 
     /// Replaces the guide's macros.

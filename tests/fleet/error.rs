@@ -3,17 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use harness::authority::AuthorityError;
+
 /// Why a run could not be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FleetError {
-    /// The certificate authority refused.
-    #[error("provision-ca {command} failed: {message}")]
-    Authority {
-        /// Its arguments.
-        command: String,
-        /// What it said.
-        message: String,
-    },
+    /// The certificate authority did not do what it was told.
+    #[error("{}", with_cause(.0))]
+    Authority(#[from] AuthorityError),
     /// The gateway did not do what it was told.
     #[error("the gateway {what}{}{log}", if log.is_empty() { "" } else { "; it says:\n" })]
     Gateway {
@@ -68,5 +65,13 @@ impl FleetError {
     pub(crate) fn pem(path: &Path) -> impl FnOnce(rustls::pki_types::pem::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Pem { path, source }
+    }
+}
+
+/// What the program prints is one line: the cause stands in it.
+fn with_cause(error: &AuthorityError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }

@@ -8,7 +8,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `cli` | the command line |
-//! | `world`, `authority`, `gateway`, `backend`, `port`, `file` | what a run needs, and the programs under test |
+//! | `world`, `gateway`, `backend`, `file` | what a run needs, and the programs under test |
 //! | `device`, `schedule`, `random` | what a phone is, and when it calls |
 //! | `phone`, `answer`, `tls`, `http` | a phone's call |
 //! | `attack` | hostile clients |
@@ -22,12 +22,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use rustix::process::{Resource, getrlimit, setrlimit};
+use harness::open_files;
 use tokio::signal::unix::{SignalKind, signal};
 
 mod answer;
 mod attack;
-mod authority;
 mod backend;
 mod call;
 mod cli;
@@ -41,7 +40,6 @@ mod http;
 mod percentile;
 mod phone;
 mod plot;
-mod port;
 mod random;
 mod refusals;
 mod report;
@@ -113,7 +111,7 @@ fn command(scenario: &Scenario) -> Result<Vec<String>, FleetError> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, FleetError> {
-    raise_open_files();
+    open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(FleetError::io("the phones have no threads"))
 }
@@ -123,12 +121,4 @@ async fn run(scenario: &Scenario, binaries: &Path) -> Result<Report, FleetError>
     let mut world = World::prepare(scenario, binaries).await?;
     let findings = scenario::run(&mut world, scenario).await?;
     Ok(Report::new(&world, scenario, findings))
-}
-
-/// The system's usual limit, 1024 open files, is less than a region has phones.
-fn raise_open_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Where the system does not allow it, phones that find no socket say so.
-    let _ = setrlimit(Resource::Nofile, limit);
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness::authority::{Authority, Kind};
 use harness::cpu;
 use harness::gateway::{Config, Host, Listener, Trust as TrustEntry};
+use harness::port;
 use tempfile::TempDir;
 
 use crate::HOST;
-use crate::authority::{Authority, Kind};
 use crate::backend::Backend;
 use crate::call::Log;
 use crate::cli::{Common, DeviceKey, Scenario};
@@ -18,7 +19,6 @@ use crate::device::{Age, Device};
 use crate::error::FleetError;
 use crate::gateway::Gateway;
 use crate::phone::Phone;
-use crate::port;
 use crate::refusals::Records;
 use crate::schedule::Schedule;
 use crate::tls::Trust;
@@ -111,19 +111,19 @@ impl World {
         // Given a gateway that runs already, the store is the one it trusts.
         let main = if scenario.connect().is_some() { stores.clone() } else { stores.join("main") };
         let devices = Device::fleet(size(common.phones), usize::from(common.old));
-        let of = |age| devices.iter().filter(|device| device.product.age == age).collect::<Vec<_>>();
+        let of = |age| Device::list(devices.iter().filter(|device| device.product.age == age));
         let (modern, old) = (of(Age::Modern), of(Age::Old));
 
-        let authority = Authority::open(binaries, &main, "Fleet", Kind::Modern)?;
+        let authority = Authority::open(binaries, &main, HOST, "Fleet", Kind::Modern)?;
         authority.issue_devices(&modern, common.device_key.as_str(), Kind::Modern)?;
         if scenario.connect().is_none() {
-            authority.issue_server(false)?;
+            authority.issue_server()?;
             authority.publish()?;
         }
         let old_authority = if old.is_empty() {
             None
         } else {
-            let authority = Authority::open(binaries, &stores.join("old"), "Fleet", Kind::Old)?;
+            let authority = Authority::open(binaries, &stores.join("old"), HOST, "Fleet", Kind::Old)?;
             authority.issue_devices(&old, "rsa2048", Kind::Old)?;
             authority.publish()?;
             Some(authority)
@@ -148,7 +148,7 @@ impl World {
                 Age::Modern => &authority,
                 Age::Old => old_authority.as_ref().unwrap_or(&authority),
             };
-            let stack = trust.stack(device.product.age, &issuer.device(&device))?;
+            let stack = trust.stack(device.product.age, &issuer.device(&device.mac))?;
             let checks_profile = scenario.connect().is_none();
             phones.push(Arc::new(Phone::new(device, stack, target.address(), checks_profile)));
         }
@@ -202,7 +202,8 @@ impl World {
 
     /// A further store of `provision-ca` for this run alone.
     pub(crate) fn further_authority(&self, folder: &str, name: &str) -> Result<Authority, FleetError> {
-        Authority::open(&self.binaries, &self.folder.path().join(folder), name, Kind::Modern)
+        let store = self.folder.path().join(folder);
+        Ok(Authority::open(&self.binaries, &store, HOST, name, Kind::Modern)?)
     }
 }
 

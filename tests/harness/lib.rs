@@ -9,10 +9,13 @@
 //! | [`binary`] | the programs under test, built when they are missing or out of date |
 //! | [`process`] | a child process with its output |
 //! | [`workdir`] | a folder that every peer may read |
+//! | [`authority`] | `provision-ca` with a store, and the certificates of many devices |
+//! | [`port`], [`open_files`] | ports that can be taken again, and enough open files for thousands of connections |
 //! | [`der`], [`pki`] | certificates and CRLs with one thing different |
 //! | [`gateway`], [`audit`] | the gateway with a configuration, and its records |
 //! | [`client`] | a TLS client that sends any bytes |
-//! | [`cpu`] | what a process has spent |
+//! | [`cpu`], [`memory`] | what a process with its children has spent, and what it holds |
+//! | [`process_tree`] | a process and those it started |
 //! | [`hello`] | client hellos byte for byte |
 //! | [`origin`] | a backend that keeps what it received, byte for byte |
 //! | [`apache`], [`curl`], [`old_stack`], [`openssl`] | the peers |
@@ -25,6 +28,7 @@
 pub mod admin;
 pub mod apache;
 pub mod audit;
+pub mod authority;
 pub mod binary;
 pub mod client;
 pub mod cpu;
@@ -34,10 +38,14 @@ pub mod expect;
 pub mod gateway;
 pub mod hello;
 pub mod http;
+pub mod memory;
 pub mod old_stack;
+pub mod open_files;
 pub mod openssl;
 pub mod origin;
 pub mod pki;
 pub mod pkits;
+pub mod port;
 pub mod process;
+pub mod process_tree;
 pub mod workdir;

@@ -33,7 +33,7 @@ pub(super) async fn run(world: &mut World, arguments: &cli::Crl) -> Result<Findi
             Age::Modern => Some(&world.authority),
             Age::Old => world.old_authority.as_ref(),
         };
-        issuer.unwrap_or(&world.authority).revoke(&phone.device)?;
+        issuer.unwrap_or(&world.authority).revoke(&phone.device.mac)?;
     }
     let reloads = world.gateway()?.reloads();
     let pushed_at = world.log.now();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness::authority::Kind;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::one_round;
 use crate::attack::Attacker;
-use crate::authority::Kind;
 use crate::call::{Call, Caller};
 use crate::cli;
 use crate::crew::{Crew, failures, in_words, told};
@@ -110,8 +110,8 @@ fn attackers(world: &World, count: usize) -> Result<Vec<Attacker>, FleetError> {
     let stolen = Device::beyond(world.phones.len(), count.div_ceil(4) + count.div_ceil(8));
     let key = world.device_key.as_str();
     let copied = if copied.is_empty() { stolen.iter().collect() } else { copied };
-    forgery.issue_devices(&copied, key, Kind::Modern)?;
-    world.authority.issue_devices(&stolen.iter().collect::<Vec<_>>(), key, Kind::Modern)?;
+    forgery.issue_devices(&Device::list(copied.iter().copied()), key, Kind::Modern)?;
+    world.authority.issue_devices(&Device::list(&stolen), key, Kind::Modern)?;
 
     let victims: Vec<_> = world.phones.iter().map(|phone| phone.device.mac.clone()).collect();
     let victims = Arc::new(victims);
@@ -120,11 +120,11 @@ fn attackers(world: &World, count: usize) -> Result<Vec<Attacker>, FleetError> {
     for number in 0..count {
         let Some((caller, _)) = KINDS.get(number % KINDS.len()) else { continue };
         let stack = match caller {
-            Caller::Forger => copied.next().map(|device| forgery.device(device)),
-            Caller::Scanner => stolen.next().map(|device| world.authority.device(device)),
+            Caller::Forger => copied.next().map(|device| forgery.device(&device.mac)),
+            Caller::Scanner => stolen.next().map(|device| world.authority.device(&device.mac)),
             // Every other one gets as far as its request.
             Caller::Slowloris if number / KINDS.len() % 2 == 1 => {
-                stolen.next().map(|device| world.authority.device(device))
+                stolen.next().map(|device| world.authority.device(&device.mac))
             }
             Caller::Slowloris | Caller::Stranger | Caller::Phone(_) => None,
         };

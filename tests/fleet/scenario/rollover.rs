@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness::authority::Kind;
+
 use super::{SETTLED, one_round};
-use crate::authority::Kind;
 use crate::crew::{Crew, failures, in_words, told};
 use crate::device::{Age, Device};
 use crate::error::FleetError;
@@ -23,7 +24,7 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
     let movers: Vec<_> = modern.iter().step_by(2).cloned().collect();
     let stayers: BTreeSet<_> = modern.iter().skip(1).step_by(2).map(|phone| phone.device.number).collect();
     let next = world.further_authority("next", "Fleet Next")?;
-    let devices: Vec<&Device> = movers.iter().map(|phone| &phone.device).collect();
+    let devices = Device::list(movers.iter().map(|phone| &phone.device));
     next.issue_devices(&devices, world.device_key.as_str(), Kind::Modern)?;
     next.publish()?;
 
@@ -36,12 +37,12 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
     world.config.host().trust.push(trust_entry(&next, &[])?);
     let config = world.config.clone();
     world.gateway()?.write(&config)?;
-    world.authority.issue_server(true)?;
+    world.authority.renew_server(None)?;
     world.gateway()?.hang_up().await?;
     findings.moment(world.log.now(), "new root and server certificate");
     shows_the_new(world, movers.first(), &mut findings).await?;
     for phone in &movers {
-        phone.renew(world.trust.stack(Age::Modern, &next.device(&phone.device))?);
+        phone.renew(world.trust.stack(Age::Modern, &next.device(&phone.device.mac))?);
     }
     let since = world.log.now();
     findings.moment(since, "phones renewed");

@@ -1,18 +1,23 @@
 //! The servers' certificates: which kinds of key they have, and which one a phone is to be shown.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io, str};
 
 use certs::{Curve, KeyAlgorithm};
+use clap::ValueEnum;
+use harness::authority::Authority;
 
 use crate::client::Phone;
+use crate::error::BenchError;
 
 /// The certificates that every server has for the same name.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum ServerKey {
-    /// An RSA 2048 and a P-256 one; which a phone gets, each server finds for itself.
+    /// One of each for the same name; which a phone gets, each server finds for itself
     Both,
+    /// ECDSA on P-256; then no old phone can be served
     P256,
+    /// RSA with 2048 bits: what the providers' certificates have
     Rsa2048,
 }
 
@@ -34,6 +39,11 @@ impl ServerKey {
         }
     }
 
+    /// Whether it is what the bounds are for.
+    pub(crate) fn is_bounded(self) -> bool {
+        self == Self::Rsa2048
+    }
+
     /// Whether phones that know RSA key exchange alone can be served.
     pub(crate) fn serves_legacy(self) -> bool {
         match self {
@@ -42,42 +52,26 @@ impl ServerKey {
         }
     }
 
-    /// Has `provision-ca` issue the certificates for `localhost` and takes them out of its store, where one replaces
-    /// the other.
-    pub(crate) fn issue(
-        self,
-        ca: impl Fn(&[&str]) -> io::Result<()>,
-        store: &Path,
-        folder: &Path,
-    ) -> io::Result<Vec<Pair>> {
+    /// Has `provision-ca` issue the certificates and takes them out of its store, where one replaces the other.
+    pub(crate) fn issue(self, authority: &Authority, folder: &Path) -> Result<Vec<Pair>, BenchError> {
         let kinds: &[&str] = match self {
             Self::Both => &["rsa2048", "p256"],
             Self::P256 => &["p256"],
             Self::Rsa2048 => &["rsa2048"],
         };
-        let issued = store.join("server/localhost");
+        let issued = authority.server();
         let take = |kind: &&'static str| {
-            ca(&["server", "issue", "localhost", "--force", "--key", kind])?;
+            authority.renew_server(Some(kind))?;
             let own = folder.join(kind);
-            fs::create_dir(&own)?;
             let pair = Pair { kind, chain: own.join("chain.pem"), key: own.join("key.pem") };
-            fs::copy(issued.join("chain.pem"), &pair.chain)?;
-            fs::copy(issued.join("key.pem"), &pair.key)?;
+            let copy = || {
+                fs::create_dir(&own)?;
+                fs::copy(issued.join("chain.pem"), &pair.chain)?;
+                fs::copy(issued.join("key.pem"), &pair.key)
+            };
+            copy().map_err(BenchError::io("the server's certificate cannot be copied"))?;
             Ok(pair)
         };
         kinds.iter().map(take).collect()
-    }
-}
-
-impl str::FromStr for ServerKey {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "both" => Ok(Self::Both),
-            "p256" => Ok(Self::P256),
-            "rsa2048" => Ok(Self::Rsa2048),
-            other => Err(format!("--server-key is both, p256 or rsa2048, not {other}")),
-        }
     }
 }

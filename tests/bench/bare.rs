@@ -5,16 +5,20 @@
 //! The messages have the sizes of the real ones. The program starts itself again for it, so that the kernel counts its
 //! CPU time apart.
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use harness::authority::Authority;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::floor::Work;
+use crate::request::{PROFILE, Request};
 
 /// The first argument of the program when it is to be this server.
 pub(crate) const COMMAND: &str = "bare-server";
@@ -24,7 +28,7 @@ const HELLO: usize = 266;
 const FLIGHT: usize = 2_100;
 const ANSWERED: usize = 1_500;
 /// Octets of an answer of 8 KiB with its head.
-const PROFILE: usize = 8 * 1024 + 250;
+const PASSED_ON: usize = PROFILE + 250;
 
 /// The running server.
 pub(crate) struct Bare {
@@ -40,13 +44,18 @@ impl Drop for Bare {
 }
 
 impl Bare {
-    /// Starts it with the device's credentials below `pki`, whose key stands for the server's: both are RSA 2048.
-    pub(crate) fn start(pki: &Path, device: &Path, backend: SocketAddr, path: &str) -> io::Result<Self> {
+    /// Starts it with the credentials of a device, whose key stands for the server's: both are RSA 2048.
+    pub(crate) fn start(
+        authority: &Authority,
+        mac: &str,
+        store: SocketAddr,
+        request: &Request,
+    ) -> io::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg(COMMAND)
-            .args([pki, device])
-            .arg(backend.to_string())
-            .arg(path)
+            .args([authority.client_root(), authority.device(mac)])
+            .arg(store.to_string())
+            .arg(OsStr::from_bytes(request.as_bytes()))
             .stdout(Stdio::piped())
             .spawn()?;
         let out = process.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
@@ -80,25 +89,24 @@ fn exchange(address: SocketAddr) -> io::Result<()> {
     stream.write_all(&[1; HELLO])?;
     stream.read_exact(&mut [0; FLIGHT])?;
     stream.write_all(&[2; ANSWERED])?;
-    stream.read_exact(&mut [0; PROFILE])
+    stream.read_exact(&mut [0; PASSED_ON])
 }
 
 /// Runs the server until it is ended.
 pub(crate) fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
-    let [pki, device, backend, path] = arguments else {
+    let [root, device, backend, request] = arguments else {
         return Err("bare-server takes four arguments".into());
     };
-    let (pki, device, backend) = (Path::new(pki), Path::new(device), backend.parse::<SocketAddr>()?);
+    let (device, backend) = (Path::new(device), backend.parse::<SocketAddr>()?);
     let key = PrivateKeyDer::from_pem_file(device.join("key.pem"))?;
     let leaf = CertificateDer::from_pem_file(device.join("cert.pem"))?;
-    let root = CertificateDer::from_pem_file(pki.join("trust/client-root.pem"))?;
+    let root = CertificateDer::from_pem_file(root)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     writeln!(io::stdout(), "{}", listener.local_addr()?)?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     thread::scope(|scope| {
         let workers: Vec<_> = (0..16)
             .map(|_| {
-                let (listener, request) = (&listener, &request);
+                let listener = &listener;
                 let work = Work::new(&key, &leaf, &root);
                 scope.spawn(move || -> io::Result<()> {
                     let work = work?;
@@ -127,19 +135,18 @@ fn serve_one(client: &mut TcpStream, store: &mut TcpStream, request: &str, work:
     store.write_all(request.as_bytes())?;
     let mut answer = [0; 16 * 1024];
     let mut filled = 0;
-    // The profile is 8 KiB, and the head before it shorter than what is sent on.
-    while filled < 8 * 1024 + 1 || !ends(answer.get(..filled).unwrap_or_default()) {
+    while filled <= PROFILE || !ends(answer.get(..filled).unwrap_or_default()) {
         let read = store.read(answer.get_mut(filled..).unwrap_or_default())?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         filled += read;
     }
-    client.write_all(answer.get(..PROFILE).unwrap_or_default())
+    client.write_all(answer.get(..PASSED_ON).unwrap_or_default())
 }
 
 /// Whether a head and 8 KiB behind it are there.
 fn ends(answer: &[u8]) -> bool {
     let head = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    head.is_some_and(|head| answer.len() >= head + 4 + 8 * 1024)
+    head.is_some_and(|head| answer.len() >= head + 4 + PROFILE)
 }

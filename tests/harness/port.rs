@@ -14,7 +14,10 @@ const COUNT: u16 = 18_000;
 const BACKLOG: i32 = 4096;
 
 /// Listens on a free port of the loopback address.
-pub(crate) fn listen() -> io::Result<TcpListener> {
+///
+/// # Errors
+/// None of many is free.
+pub fn listen() -> io::Result<TcpListener> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap_or_default();
     let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
@@ -31,7 +34,10 @@ pub(crate) fn listen() -> io::Result<TcpListener> {
 }
 
 /// Listens on this address, also when connections of the last listener are still on their way out.
-pub(crate) fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+///
+/// # Errors
+/// Somebody else listens there.
+pub fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -41,6 +47,9 @@ pub(crate) fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// An address that was free a moment ago.
-pub(crate) fn free() -> io::Result<SocketAddr> {
+///
+/// # Errors
+/// None of many is free.
+pub fn free() -> io::Result<SocketAddr> {
     listen()?.local_addr()
 }

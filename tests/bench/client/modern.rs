@@ -9,7 +9,8 @@ use rustls::client::Resumption as ClientResumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
-use super::{Credentials, Resumption, THREADS, Version, get, key_of};
+use super::{Credentials, Resumption, THREADS, Version, key_of};
+use crate::request::Request;
 
 /// TLS settings of every thread's phone: a TLS 1.3 ticket serves once, so two must not share a store.
 pub(crate) struct Tls {
@@ -58,10 +59,10 @@ impl Tls {
         &self,
         thread: usize,
         socket: TcpStream,
-        path: &str,
+        request: &Request,
     ) -> io::Result<(HandshakeKind, KeyAlgorithm)> {
         let mut stream = self.connect(thread, socket)?;
-        get(&mut stream, path)?;
+        request.exchange(&mut stream)?;
         let kind = stream.conn.handshake_kind().ok_or_else(|| io::Error::other("no handshake"))?;
         let shown = stream.conn.peer_certificates().and_then(<[_]>::first);
         let shown = key_of(shown.ok_or_else(|| io::Error::other("no server certificate"))?)?;

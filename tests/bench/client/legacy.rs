@@ -17,7 +17,8 @@ use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use rustls::HandshakeKind;
 
-use super::{Credentials, LegacyVersion, get, key_of};
+use super::{Credentials, LegacyVersion, key_of};
+use crate::request::Request;
 
 /// The one suite that is offered: the strongest that every phone of the maker's table has.
 const SUITE: &str = "AES128-SHA";
@@ -59,13 +60,13 @@ impl Tls {
     pub(super) fn handshake(
         &self,
         socket: TcpStream,
-        path: &str,
+        request: &Request,
     ) -> io::Result<(HandshakeKind, KeyAlgorithm)> {
         let mut ssl = Ssl::new(&self.context)?;
         ssl.set_hostname("localhost")?;
         let mut stream: SslStream<TcpStream> =
             ssl.connect(socket).map_err(|error| io::Error::other(error.to_string()))?;
-        get(&mut stream, path)?;
+        request.exchange(&mut stream)?;
         let ssl = stream.ssl();
         let suite = ssl.current_cipher().map(|cipher| cipher.name());
         if ssl.version2() != Some(self.version) || suite != Some(SUITE) {

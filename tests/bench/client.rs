@@ -1,13 +1,15 @@
 //! The phones of the measurement: blocking clients in a few threads.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
 use certs::{Certificate, KeyAlgorithm};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{HandshakeKind, RootCertStore};
+use rustls::{ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+
+use crate::request::Request;
 
 mod legacy;
 mod modern;
@@ -21,12 +23,13 @@ pub(crate) struct Credentials {
     pub(crate) server_root: CertificateDer<'static>,
     /// Who signed the chain.
     pub(crate) client_root: CertificateDer<'static>,
-    /// The path of its own profile.
-    pub(crate) path: String,
+    pub(crate) profile: Request,
+    pub(crate) large_profile: Request,
+    pub(crate) report: Request,
 }
 
 /// What kind of phone calls, and with which version.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Phone {
     /// RSA key exchange and AES128-SHA, nothing else.
     Legacy(LegacyVersion),
@@ -34,19 +37,19 @@ pub(crate) enum Phone {
     Modern(Version),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LegacyVersion {
     Tls10,
     Tls12,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Version {
     Tls12,
     Tls13,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Resumption {
     Always,
     Never,
@@ -64,6 +67,9 @@ enum Engine {
     Legacy(legacy::Tls),
     Modern(modern::Tls),
 }
+
+/// A connection that stays.
+pub(crate) type Open = StreamOwned<ClientConnection, TcpStream>;
 
 /// A device that talks to one server.
 pub(crate) struct Client {
@@ -108,15 +114,16 @@ impl Client {
                     self.address, tls.kind, tls.shown
                 ))),
             })
-        })
+        })?;
+        Ok(())
     }
 
     /// What kind of handshake it was, and the key in the certificate that the server showed.
     fn handshake(&self, tls: &Tls, thread: usize) -> io::Result<(HandshakeKind, KeyAlgorithm)> {
         let socket = self.connect()?;
         match &tls.engine {
-            Engine::Legacy(tls) => tls.handshake(socket, &self.credentials.path),
-            Engine::Modern(tls) => tls.handshake(thread, socket, &self.credentials.path),
+            Engine::Legacy(tls) => tls.handshake(socket, &self.credentials.profile),
+            Engine::Modern(tls) => tls.handshake(thread, socket, &self.credentials.profile),
         }
     }
 
@@ -126,20 +133,41 @@ impl Client {
     }
 
     /// Sends `count` requests over a few kept connections.
-    pub(crate) fn kept(&self, count: usize) -> io::Result<()> {
+    pub(crate) fn kept(&self, request: &Request, count: usize) -> io::Result<()> {
         let tls = modern::Tls::new(&self.credentials, Version::Tls13, Resumption::Never)?;
         self.in_threads(count, |thread, share| {
             let mut stream = tls.connect(thread, self.connect()?)?;
-            (0..share).try_for_each(|_| get(&mut stream, &self.credentials.path))
-        })
+            (0..share).try_for_each(|_| request.exchange(&mut stream))
+        })?;
+        Ok(())
+    }
+
+    /// Opens `count` connections, has one request answered on each, and leaves them open.
+    pub(crate) fn open(&self, count: usize) -> io::Result<Vec<Open>> {
+        let tls = modern::Tls::new(&self.credentials, Version::Tls13, Resumption::Never)?;
+        let opened = self.in_threads(count, |thread, share| {
+            let open = || {
+                let mut stream = tls.connect(thread, self.connect()?)?;
+                self.credentials.profile.exchange(&mut stream)?;
+                Ok(stream)
+            };
+            (0..share).map(|_| open()).collect::<io::Result<Vec<_>>>()
+        })?;
+        Ok(opened.into_iter().flatten().collect())
+    }
+
+    /// Has one more request answered on each of these, and says on how many that failed.
+    pub(crate) fn closed_meanwhile(&self, open: &mut [Open]) -> usize {
+        let answered = open.iter_mut().map(|stream| self.credentials.profile.exchange(stream));
+        answered.filter(Result::is_err).count()
     }
 
     /// Shares `count` operations among the threads; `work` gets its thread's number and its share.
-    fn in_threads(
+    fn in_threads<T: Send>(
         &self,
         count: usize,
-        work: impl Fn(usize, usize) -> io::Result<()> + Sync,
-    ) -> io::Result<()> {
+        work: impl Fn(usize, usize) -> io::Result<T> + Sync,
+    ) -> io::Result<Vec<T>> {
         let work = &work;
         thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS)
@@ -148,7 +176,7 @@ impl Client {
                     scope.spawn(move || work(at, share))
                 })
                 .collect();
-            threads.into_iter().try_for_each(|one| one.join().map_err(|_| io::Error::other("panicked"))?)
+            threads.into_iter().map(|one| one.join().map_err(|_| io::Error::other("panicked"))?).collect()
         })
     }
 
@@ -162,36 +190,4 @@ impl Client {
 fn key_of(certificate: &[u8]) -> io::Result<KeyAlgorithm> {
     let certificate = Certificate::parse(certificate).map_err(io::Error::other)?;
     Ok(certificate.public_key().algorithm())
-}
-
-fn get(stream: &mut (impl Read + Write), path: &str) -> io::Result<()> {
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Cisco-CP-8841-3PCC/11.0 (000e08abcdef)\r\n\
-         Accept: */*\r\n\r\n"
-    )?;
-    let mut buffer = vec![0; 16 * 1024];
-    let mut filled = 0;
-    loop {
-        let rest = buffer.get_mut(filled..).unwrap_or_default();
-        let read = stream.read(rest)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        filled += read;
-        let seen = buffer.get(..filled).unwrap_or_default();
-        let Some(head) = seen.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let text = String::from_utf8_lossy(seen.get(..head).unwrap_or_default()).to_ascii_lowercase();
-        if !text.starts_with("http/1.1 200") {
-            return Err(io::Error::other(text));
-        }
-        let length: usize = text
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .and_then(|value| value.trim().parse().ok())
-            .ok_or_else(|| io::Error::other("no Content-Length"))?;
-        if filled >= head + 4 + length {
-            return Ok(());
-        }
-    }
 }
