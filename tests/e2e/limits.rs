@@ -8,7 +8,7 @@ use std::{
 };
 
 use harness::{
-    client::Outcome,
+    client::{Client, Outcome},
     expect::{DEADLINE, eventually},
     gateway::{Gateway, HOST, PROFILE, Scene},
     hello::Hello,
