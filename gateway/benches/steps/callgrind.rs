@@ -6,41 +6,37 @@ use std::pin::pin;
 use std::process::Command;
 use std::task::Context;
 
-type Outcome = Result<u64, Box<dyn std::error::Error>>;
+use crate::Error;
 
-/// Instructions of one call of a step: it is run `calls` times and then twice as often, and the difference divided.
-pub(crate) fn difference(step: &str, calls: u64) -> Outcome {
-    let once = collected(step, calls, &[])?;
-    let twice = collected(step, calls * 2, &[])?;
-    Ok((twice - once) / calls)
-}
+/// Freed memory is kept as it is. Joined with its neighbours and split again, as usual, it costs now more and now less,
+/// depending on everything that was done before.
+const ALLOCATOR: &str = "glibc.malloc.tcache_count=60000:glibc.malloc.mxfast=0";
 
-/// Instructions of one call of what a step does inside [`counted`]: for steps whose preparation is never twice the
-/// same, as the search for an RSA key is not.
-pub(crate) fn inside(step: &str, calls: u64) -> Outcome {
-    Ok(collected(step, calls, &["--toggle-collect=*counted_by_callgrind*"])? / calls)
-}
-
-fn collected(step: &str, calls: u64, options: &[&str]) -> Outcome {
+/// Instructions that a step spends inside [`counted`], divided by the number of calls.
+pub(crate) fn per_call(step: &str, calls: u64) -> Result<u64, Error> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .args(options)
+        .arg("--toggle-collect=*counted_by_callgrind*")
         .arg(env::current_exe()?)
         .args([step, &calls.to_string()])
+        // The environment lies on the stack and moves what is there.
+        .env_clear()
+        .envs(env::var_os("PATH").map(|path| ("PATH", path)))
+        .env("GLIBC_TUNABLES", ALLOCATOR)
         .output()
         .map_err(|error| {
             format!("valgrind cannot be started ({error}); install it: apt-get install valgrind")
         })?;
     let text = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        return Err(text.into());
+        return Err(format!("step {step} failed: {text}").into());
     }
     let collected =
         text.lines().find_map(|line| line.split_once("Collected :")).ok_or_else(|| text.as_ref())?;
-    Ok(collected.1.trim().parse()?)
+    Ok(collected.1.trim().parse::<u64>()? / calls)
 }
 
-/// Does what is to be counted by [`inside`].
+/// Does what is to be counted.
 pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> T {
     let mut work = Some(work);
     let mut result = None;
