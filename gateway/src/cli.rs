@@ -30,6 +30,8 @@ pub enum Command {
     ///
     /// Exit status: 0 when it would be permitted, 1 when it would be refused.
     Explain(Explain),
+    /// List the reason codes of records, or explain one: what it means, what the phone shows, what to do.
+    Reasons(Reasons),
     /// Set up a demonstration with its own authorities, phones and profiles, and serve it.
     #[cfg(feature = "quickstart")]
     Quickstart(Quickstart),
@@ -75,6 +77,17 @@ pub struct Explain {
     /// Judge by this time instead of now, as 2026-11-23T02:25:11Z.
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `reasons`
+#[derive(Debug, Args)]
+pub struct Reasons {
+    /// A reason code, as in a record: expired, no_rule_matched. Without it, the list.
+    #[arg(value_name = "REASON")]
+    pub reason: Option<String>,
     /// Print JSON, for programs.
     #[arg(long)]
     pub json: bool,

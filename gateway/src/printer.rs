@@ -58,6 +58,34 @@ impl std::fmt::Display for Printable<'_> {
     }
 }
 
+/// A paragraph, broken into lines of at most a hundred characters where its words allow; made printable.
+pub struct Wrapped<'a> {
+    /// The words.
+    pub text: &'a str,
+    /// Spaces before each line.
+    pub indent: usize,
+}
+
+impl std::fmt::Display for Wrapped<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const WIDTH: usize = 100;
+        let Self { text, indent } = *self;
+        let mut column = 0;
+        for word in text.split_whitespace() {
+            let length = word.chars().count();
+            if column > 0 && column + 1 + length <= WIDTH {
+                write!(formatter, " {}", Printable(word))?;
+                column += 1 + length;
+            } else {
+                let line_break = if column > 0 { "\n" } else { "" };
+                write!(formatter, "{line_break}{:indent$}{}", "", Printable(word))?;
+                column = indent + length;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
