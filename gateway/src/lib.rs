@@ -71,6 +71,7 @@ pub mod server;
 pub mod site;
 pub mod telemetry;
 pub mod tls;
+pub mod wire;
 
 /// Runs one command and says how it ended: 0 done, 1 refused or failed, 2 misuse (most of it is clap's).
 pub fn run_cli(cli: Cli) -> ExitCode {
