@@ -1,5 +1,6 @@
 //! The command line: definitions only.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -30,6 +31,12 @@ pub enum Command {
     ///
     /// Exit status: 0 when it would be permitted, 1 when it would be refused.
     Explain(Explain),
+    /// Serve the next connection on an address of its own and show it message by message, with the verdict and its reason.
+    ///
+    /// Send a phone there, and see what both sides say: every field of the handshake, what is encrypted too. The phone is
+    /// served as the configuration says; nothing is written to the audit file. Exit status: 0 when it was let in, 1 when it
+    /// was refused.
+    Trace(Trace),
     /// List the reason codes of records, or explain one: what it means, what the phone shows, what to do.
     Reasons(Reasons),
     /// Set up a demonstration with its own authorities, phones and profiles, and serve it.
@@ -82,6 +89,26 @@ pub struct Explain {
     pub json: bool,
 }
 
+/// `trace`
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The address to listen on; not one of the gateway that runs.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// The configured listener to stand in for, by its address; the first unless said.
+    #[arg(long = "as", value_name = "ADDR")]
+    pub stands_in_for: Option<SocketAddr>,
+    /// How many connections to show before ending.
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub count: std::num::NonZeroU32,
+    /// Print lines of JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `reasons`
 #[derive(Debug, Args)]
 pub struct Reasons {
@@ -102,7 +129,7 @@ pub struct Quickstart {
     pub dir: PathBuf,
     /// The address to serve on.
     #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDR")]
-    pub listen: std::net::SocketAddr,
+    pub listen: SocketAddr,
     /// Play the phones, print what each got, and exit: 0 only when every answer is as it should be.
     #[arg(long)]
     pub check: bool,

@@ -5,6 +5,7 @@ use std::io;
 pub mod check;
 pub mod explain;
 pub mod reasons;
+pub mod trace;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,5 +29,6 @@ mod rewriting;
 mod shutdown;
 mod smuggling;
 mod spoofing;
+mod trace;
 mod vendor;
 mod verdict;

@@ -57,6 +57,9 @@ pub enum What {
         /// Bytes on the wire.
         size: usize,
     },
+    /// A Finished message that is not opened here, with its bytes on the wire: the first that a side encrypts is always
+    /// that (RFC 5246 §7.4.9).
+    SealedFinished(usize),
 }
 
 /// Reads both directions of one connection.
@@ -84,6 +87,8 @@ struct Direction {
     message: Vec<u8>,
     /// This side encrypts.
     protected: bool,
+    /// Its Finished has come.
+    finished: bool,
     opener: Option<Opener>,
     /// What came last was no TLS.
     given_up: bool,
@@ -95,6 +100,7 @@ impl Direction {
             records: Records::new(matches!(side, Side::Client)),
             message: Vec::new(),
             protected: false,
+            finished: false,
             opener: None,
             given_up: false,
         }
@@ -202,6 +208,10 @@ impl Decoder {
             None if kind == content::APPLICATION_DATA && !is_tls13 => {
                 items.push(item(true, What::ApplicationData(payload.len())));
             }
+            None if kind == content::HANDSHAKE && !self.side(from).finished => {
+                self.side(from).finished = true;
+                items.push(item(true, What::SealedFinished(payload.len())));
+            }
             None => items.push(item(true, What::Sealed { content: kind, size: payload.len() })),
         }
     }
@@ -267,6 +277,9 @@ impl Decoder {
                 self.agreed.client_random.clone_from(&fields.random);
             }
             (Side::Server, Message::ServerHello(hello)) if !hello.retry => self.agree(hello),
+            (_, Message::Finished(_)) if self.agreed.version != Some(TlsVersion::TLS1_3) => {
+                self.side(from).finished = true;
+            }
             (_, Message::Finished(_)) if self.agreed.version == Some(TlsVersion::TLS1_3) => {
                 let label = match from {
                     Side::Client => "CLIENT_TRAFFIC_SECRET_0",

@@ -35,6 +35,7 @@ pub fn title(item: &Item) -> String {
             format!("an encrypted handshake message, {}", bytes(*size))
         }
         What::Sealed { content: content::ALERT, size } => format!("an encrypted alert, {}", bytes(*size)),
+        What::SealedFinished(size) => format!("Finished, encrypted, {}", bytes(*size)),
         What::Sealed { size, .. } => format!("a record that cannot be opened, {}", bytes(*size)),
     }
 }
@@ -55,7 +56,8 @@ pub fn lines(item: &Item, now: Timestamp) -> Vec<Line> {
         | What::ChangeCipherSpec
         | What::CutShort(_)
         | What::NotTls(_)
-        | What::Sealed { .. } => Vec::new(),
+        | What::Sealed { .. }
+        | What::SealedFinished(_) => Vec::new(),
     }
 }
 

@@ -134,7 +134,9 @@ fn names(items: &[Item]) -> Vec<String> {
         What::Alert { description, .. } => format!("alert {description}"),
         What::ApplicationData(size) => format!("data {size}"),
         What::ChangeCipherSpec => "CCS".to_owned(),
-        other @ (What::CutShort(_) | What::NotTls(_) | What::Sealed { .. }) => format!("{other:?}"),
+        other @ (What::CutShort(_) | What::NotTls(_) | What::Sealed { .. } | What::SealedFinished(_)) => {
+            format!("{other:?}")
+        }
     };
     items.iter().map(|item| format!("{}{}", side(item), words(item))).collect()
 }
