@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::probe::family::Family;
+
 /// The HTTPS gateway for provisioning phones.
 ///
 /// It takes the place of Apache with `SSLVerifyClient require`: it asks each phone for its certificate, tells from it which
@@ -31,6 +33,12 @@ pub enum Command {
     ///
     /// Exit status: 0 when it would be permitted, 1 when it would be refused.
     Explain(Explain),
+    /// Be a phone: show what a server offers, its certificate, whether its name is right, and what phones would say to it.
+    ///
+    /// Makes some dozens of short connections that the server's log shows as broken handshakes. With a certificate and its key
+    /// it also makes a whole handshake. Exit status: 0; 1 when the server cannot be reached, refuses the certificate or the
+    /// request, or when phones of --family would refuse it.
+    Probe(Probe),
     /// Serve the next connection on an address of its own and show it message by message, with the verdict and its reason.
     ///
     /// Send a phone there, and see what both sides say: every field of the handshake, what is encrypted too. The phone is
@@ -84,6 +92,35 @@ pub struct Explain {
     /// Judge by this time instead of now, as 2026-11-23T02:25:11Z.
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `probe`
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// The server: a name or an address, and a port (443 unless said).
+    #[arg(value_name = "HOST:PORT")]
+    pub server: String,
+    /// What to present: a phone's certificate, then any intermediates (PEM).
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// The host in the phones' Profile_Rule, where it is not HOST.
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// Judge for this family of phones alone, and connect as it does.
+    #[arg(long, value_enum)]
+    pub family: Option<Family>,
+    /// Ask for this path once connected, and show the answer.
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// How long to wait for each connection and each answer.
+    #[arg(long, default_value = "5s", value_name = "TIME")]
+    pub timeout: String,
     /// Print JSON, for programs.
     #[arg(long)]
     pub json: bool,

@@ -4,6 +4,8 @@ use std::io;
 
 pub mod check;
 pub mod explain;
+mod presented;
+pub mod probe;
 pub mod reasons;
 pub mod trace;
 

@@ -83,6 +83,7 @@ pub fn run_cli(cli: Cli) -> ExitCode {
         #[cfg(feature = "quickstart")]
         Command::Quickstart(arguments) => quickstart::quickstart(&arguments, &mut streams),
         Command::Check(arguments) => commands::check::check(&arguments, clock::now(), &mut streams),
+        Command::Probe(arguments) => commands::probe::probe(&arguments, clock::now(), &mut streams),
         Command::Trace(arguments) => commands::trace::trace(&arguments, &mut streams),
         Command::Reasons(arguments) => commands::reasons::reasons(&arguments, &mut streams),
     };

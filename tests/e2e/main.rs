@@ -20,6 +20,7 @@ mod limits;
 mod old_phones;
 mod peers;
 mod pkits;
+mod probe;
 mod proofs;
 mod quickstart;
 mod reload;

@@ -144,6 +144,28 @@ pub fn shows(reason: Reason) -> Vec<String> {
     }
 }
 
+/// The reasons for which this gateway sends an alert of this number, always the same one of each.
+#[must_use]
+pub fn reasons_of_alert(number: u8) -> Vec<Reason> {
+    let sends = |reason: &Reason| match Told::of(*reason) {
+        Told::Alert { alert, to_old_phones } => {
+            u8::from(alert) == number || to_old_phones.is_some_and(|alert| u8::from(alert) == number)
+        }
+        Told::Closed | Told::PlainHttp | Told::SomeAlert | Told::Status(_) | Told::TheirOwn => false,
+    };
+    Reason::ALL.iter().copied().filter(sends).collect()
+}
+
+/// The reasons for which this gateway answers a request with this status.
+#[must_use]
+pub fn reasons_of_status(status: u16) -> Vec<Reason> {
+    let answers = |reason: &Reason| match Told::of(*reason) {
+        Told::Status(of_reason) => of_reason.as_u16() == status,
+        Told::Alert { .. } | Told::Closed | Told::PlainHttp | Told::SomeAlert | Told::TheirOwn => false,
+    };
+    Reason::ALL.iter().copied().filter(answers).collect()
+}
+
 /// An alert's name and number: `certificate_expired (45)`.
 #[must_use]
 pub fn with_number(alert: AlertDescription) -> String {
