@@ -35,6 +35,11 @@
 //! security callback (`SSL_SECOP_SIGALG_CHECK`, the one place between the client's certificate and its proof where a
 //! hash can still be refused with an alert), and alerts are heard of through the info callback. `tls/legacy/ffi.rs` is
 //! the one module with `unsafe`.
+//!
+//! # Looking at handshakes
+//!
+//! [`wire`] reads TLS off the wire and serves nobody: [`commands::trace`] shows one connection with it that the steps above
+//! serve behind a relay, [`commands::probe`] what any server says to a phone, and [`commands::reasons`] explains the codes.
 
 use std::io;
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! `probe`: be a phone, and see what a server offers, what it shows, and what a family of phones would say to it.
 //!
-//! Versions and suites are found with hellos written byte for byte ([`hello`], [`scan`]), so that suites are asked for that no
-//! library speaks any more. The whole handshake, with the phone's certificate, is rustls's or OpenSSL's ([`session`]); what
+//! Versions and suites are found with hellos written byte for byte (`hello`, `scan`), so that suites are asked for that no
+//! library speaks any more. The whole handshake, with the phone's certificate, is rustls's or OpenSSL's (`session`); what
 //! came by is read by the same decoder as in `trace`.
 
 use std::io;
@@ -130,9 +130,8 @@ impl Question {
             .filter(|timeout| (Duration::from_millis(10)..=Duration::from_secs(300)).contains(timeout))
             .ok_or_else(|| ProbeError::Timeout(timeout.clone()))?;
         let (host, port) = host_and_port(server).ok_or_else(|| ProbeError::Target(server.clone()))?;
-        let mut addresses =
-            (host.as_str(), port).to_socket_addrs().map_err(|_| ProbeError::Unresolved(host.clone()))?;
-        let address = addresses.next().ok_or_else(|| ProbeError::Unresolved(host.clone()))?;
+        let found = (host.as_str(), port).to_socket_addrs();
+        let addresses: Vec<SocketAddr> = found.map_err(|_| ProbeError::Unresolved(host.clone()))?.collect();
         let named = (host.parse::<IpAddr>().is_err()).then(|| host.clone());
         let server_name = server_name.clone().or(named).map(|name| name.to_ascii_lowercase());
         if let Some(name) = &server_name
@@ -151,10 +150,21 @@ impl Question {
             }
             _ => None,
         };
+        let shown_host = host.clone();
         let shown = server_name.clone().unwrap_or(host);
         let host = if port == 443 { shown } else { format!("{shown}:{port}") };
-        let target = Target { address, server_name, timeout };
-        target.connect().map_err(|source| ProbeError::Connect { server: address, source })?;
+        let mut reached = Err(ProbeError::Unresolved(shown_host));
+        for address in addresses {
+            let target = Target { address, server_name: server_name.clone(), timeout };
+            reached = match target.connect() {
+                Ok(_) => Ok(target),
+                Err(source) => Err(ProbeError::Connect { server: address, source }),
+            };
+            if reached.is_ok() {
+                break;
+            }
+        }
+        let target = reached?;
         Ok(Self { target, host, credentials, path: path.clone(), family: *family })
     }
 
@@ -198,7 +208,8 @@ impl Question {
         })
     }
 
-    /// The server's first flight, in the clear, at the newest version before TLS 1.3: for each kind of certificate it has.
+    /// The server's first flight, in the clear, at the newest version before TLS 1.3 for each kind of certificate it has, and
+    /// at the oldest, where other engines and other ways to resume may be at work.
     fn flights(&self, spoken: &[Spoken]) -> Vec<Flight> {
         let older = spoken.iter().rev().filter(|spoken| spoken.version < TlsVersion::TLS1_3);
         let Some((version, suites)) =
@@ -209,11 +220,16 @@ impl Question {
         let (of_ec, of_rsa): (Vec<_>, Vec<_>) = suites.iter().partition(|suite| suite.needs_ec_certificate());
         let kinds = [of_rsa, of_ec].into_iter().filter(|suites| !suites.is_empty());
         let server_name = self.target.server_name.as_deref();
-        let ask = |suites: Vec<_>| {
+        let ask = |version, suites: Vec<_>| {
             let offer = Offer { version, suites: &suites, server_name, extensions: Extensions::Usual };
             self.target.ask(&offer, Until::Done).ok()
         };
-        kinds.filter_map(ask).collect()
+        let newest: Vec<Flight> = kinds.filter_map(|suites| ask(version, suites)).collect();
+        let oldest = spoken
+            .iter()
+            .filter(|spoken| spoken.version < version)
+            .find_map(|spoken| ask(spoken.version, spoken.suites.clone().ok()?));
+        newest.into_iter().chain(oldest).collect()
     }
 
     /// One whole handshake as the family would make it, or as today's phones do; and what could not be tried.

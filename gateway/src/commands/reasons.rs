@@ -1,7 +1,7 @@
 //! `reasons`: what each reason code means, what the phone shows, and what to do.
 //!
 //! Nothing is written twice: meaning and remedy are [`Reason`]'s own, as in the README's table, and what the phone gets is
-//! asked of [`respond::phone`], by the functions that serve.
+//! asked of [`phone`], by the functions that serve.
 
 use std::io::{self, Write};
 

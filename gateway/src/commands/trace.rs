@@ -1,7 +1,7 @@
 //! `trace`: the next connection, message by message, served for real on an address of its own.
 //!
 //! What is shown is what the wire carried: a relay stands between phone and gateway and copies each byte
-//! ([`relay`]). Behind it the connection is served by the same code and configuration as ever, so the verdict is the real
+//! (`relay`). Behind it the connection is served by the same code and configuration as ever, so the verdict is the real
 //! one. The modern engine tells the secrets of this one connection, which stay in memory and open what is encrypted
 //! (SEC-65); nothing is written to a file, the audit file neither.
 

@@ -78,6 +78,12 @@ impl Target {
         Ok(stream)
     }
 
+    /// When a whole handshake with its request is over, begun now: a server that sends byte by byte does not keep the probe
+    /// for ever.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + 4 * self.timeout
+    }
+
     /// Says one hello and reads the answer.
     pub(super) fn ask(&self, offer: &Offer<'_>, until: Until) -> Result<Flight, Refused> {
         let no_connection = |error: std::io::Error| Refused::NoConnection(error.to_string());

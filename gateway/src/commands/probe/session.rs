@@ -143,7 +143,7 @@ fn modern_connection(
         Err(error) => return (Err(Failure::local(error)), Arc::default()),
     };
     let waits = socket.try_clone();
-    let (tap, heard) = Tap::new(socket);
+    let (tap, heard) = Tap::new(socket, target.deadline());
     let done = || {
         let name = match &target.server_name {
             Some(name) => ServerName::try_from(name.clone()).map_err(Failure::local)?,
@@ -330,7 +330,7 @@ pub(super) fn legacy(
             return session;
         }
     };
-    let (tap, heard) = Tap::new(socket);
+    let (tap, heard) = Tap::new(socket, target.deadline());
     let name = target.server_name.as_deref();
     let connected = client.connect(tap, name, None);
     let mut kept = None;
@@ -359,7 +359,7 @@ pub(super) fn legacy(
     if let (None, Some(kept)) = (&session.failure, kept)
         && let Ok(socket) = target.connect()
     {
-        let again = client.connect(Tap::new(socket).0, name, Some(&kept));
+        let again = client.connect(Tap::new(socket, target.deadline()).0, name, Some(&kept));
         session.resumed = again.ok().map(|mut stream| {
             let resumed = stream.ssl().session_reused();
             let _ = stream.shutdown();

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::wire::{Decoder, Item, Secrets, Side};
 
@@ -14,6 +15,8 @@ const MOST_BYTES: usize = 1 << 20;
 pub(super) struct Tap {
     stream: TcpStream,
     heard: Arc<Mutex<Heard>>,
+    /// When it is over, however busy the server keeps it.
+    deadline: Instant,
 }
 
 /// What went through a [`Tap`].
@@ -24,9 +27,9 @@ pub(super) struct Heard {
 }
 
 impl Tap {
-    pub(super) fn new(stream: TcpStream) -> (Self, Arc<Mutex<Heard>>) {
+    pub(super) fn new(stream: TcpStream, deadline: Instant) -> (Self, Arc<Mutex<Heard>>) {
         let heard = Arc::default();
-        (Self { stream, heard: Arc::clone(&heard) }, heard)
+        (Self { stream, heard: Arc::clone(&heard), deadline }, heard)
     }
 
     fn keep(&self, side: Side, bytes: &[u8]) {
@@ -47,6 +50,9 @@ pub(super) fn items(heard: &Mutex<Heard>, secrets: Arc<Secrets>) -> Vec<Item> {
 
 impl Read for Tap {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() > self.deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let read = self.stream.read(buffer)?;
         self.keep(Side::Server, buffer.get(..read).unwrap_or_default());
         Ok(read)
