@@ -48,9 +48,8 @@ impl TraceError {
             Self::Server(ServerError::Listen { .. }) => {
                 Some("give another port than the gateway that runs; ports below 1024 need root")
             }
-            Self::Server(ServerError::AdminTls(_) | ServerError::Random | ServerError::Site(_)) | Self::System(_) => {
-                None
-            }
+            Self::Server(ServerError::AdminTls(_) | ServerError::Random | ServerError::Site(_))
+            | Self::System(_) => None,
         }
     }
 }
