@@ -1,8 +1,11 @@
 //! The command line: definitions only.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::commands::probe::family::Family;
 
 /// The HTTPS gateway for provisioning phones.
 ///
@@ -30,6 +33,20 @@ pub enum Command {
     ///
     /// Exit status: 0 when it would be permitted, 1 when it would be refused.
     Explain(Explain),
+    /// Be a phone: show what a server offers, its certificate, whether its name is right, and what phones would say to it.
+    ///
+    /// Makes some dozens of short connections that the server's log shows as broken handshakes. With a certificate and its key
+    /// it also makes a whole handshake. Exit status: 0; 1 when the server cannot be reached, refuses the certificate or the
+    /// request, or when phones of --family would refuse it.
+    Probe(Probe),
+    /// Serve the next connection on an address of its own and show it message by message, with the verdict and its reason.
+    ///
+    /// Send a phone there, and see what both sides say: every field of the handshake, what is encrypted too. The phone is
+    /// served as the configuration says; nothing is written to the audit file. Exit status: 0 when it was let in, 1 when it
+    /// was refused.
+    Trace(Trace),
+    /// List the reason codes of records, or explain one: what it means, what the phone shows, what to do.
+    Reasons(Reasons),
     /// Set up a demonstration with its own authorities, phones and profiles, and serve it.
     #[cfg(feature = "quickstart")]
     Quickstart(Quickstart),
@@ -80,6 +97,66 @@ pub struct Explain {
     pub json: bool,
 }
 
+/// `probe`
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// The server: a name or an address, and a port (443 unless said).
+    #[arg(value_name = "HOST:PORT")]
+    pub server: String,
+    /// What to present: a phone's certificate, then any intermediates (PEM).
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// The host in the phones' Profile_Rule, where it is not HOST.
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// Judge for this family of phones alone, and connect as it does.
+    #[arg(long, value_enum)]
+    pub family: Option<Family>,
+    /// Ask for this path once connected, and show the answer.
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// How long to wait for each connection and each answer.
+    #[arg(long, default_value = "5s", value_name = "TIME")]
+    pub timeout: String,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `trace`
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The address to listen on; not one of the gateway that runs.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// The configured listener to stand in for, by its address; the first unless said.
+    #[arg(long = "as", value_name = "ADDR")]
+    pub stands_in_for: Option<SocketAddr>,
+    /// How many connections to show before ending.
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub count: std::num::NonZeroU32,
+    /// Print lines of JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `reasons`
+#[derive(Debug, Args)]
+pub struct Reasons {
+    /// A reason code, as in a record: expired, no_rule_matched. Without it, the list.
+    #[arg(value_name = "REASON")]
+    pub reason: Option<String>,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `quickstart`
 #[cfg(feature = "quickstart")]
 #[derive(Debug, Args)]
@@ -89,7 +166,7 @@ pub struct Quickstart {
     pub dir: PathBuf,
     /// The address to serve on.
     #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDR")]
-    pub listen: std::net::SocketAddr,
+    pub listen: SocketAddr,
     /// Play the phones, print what each got, and exit: 0 only when every answer is as it should be.
     #[arg(long)]
     pub check: bool,

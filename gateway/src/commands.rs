@@ -4,6 +4,10 @@ use std::io;
 
 pub mod check;
 pub mod explain;
+mod presented;
+pub mod probe;
+pub mod reasons;
+pub mod trace;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +16,8 @@ pub enum Outcome {
     Done,
     /// It found a mistake, or the answer is no: exit status 1.
     Refused,
+    /// It was asked for what there is not: exit status 2.
+    Misuse,
 }
 
 /// Where a command writes.

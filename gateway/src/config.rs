@@ -45,7 +45,7 @@ mod admin;
 mod audit;
 mod backend;
 pub(crate) mod certificates;
-mod credentials;
+pub(crate) mod credentials;
 mod files;
 mod host;
 mod limits;

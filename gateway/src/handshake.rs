@@ -345,7 +345,7 @@ pub(crate) fn sent(alert: AlertDescription) -> String {
 }
 
 /// The alert's name as RFC 8446 §6 writes it.
-fn alert_name(alert: AlertDescription) -> String {
+pub(crate) fn alert_name(alert: AlertDescription) -> String {
     if alert == AlertDescription::UnrecognisedName {
         return "unrecognized_name".to_owned();
     }

@@ -35,6 +35,11 @@
 //! security callback (`SSL_SECOP_SIGALG_CHECK`, the one place between the client's certificate and its proof where a
 //! hash can still be refused with an alert), and alerts are heard of through the info callback. `tls/legacy/ffi.rs` is
 //! the one module with `unsafe`.
+//!
+//! # Looking at handshakes
+//!
+//! [`wire`] reads TLS off the wire and serves nobody: [`commands::trace`] shows one connection with it that the steps above
+//! serve behind a relay, [`commands::probe`] what any server says to a phone, and [`commands::reasons`] explains the codes.
 
 use std::io;
 use std::process::ExitCode;
@@ -71,8 +76,9 @@ pub mod server;
 pub mod site;
 pub mod telemetry;
 pub mod tls;
+pub mod wire;
 
-/// Runs one command and says how it ended: 0 done, 1 refused or failed. (2, misuse, is clap's.)
+/// Runs one command and says how it ended: 0 done, 1 refused or failed, 2 misuse (most of it is clap's).
 pub fn run_cli(cli: Cli) -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut streams = Streams { out: &mut out, err: &mut err };
@@ -82,9 +88,13 @@ pub fn run_cli(cli: Cli) -> ExitCode {
         #[cfg(feature = "quickstart")]
         Command::Quickstart(arguments) => quickstart::quickstart(&arguments, &mut streams),
         Command::Check(arguments) => commands::check::check(&arguments, clock::now(), &mut streams),
+        Command::Probe(arguments) => commands::probe::probe(&arguments, clock::now(), &mut streams),
+        Command::Trace(arguments) => commands::trace::trace(&arguments, &mut streams),
+        Command::Reasons(arguments) => commands::reasons::reasons(&arguments, &mut streams),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Misuse) => ExitCode::from(2),
         // A closed pipe (`… | head`) is the reader's choice, not an error worth a message nobody reads.
         Ok(Outcome::Refused) | Err(_) => ExitCode::FAILURE,
     }

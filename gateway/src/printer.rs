@@ -58,6 +58,61 @@ impl std::fmt::Display for Printable<'_> {
     }
 }
 
+/// A paragraph, broken into lines of at most a hundred characters where its spaces allow; made printable.
+pub struct Wrapped<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// Spaces before each line.
+    pub indent: usize,
+}
+
+impl std::fmt::Display for Wrapped<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { text, indent } = *self;
+        write!(formatter, "{:indent$}", "")?;
+        wrap(formatter, text, indent)
+    }
+}
+
+/// A fact: its name, its value broken into lines that begin below the first; made printable.
+pub struct Field<'a> {
+    /// Spaces before the name.
+    pub indent: usize,
+    /// The name.
+    pub name: &'a str,
+    /// Columns of the name.
+    pub width: usize,
+    /// The value.
+    pub value: &'a str,
+}
+
+impl std::fmt::Display for Field<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { indent, name, width, value } = *self;
+        write!(formatter, "{:indent$}{:<width$}", "", Printable(name).to_string())?;
+        wrap(formatter, value, indent + width)
+    }
+}
+
+/// Writes `text` from column `indent` on.
+fn wrap(formatter: &mut std::fmt::Formatter<'_>, text: &str, indent: usize) -> std::fmt::Result {
+    const WIDTH: usize = 100;
+    let mut column = indent;
+    for (index, word) in text.split(' ').enumerate() {
+        let word = Printable(word).to_string();
+        let length = word.chars().count();
+        if index > 0 && column + 1 + length > WIDTH {
+            write!(formatter, "\n{:indent$}{word}", "")?;
+            column = indent + length;
+        } else {
+            let space = if index > 0 { " " } else { "" };
+            write!(formatter, "{space}{word}")?;
+            column += space.len() + length;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ pub use self::observed::{Ending, Observed};
 
 mod body;
 mod observed;
+pub mod phone;
 
 /// Whether the connection may serve another request after this answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::{TcpListener, TcpSocket};
+use policies::Reason;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -38,6 +39,51 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// A gateway that listens nowhere yet.
+    pub(crate) fn new(site: Site, auditor: Auditor) -> Arc<Self> {
+        Arc::new(Self {
+            site: ArcSwap::from_pointee(site),
+            auditor: ArcSwap::from_pointee(auditor),
+            counters: Arc::default(),
+            ids: ConnectionIds::starting_at(clock::system()),
+            exceptions: ExceptionCounts::default(),
+            metrics: Metrics::default(),
+            stopping: watch::Sender::new(Stopping::Running),
+            cutting_off: AtomicBool::new(false),
+        })
+    }
+
+    /// Serves a connection that somebody else accepted, as if it had come to the listener `key`.
+    ///
+    /// # Errors
+    /// The limits leave no place for it; the record has been made.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        bound: SocketAddr,
+        key: ListenerKey,
+    ) -> Result<impl Future<Output = ()> + Send + use<>, Reason> {
+        let at = Instant::now();
+        let id = self.ids.next();
+        // A dual-stack listener sees IPv4 phones as ::ffff:192.0.2.1; people know them as 192.0.2.1.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let site = self.site.load();
+        let limits = site.limits();
+        match self.counters.take(peer.ip(), limits.connections, limits.connections_per_address) {
+            Ok(place) => {
+                let accepted = Accepted { stream, peer, listener: bound, id, at, place };
+                // Subscribed here, not in the task: `stop` waits for every receiver there is.
+                let stopping = self.stopping.subscribe();
+                Ok(connection::serve(Arc::clone(self), accepted, key, stopping))
+            }
+            Err(reason) => {
+                connection::turn_away(self, id, peer, bound, reason);
+                Err(reason)
+            }
+        }
+    }
+
     /// The site in force now.
     pub fn site_now(&self) -> Arc<Site> {
         self.site.load_full()
@@ -155,16 +201,7 @@ impl Server {
             bound.push((key, bind(key.address)?));
         }
         let admin = prepare_admin(config, None)?;
-        let gateway = Arc::new(Gateway {
-            site: ArcSwap::from_pointee(site),
-            auditor: ArcSwap::from_pointee(auditor),
-            counters: Arc::default(),
-            ids: ConnectionIds::starting_at(clock::system()),
-            exceptions: ExceptionCounts::default(),
-            metrics: Metrics::default(),
-            stopping: watch::Sender::new(Stopping::Running),
-            cutting_off: AtomicBool::new(false),
-        });
+        let gateway = Gateway::new(site, auditor);
         let mut server = Self { gateway, listeners: HashMap::new(), admin: None };
         server.take_admin(config, admin)?;
         for (key, listener) in bound {
@@ -295,20 +332,9 @@ impl Server {
 async fn accept_all(gateway: Arc<Gateway>, listener: TcpListener, key: ListenerKey, bound: SocketAddr) {
     loop {
         let (stream, peer) = accept::next(&listener).await;
-        let at = Instant::now();
-        let id = gateway.ids.next();
-        // A dual-stack listener sees IPv4 phones as ::ffff:192.0.2.1; people know them as 192.0.2.1.
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let site = gateway.site.load();
-        let limits = site.limits();
-        match gateway.counters.take(peer.ip(), limits.connections, limits.connections_per_address) {
-            Ok(place) => {
-                let accepted = Accepted { stream, peer, listener: bound, id, at, place };
-                // Subscribed here, not in the task: `stop` waits for every receiver there is.
-                let stopping = gateway.stopping.subscribe();
-                tokio::spawn(connection::serve(Arc::clone(&gateway), accepted, key, stopping));
-            }
-            Err(reason) => connection::turn_away(&gateway, id, peer, bound, reason),
+        // One beyond the limits is on record, and its socket is closed.
+        if let Ok(serving) = gateway.take(stream, peer, bound, key) {
+            tokio::spawn(serving);
         }
     }
 }
@@ -326,7 +352,7 @@ fn prepare_admin(
 }
 
 /// Binds with a backlog for the morning after a power cut: a whole region calls within seconds.
-fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     const BACKLOG: u32 = 4096;
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };

@@ -80,6 +80,19 @@ impl Site {
         Ok(Self { listeners, limits: config.limits.clone(), places, hosts: config.hosts.clone() })
     }
 
+    /// Has the modern engine tell the secrets of each connection to `log`: for one connection that is watched, never while
+    /// phones are served (SEC-65). The legacy engine tells nobody.
+    #[must_use]
+    pub(crate) fn with_key_log(mut self, log: &Arc<dyn rustls::KeyLog>) -> Self {
+        for host in self.listeners.iter_mut().flat_map(|listener| &mut listener.hosts) {
+            // A site that was just built shares its hosts with nobody.
+            if let Some(tls) = Arc::get_mut(host).and_then(|host| host.tls.as_mut()) {
+                Arc::make_mut(tls).key_log = Arc::clone(log);
+            }
+        }
+        self
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.limits

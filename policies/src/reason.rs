@@ -7,8 +7,10 @@ use std::fmt::{self, Write as _};
 /// What was being judged when it ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Stage {
-    /// Setting up the TLS connection.
-    Connection,
+    /// Reading the client's first message and finding the host it asks for.
+    Hello,
+    /// Agreeing on how to speak TLS, and proving keys.
+    Handshake,
     /// Verifying the certificate chain.
     Certificate,
     /// Finding out which device the certificate names, and whether it is welcome.
@@ -21,30 +23,36 @@ pub enum Stage {
     Rewriting,
     /// Talking to the backend.
     Backend,
+    /// Whether the gateway has room for it, and goes on serving: may end a connection at any step.
+    Limits,
 }
 
 impl Stage {
-    /// Every stage, in the order of a connection's life.
+    /// Every stage, in the order of a connection's life, limits last.
     pub const ALL: &[Self] = &[
-        Self::Connection,
+        Self::Hello,
+        Self::Handshake,
         Self::Certificate,
         Self::Admission,
         Self::Request,
         Self::Authorisation,
         Self::Rewriting,
         Self::Backend,
+        Self::Limits,
     ];
 
     /// One word for tables.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Connection => "connection",
+            Self::Hello => "hello",
+            Self::Handshake => "handshake",
             Self::Certificate => "certificate",
             Self::Admission => "admission",
             Self::Request => "request",
             Self::Authorisation => "authorisation",
             Self::Rewriting => "rewriting",
             Self::Backend => "backend",
+            Self::Limits => "limits",
         }
     }
 }
@@ -115,10 +123,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    Connection {
-        ClientGone "client_gone" Device
-            "The client closed the connection before the handshake was complete."
-            "Nothing, if rare: port scans and load balancers do this. Otherwise look for a phone that does not trust the server certificate."
+    Hello {
         HelloTimeout "hello_timeout" Device
             "The client connected but did not send its first message in time."
             "Look for a health check that only opens the port, or a lossy network."
@@ -131,6 +136,14 @@ reasons! {
         NotTls "not_tls" Device
             "The client did not speak TLS; often plain HTTP sent to the HTTPS port."
             "Write https:// in the phone's profile rule, or correct the port."
+        UnknownServerName "unknown_server_name" Device
+            "The client asked for a server name that no host of this listener has, or for none where one is needed."
+            "Add the name to a host's names, or add \"*\" to the host that serves phones that send no name."
+    }
+    Handshake {
+        ClientGone "client_gone" Device
+            "The client closed the connection before the handshake was complete."
+            "Nothing, if rare: port scans and load balancers do this. Otherwise look for a phone that does not trust the server certificate."
         VersionNotSupported "version_not_supported" Device
             "The client offers only TLS versions that this listener does not allow."
             "Update the phone's firmware, or give the listener a TLS policy that allows the version."
@@ -149,9 +162,6 @@ reasons! {
         ExportOnly "export_only" Device
             "The client offers only EXPORT cipher suites, whose keys of 40 or 56 bits anyone can break."
             "Update the phone's firmware: such a phone also knows AES."
-        UnknownServerName "unknown_server_name" Device
-            "The client asked for a server name that no host of this listener has, or for none where one is needed."
-            "Add the name to a host's names, or add \"*\" to the host that serves phones that send no name."
         BadHandshakeSignature "bad_handshake_signature" Device
             "The client presented a certificate but could not prove that it holds the private key."
             "The phone's certificate and key do not belong together, or somebody copied a certificate."
@@ -167,21 +177,6 @@ reasons! {
         ClientAlert "client_alert" Device
             "The client broke off the handshake with an alert, named in the record."
             "unknown_ca or bad_certificate: the phone does not trust the server certificate, or its clock is wrong."
-        TooManyConnections "too_many_connections" Gateway
-            "The gateway has as many connections as its limit allows."
-            "Raise the connection limit, or add a gateway."
-        TooManyConnectionsFromAddress "too_many_connections_from_address" Device
-            "One address has as many connections as the limit allows."
-            "A whole site of phones may sit behind one address: raise or remove the limit."
-        TooManyHandshakes "too_many_handshakes" Gateway
-            "More handshakes were waiting than the gateway could serve before their deadline."
-            "After a power cut this passes and phones try again; if not, add processors or a gateway."
-        ListenerRemoved "listener_removed" Gateway
-            "The connection came in on a listener that a reload has taken out of the configuration."
-            "Put the listener back, or correct the port in the phone's profile rule."
-        ShuttingDown "shutting_down" Gateway
-            "The gateway was stopping."
-            "Nothing: the phone tries again."
     }
     Certificate {
         NoCertificate "no_certificate" Device
@@ -341,6 +336,23 @@ reasons! {
         BackendInvalidResponse "backend_invalid_response" Backend
             "The backend's answer is not valid HTTP."
             "Look at the backend's own log."
+    }
+    Limits {
+        TooManyConnections "too_many_connections" Gateway
+            "The gateway has as many connections as its limit allows."
+            "Raise the connection limit, or add a gateway."
+        TooManyConnectionsFromAddress "too_many_connections_from_address" Device
+            "One address has as many connections as the limit allows."
+            "A whole site of phones may sit behind one address: raise or remove the limit."
+        TooManyHandshakes "too_many_handshakes" Gateway
+            "More handshakes were waiting than the gateway could serve before their deadline."
+            "After a power cut this passes and phones try again; if not, add processors or a gateway."
+        ListenerRemoved "listener_removed" Gateway
+            "The connection came in on a listener that a reload has taken out of the configuration."
+            "Put the listener back, or correct the port in the phone's profile rule."
+        ShuttingDown "shutting_down" Gateway
+            "The gateway was stopping."
+            "Nothing: the phone tries again."
     }
 }
 

@@ -239,6 +239,10 @@ const REQUIREMENTS: &[(u8, At)] = &[
     (63, Here("audit", "neither_credentials_nor_explanations_go_where_they_should_not")),
     (64, Here("admin", "sec_64_metrics_count_what_the_records_say")),
     (65, Here("audit", "neither_credentials_nor_explanations_go_where_they_should_not")),
+    (
+        65,
+        Here("trace", "a_refusal_is_shown_with_its_alert_its_reason_and_its_remedy_and_its_twin_is_admitted"),
+    ),
     (66, Here("smuggling", "what_can_be_read_in_two_ways_reaches_no_backend")),
     (67, Here("authorization", "a_path_is_normalised_once_and_forwarded_as_judged")),
 ];

@@ -14,13 +14,14 @@ use harness::{
 };
 use policies::Reason;
 
-use crate::verdict::{admitted, refused};
+use crate::verdict::{admitted, refused, told};
 
 /// The hello is refused with this alert and reason; the hello changed back gets an answer that is no alert.
 fn hello_refused(scene: &Scene, wrong: &Hello, alert: u8, reason: Reason) {
     let gateway = scene.start();
     assert_eq!(exchange(gateway.address(), &wrong.records(), false), Answer::Alert(alert));
     assert_eq!(gateway.audit.next().text("reason"), reason.as_str());
+    told(reason, &format!("({alert})"));
     assert_eq!(exchange(gateway.address(), &Hello::tls12(HOST).records(), false), Answer::Record(22));
 }
 

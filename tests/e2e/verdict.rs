@@ -1,10 +1,14 @@
 //! The two ways a connection can go, with everything that must then be so.
 
+use std::{process::Command, sync::OnceLock};
+
 use harness::{
     audit::Record,
+    binary,
     client::{Client, Outcome},
     gateway::{Gateway, PROFILE, Scene},
     pki::Credentials,
+    process,
 };
 use policies::Reason;
 
@@ -44,6 +48,7 @@ pub(crate) fn forbidden(
     let record = answered(gateway, client, target, status);
     assert_eq!(record.text("reason"), reason.as_str(), "{record:?}");
     assert_eq!(record.text("decision"), "deny", "{record:?}");
+    told(reason, &format!("answer {status} "));
     record
 }
 
@@ -55,8 +60,24 @@ pub(crate) fn refused(gateway: &Gateway, client: &Client, reason: Reason) -> Rec
     assert_eq!(record.text("event"), "connection", "{record:?}");
     assert_eq!(record.text("reason"), reason.as_str(), "{record:?}");
     assert_eq!(record.text("decision"), "deny", "{record:?}");
-    assert_eq!(format!("sent {}", outcome.alert()), record.text("alert"), "{record:?}");
+    let alert = outcome.alert();
+    assert_eq!(format!("sent {alert}"), record.text("alert"), "{record:?}");
+    told(reason, &format!("alert {alert} ("));
     record
+}
+
+/// What `provision-gateway reasons` says that a phone shows is what the phone of this test was shown.
+#[track_caller]
+pub(crate) fn told(reason: Reason, words: &str) {
+    static PAGES: OnceLock<serde_json::Value> = OnceLock::new();
+    let pages = PAGES.get_or_init(|| {
+        let finished = process::run(Command::new(binary::gateway()).args(["reasons", "--json"]), b"");
+        serde_json::from_str(&finished.out).unwrap()
+    });
+    let page = pages.as_array().unwrap().iter().find(|page| page["reason"] == reason.as_str()).unwrap();
+    let shown = page["phone_shows"].as_str().unwrap();
+    // Where the reason itself names no alert, the record does.
+    assert!(shown.contains(words) || shown.contains("which the record names"), "{reason}: {words}: {shown}");
 }
 
 /// The chain is refused in TLS 1.2 and 1.3 alike, with this reason and the facts of the certificate (SEC-59); and the

@@ -3,22 +3,15 @@
 //! The steps are the same functions that serve: host selection, verification, admission, normalisation, rules, header fields.
 //! Only the handshake is left out, and with it what depends on a connection.
 
-use std::{
-    io,
-    net::IpAddr,
-    path::{Path, PathBuf},
-};
+use std::{io, net::IpAddr};
 
-use certs::{ParseError, Timestamp, pem};
+use certs::Timestamp;
 use http::{Uri, uri::Scheme};
 
 use self::report::Report;
+use super::presented::{PresentedError, presented};
 use super::{Outcome, Streams};
-use crate::{
-    cli,
-    config::{Config, certificates},
-    printer,
-};
+use crate::{cli, config::Config, printer};
 
 mod report;
 mod walk;
@@ -42,20 +35,8 @@ struct Question {
 /// Why a question cannot be answered.
 #[derive(Debug, thiserror::Error)]
 enum QuestionError {
-    #[error("{} holds no certificate", .0.display())]
-    NoCertificate(PathBuf),
-    #[error("{} cannot be read", path.display())]
-    CertificateFile {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("{} is no PEM file of certificates", path.display())]
-    CertificatePem {
-        path: PathBuf,
-        #[source]
-        source: ParseError,
-    },
+    #[error(transparent)]
+    Certificate(#[from] PresentedError),
     #[error("\"{0}\" is no request method")]
     Method(String),
     #[error("\"{0}\" is no time")]
@@ -71,10 +52,8 @@ impl QuestionError {
         match self {
             Self::Url(_) => Some("such as https://prov.example.com/000e08abcdef.cfg"),
             Self::Time(_) => Some("such as 2026-11-23T02:25:11Z"),
-            Self::CertificatePem { .. } | Self::NoCertificate(_) => Some(
-                "the phone's certificate first, then any intermediates, as it sends them; no key is needed",
-            ),
-            Self::CertificateFile { .. } | Self::Method(_) | Self::UserAgent => None,
+            Self::Certificate(error) => error.hint(),
+            Self::Method(_) | Self::UserAgent => None,
         }
     }
 }
@@ -141,26 +120,6 @@ impl Question {
             },
         })
     }
-}
-
-/// The certificates of the file as a phone would send them: whether they are good is for the walk to say.
-fn presented(path: &Path) -> Result<Vec<Vec<u8>>, QuestionError> {
-    let path = || path.to_owned();
-    let bytes =
-        std::fs::read(path()).map_err(|source| QuestionError::CertificateFile { path: path(), source })?;
-    if !certificates::looks_like_pem(&bytes) {
-        // DER begins with the tag of a SEQUENCE.
-        return if bytes.first() == Some(&0x30) {
-            Ok(vec![bytes])
-        } else {
-            Err(QuestionError::NoCertificate(path()))
-        };
-    }
-    let blocks =
-        pem::blocks(&bytes).map_err(|source| QuestionError::CertificatePem { path: path(), source })?;
-    let of_certificates = blocks.into_iter().filter(|block| pem::is_certificate(&block.label));
-    let found: Vec<_> = of_certificates.map(|block| block.contents).collect();
-    if found.is_empty() { Err(QuestionError::NoCertificate(path())) } else { Ok(found) }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{
     certificates::{self, Causes, broken_armour, line_of},
-    files::{Contents, Files},
+    files::Files,
 };
 
 /// A certificate chain and the key that belongs to it.
@@ -191,7 +191,7 @@ impl PrivateKey {
             Some(file) => Some(read_passphrase(files, file)?),
             None => None,
         };
-        let key = Self::parse(&contents, passphrase.as_ref().map(|text| text.as_slice()));
+        let key = Self::parse(&contents.bytes, passphrase.as_ref().map(|text| text.as_slice()));
         contents.bytes.zeroize();
         match key {
             Ok(key) => Some(key),
@@ -207,13 +207,16 @@ impl PrivateKey {
         }
     }
 
-    fn parse(contents: &Contents, passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
-        let bytes = &contents.bytes;
+    /// Reads the contents of a key file.
+    ///
+    /// # Errors
+    /// What keeps it from being read.
+    pub(crate) fn parse(bytes: &[u8], passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
         if bytes.windows(20).any(|window| window == b"Proc-Type: 4,ENCRYPT") {
             return Err(KeyError::OldEncryption);
         }
         if !certificates::looks_like_pem(bytes) {
-            let key = PrivateKeyDer::try_from(bytes.clone()).map_err(|_| KeyError::NoKey)?;
+            let key = PrivateKeyDer::try_from(bytes.to_vec()).map_err(|_| KeyError::NoKey)?;
             return Ok(Self(key));
         }
         broken_armour(bytes).map_err(|(line, problem)| KeyError::Armour { line, problem })?;
@@ -274,7 +277,7 @@ fn read_passphrase(files: &Files<'_, '_>, file: &Located<String>) -> Option<Zero
 
 /// Why a file gives no private key. Says nothing of its contents.
 #[derive(Debug, thiserror::Error)]
-enum KeyError {
+pub(crate) enum KeyError {
     #[error("{problem}")]
     Armour { line: Option<usize>, problem: String },
     #[error("there is not exactly one private key in it")]
@@ -307,7 +310,7 @@ impl KeyError {
         }
     }
 
-    const fn hint(&self) -> Option<&'static str> {
+    pub(crate) const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::OldEncryption | Self::TooCostly | Self::UnknownEncryption | Self::UnknownLabel(_) => {
                 Some("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW")

@@ -112,7 +112,7 @@ fn key_of(certificate: &CertificateDer<'_>) -> Option<PublicKey> {
 }
 
 /// The SHA-1 schemes of TLS 1.2, in a certificate's words.
-fn sha1_algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
+pub(crate) fn sha1_algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's list of schemes is open")]
     match scheme {
         SignatureScheme::RSA_PKCS1_SHA1 => Some(SignatureAlgorithm::RsaPkcs1(Hash::Sha1)),
@@ -122,7 +122,7 @@ fn sha1_algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
 }
 
 /// What a TLS signature scheme (RFC 8446 §4.2.3) is in a certificate's words; SHA-1 and MD5 are none.
-fn algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
+pub(crate) fn algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's list of schemes is open")]
     Some(match scheme {
         SignatureScheme::ECDSA_NISTP256_SHA256 => SignatureAlgorithm::Ecdsa(Hash::Sha256),

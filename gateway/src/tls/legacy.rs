@@ -38,6 +38,7 @@ use crate::clock;
 use crate::config::{ClientAuth, HostConfig};
 use crate::peer::{Judge, Peer, Refusal};
 
+pub mod client;
 mod failure;
 mod ffi;
 

@@ -12,7 +12,7 @@ use std::ptr;
 use foreign_types::{ForeignType as _, ForeignTypeRef as _};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
-use openssl::ssl::{SslContextBuilder, SslRef};
+use openssl::ssl::{SslContextBuilder, SslRef, SslSessionRef};
 use openssl::stack::StackRef;
 use openssl::x509::X509;
 use openssl_sys::{SSL, SSL_CTX, X509_STORE_CTX, stack_st_X509};
@@ -87,6 +87,13 @@ pub(super) fn forget_session(ssl: &SslRef) {
             openssl_sys::SSL_CTX_remove_session(openssl_sys::SSL_get_SSL_CTX(ssl.as_ptr()), session);
         }
     }
+}
+
+/// Has a client offer to resume this session. Clients of this program have one context for all of it, whose sessions fit.
+pub(super) fn offer_session(ssl: &mut SslRef, session: &SslSessionRef) -> Result<(), ErrorStack> {
+    // SAFETY: both are live, and OpenSSL takes a reference of its own to the session. A session of another context is
+    // refused by OpenSSL itself where the methods differ; all clients here have the same.
+    unsafe { ssl.set_session(session) }
 }
 
 /// Has every connection of this context ask `H`.
