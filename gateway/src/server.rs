@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use policies::Reason;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -293,12 +294,24 @@ impl Server {
 }
 
 async fn accept_all(gateway: Arc<Gateway>, listener: TcpListener, key: ListenerKey, bound: SocketAddr) {
+    // Whether the next connection may wait for room in the audit queue, or another has just done so in vain.
+    let mut patient = true;
     loop {
         let (stream, peer) = accept::next(&listener).await;
         let at = Instant::now();
         let id = gateway.ids.next();
         // A dual-stack listener sees IPv4 phones as ::ffff:192.0.2.1; people know them as 192.0.2.1.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if gateway.auditor().is_full() {
+            let auditor = Auditor::clone(&gateway.auditor());
+            patient = if patient { auditor.has_room().await } else { !auditor.is_full() };
+            if !patient {
+                drop(stream);
+                connection::turn_away(&gateway, id, peer, bound, Reason::AuditFull);
+                continue;
+            }
+        }
+        patient = true;
         let site = gateway.site.load();
         let limits = site.limits();
         match gateway.counters.take(peer.ip(), limits.connections, limits.connections_per_address) {

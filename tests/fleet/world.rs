@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::cpu;
-use harness::gateway::{Config, Host, Listener, Trust as TrustEntry};
+use harness::gateway::{AUDIT, Config, Host, Listener, Trust as TrustEntry};
 use tempfile::TempDir;
 
 use crate::HOST;
@@ -132,7 +132,13 @@ impl World {
         let (target, config) = match scenario.connect() {
             Some(address) => (
                 Target::Other(address),
-                Config { listeners: Vec::new(), hosts: Vec::new(), limits: Vec::new(), tables: Vec::new() },
+                Config {
+                    listeners: Vec::new(),
+                    hosts: Vec::new(),
+                    limits: Vec::new(),
+                    tables: Vec::new(),
+                    audit: AUDIT.to_owned(),
+                },
             ),
             None => {
                 let config = configuration(&authority, old_authority.as_ref(), backend.address())?;
@@ -250,6 +256,7 @@ fn configuration(
         }],
         limits: vec![format!("backend-response-timeout = \"{}s\"", BACKEND_PATIENCE.as_secs())],
         tables: Vec::new(),
+        audit: AUDIT.to_owned(),
     })
 }
 

@@ -15,7 +15,7 @@
 //! | [`cpu`] | what a process has spent |
 //! | [`hello`] | client hellos byte for byte |
 //! | [`origin`] | a backend that keeps what it received, byte for byte |
-//! | [`apache`], [`curl`], [`old_stack`], [`openssl`] | the peers |
+//! | [`apache`], [`curl`], [`old_stack`], [`openssl`], [`postgres`], [`rsyslog`] | the peers |
 //! | [`pkits`] | NIST's path validation suite, case by case |
 //! | [`expect`] | waiting, and what is missing |
 
@@ -39,5 +39,7 @@ pub mod openssl;
 pub mod origin;
 pub mod pki;
 pub mod pkits;
+pub mod postgres;
 pub mod process;
+pub mod rsyslog;
 pub mod workdir;
