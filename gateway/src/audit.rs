@@ -1,10 +1,11 @@
 //! One JSON line for every refused connection and every request.
 //!
 //! [`ConnectionFacts`] collects what is known of a connection; its [`fragment`](ConnectionFacts::fragment) is written once and
-//! pasted into each of its [`AuditRecord`]s. [`Auditor::record`] never waits: it formats the line, copies it into a bounded queue
-//! and returns; a thread of its own appends the queue to the file within 200 ms. When the queue is full, because the disk is, the
-//! records that do not fit are counted, and a record of the gap (`"event":"gap"`, with `count` and `since`) follows as soon as the
-//! file takes lines again.
+//! pasted into each of its [`AuditRecord`]s. [`Auditor::record`] never waits: it formats the line once, copies it into a bounded
+//! queue and returns; each sink has a thread of its own that takes its records from there (a file has them within 200 ms). When the
+//! queue of one is full, because the disk is, the records that do not fit are counted, and a record of the gap (`"event":"gap"`,
+//! with `count` and `since`) follows as soon as the sink takes lines again. A sink that is to lose nothing (`when-full = "refuse"`)
+//! makes the gateway refuse new connections and requests instead: [`Auditor::has_room`].
 //!
 //! | member | what it holds |
 //! | --- | --- |
@@ -34,26 +35,30 @@ mod facts;
 mod identifier;
 mod json;
 pub mod query;
+mod queue;
 mod record;
-mod sink;
+pub mod sink;
 mod writer;
 
 use std::{
     cell::RefCell,
     io,
     path::Path,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, SystemTime},
 };
 
-use self::writer::Queue;
+use self::queue::{Lane, Queue};
 pub use self::{
     database::{AuditDatabase, DatabaseError, DatabaseUrl},
     facts::{CertificateFacts, ConnectionFacts, ConnectionFragment, DeviceFacts, HelloFacts, TlsFacts},
     identifier::{ConnectionId, ConnectionIds, RequestId},
     record::{AuditRecord, Decision, Event},
-    sink::{AuditSink, FileSink},
+    sink::{
+        AuditSink, DatabaseSink, Destination, Facility, FileSink, Keep, Message, Rotation, StdoutSink,
+        SyslogConfig, SyslogFormat, SyslogHeader, SyslogSink, SyslogTls, WhenFull,
+    },
 };
 
 /// Takes audit records from the data path. Cheap to clone; never blocks.
@@ -63,7 +68,7 @@ pub struct Auditor {
     clock: fn() -> SystemTime,
 }
 
-/// Ends the writer when the last auditor goes without [`Auditor::close`].
+/// Ends the writers when the last auditor goes without [`Auditor::close`].
 #[derive(Debug)]
 struct Handle(Arc<Queue>);
 
@@ -71,6 +76,33 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.0.close();
     }
+}
+
+/// One sink of an auditor, before it starts.
+pub struct Sink {
+    /// What messages and metrics call it.
+    pub name: String,
+    /// Where its records go.
+    pub sink: Box<dyn AuditSink>,
+    /// Bytes of lines that may wait for it.
+    pub queue: usize,
+    /// What happens when they are that many.
+    pub when_full: WhenFull,
+}
+
+/// How a sink does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkStatus {
+    /// What it is called.
+    pub name: String,
+    /// Bytes that wait for it or are being written.
+    pub queued: usize,
+    /// Bytes that may.
+    pub limit: usize,
+    /// Records it lost since the start.
+    pub dropped: u64,
+    /// Whether the last write failed.
+    pub failing: bool,
 }
 
 impl Auditor {
@@ -82,27 +114,51 @@ impl Auditor {
         Self::to_sink(FileSink::open(path)?, queue_bytes, clock)
     }
 
-    /// Starts the writer on any sink.
+    /// Starts the writer on any sink; what it does not take in time is dropped and counted.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn to_sink(
-        mut sink: impl AuditSink,
-        queue_bytes: usize,
-        clock: fn() -> SystemTime,
-    ) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(queue_bytes));
-        let of_writer = Arc::clone(&queue);
-        thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(move || writer::run(&of_writer, &mut sink, clock))?;
-        Ok(Self { queue: Some(Arc::new(Handle(queue))), clock })
+    pub fn to_sink(sink: impl AuditSink, queue_bytes: usize, clock: fn() -> SystemTime) -> io::Result<Self> {
+        let (name, when_full) = ("audit".to_owned(), WhenFull::DropAndCount);
+        Self::start(vec![Sink { name, sink: Box::new(sink), queue: queue_bytes, when_full }], clock)
+    }
+
+    /// Starts one writer for each sink. A record is formatted once for all of them.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(sinks: Vec<Sink>, clock: fn() -> SystemTime) -> io::Result<Self> {
+        let lanes = sinks.iter().map(|sink| Lane::new(sink.name.clone(), sink.queue, sink.when_full));
+        let queue = Arc::new(Queue::new(lanes.collect()));
+        // Made first: should a thread not start, those before it end.
+        let handle = Handle(Arc::clone(&queue));
+        for (at, Sink { mut sink, .. }) in sinks.into_iter().enumerate() {
+            let of_writer = Arc::clone(&queue);
+            thread::Builder::new()
+                .name("audit".to_owned())
+                .spawn(move || writer::run(&of_writer, at, &mut *sink, clock))?;
+        }
+        Ok(Self { queue: Some(Arc::new(handle)), clock })
     }
 
     /// An auditor that keeps nothing, for a configuration without `[audit]`.
     #[must_use]
     pub const fn disabled(clock: fn() -> SystemTime) -> Self {
         Self { queue: None, clock }
+    }
+
+    /// Whether nothing new may be served now: a sink with `when-full = "refuse"` has no room for the record.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queue.as_ref().is_some_and(|handle| handle.0.is_full())
+    }
+
+    /// Waits a second at most until there is room for new records; whether there is.
+    pub async fn has_room(&self) -> bool {
+        match &self.queue {
+            Some(handle) if handle.0.is_full() => handle.0.wait_for_room().await,
+            Some(_) | None => true,
+        }
     }
 
     /// Records what happened. Never waits for the file.
@@ -119,26 +175,40 @@ impl Auditor {
         });
     }
 
-    /// Opens the file anew, after it was moved away for rotation.
+    /// Has every sink open its destination anew: a file was moved away for rotation.
     pub fn reopen(&self) {
         if let Some(handle) = &self.queue {
             handle.0.reopen();
         }
     }
 
-    /// How many records were lost since the start, because the queue was full.
+    /// How each sink does.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<SinkStatus> {
+        let Some(handle) = &self.queue else { return Vec::new() };
+        let status = |(at, lane): (usize, &Lane)| SinkStatus {
+            name: lane.name.clone(),
+            queued: handle.0.queued(at),
+            limit: lane.limit,
+            dropped: lane.dropped.load(Ordering::Relaxed),
+            failing: lane.failing.load(Ordering::Relaxed),
+        };
+        handle.0.lanes().iter().enumerate().map(status).collect()
+    }
+
+    /// How many records the sinks lost since the start, together.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.queue.as_ref().map_or(0, |handle| handle.0.dropped())
+        self.sinks().iter().map(|sink| sink.dropped).sum()
     }
 
-    /// Whether the last write failed.
+    /// Whether the last write to some sink failed.
     #[must_use]
     pub fn failing(&self) -> bool {
-        self.queue.as_ref().is_some_and(|handle| handle.0.failing())
+        self.sinks().iter().any(|sink| sink.failing)
     }
 
-    /// Writes what is queued and ends the writer; waits for that, blocking, at most `limit`. Later records are lost and counted.
+    /// Writes what is queued and ends the writers; waits for that, blocking, at most `limit`. Later records are lost and counted.
     ///
     /// # Errors
     /// [`Unwritten`] when records could not be written in time.
@@ -156,11 +226,11 @@ impl Auditor {
 /// Why an auditor could not be closed with everything written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unwritten {
-    /// The file did not take them.
+    /// A sink did not take them; counted for each sink.
     #[error("{0} audit records could not be written")]
     Lost(u64),
-    /// The file is still taking them.
-    #[error("the audit file did not take the last records within {0:?}")]
+    /// A sink is still taking them.
+    #[error("an audit sink did not take the last records within {0:?}")]
     TooSlow(Duration),
 }
 

@@ -32,8 +32,20 @@
 //! | | `deny` | a file of phones that are shut out | none |
 //! | | `allow`, `until` | exceptions (`sha1`, `md5`, `rsa-1024`, `x509-v1`, `{ expired = "3y" }`) and their last day | none |
 //! | | `require-eku` | whether a certificate must list clientAuth | `false` |
-//! | `[audit]` | `file` | the JSON Lines file | nothing is recorded |
-//! | | `queue`, `when-full` | bytes that may wait, `drop-and-count` | 8 MiB |
+//! | `[audit]` | `file` | one JSON Lines file, the short form of a sink | nothing is recorded |
+//! | | `queue`, `when-full` | bytes that may wait; `drop-and-count` or `refuse` | 8 MiB, `drop-and-count` |
+//! | | `gateway` | what this gateway is called in a shared database and in syslog | the machine's name |
+//! | `[[audit.sink]]` | `kind` | `file`, `syslog`, `stdout` or `database` | needed |
+//! | | `queue`, `when-full` | as above | as above |
+//! | of a file | `file`, `rotate-size`, `rotate-age`, `compress` | where it is, when it is rotated, whether old ones are compressed | not rotated |
+//! | | `keep-files`, `keep`, `keep-size` | old files that stay: how many, how long, how many bytes | all |
+//! | of a database | `url`, `password-file` | `sqlite:FILE` or `postgres://USER@HOST/NAME` | needed |
+//! | | `keep`, `keep-size` | how long records stay, and how many bytes | all |
+//! | of syslog | `to` | `udp:HOST:PORT`, `tcp:…`, `tls:…` or `unix:/dev/log` | needed |
+//! | | `facility`, `app-name`, `format`, `structured-id` | what messages look like: `json`, `cee`, `structured` | `local0`, `json` |
+//! | | `header` | how they begin: `rfc5424`, or `local` as `/dev/log` knows it | `local` for `unix:` only |
+//! | | `max-message` | bytes of one UDP message | 2048 |
+//! | | `ca`, `server-name`, `certificate`, `private-key`, `private-key-passphrase-file` | how a `tls:` receiver is known, and what it is shown | `ca` is needed |
 //! | `[admin]` | `address` | where people and monitoring systems look: metrics, health | no such listener |
 //! | | `token-file` | the token that opens it, in a file of mode 0600 | needed |
 //! | | `names` | the names it may be asked for by | `localhost` and its address |
@@ -68,7 +80,7 @@ use policies::document::{Diagnostic, Document, Place, Table};
 use self::files::Files;
 pub use self::{
     admin::{AdminConfig, MetricsAccess, Token},
-    audit::{AuditConfig, WhenFull},
+    audit::{AuditConfig, SinkConfig, SinkKind},
     credentials::{PrivateKey, ServerCredentials},
     host::{ClientAuth, HostConfig},
     limits::Limits,

@@ -67,6 +67,8 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::BackendClosed
         | Reason::BackendTls => StatusCode::BAD_GATEWAY,
         Reason::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
+        // A phone tries again later.
+        Reason::AuditFull => StatusCode::SERVICE_UNAVAILABLE,
         // Whatever is wrong with a certificate, a device or its wish: the device is not let in, and learns no more.
         _ => StatusCode::FORBIDDEN,
     }

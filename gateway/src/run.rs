@@ -1,7 +1,7 @@
 //! `provision-gateway run`: serve until told to stop, and read the configuration again when told to or when a
 //! file changed.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,9 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, info, warn};
 
-use crate::audit::Auditor;
+use crate::audit::{AuditSink, Auditor, DatabaseError, DatabaseSink, FileSink, Sink, StdoutSink, SyslogSink};
 use crate::commands::{Outcome, Streams};
-use crate::config::Config;
+use crate::config::{AuditConfig, Config, SinkConfig, SinkKind};
 use crate::reload::{LOOK_EVERY, Watch};
 use crate::server::{Server, ServerError};
 use crate::{cli, clock, descriptors, printer, telemetry};
@@ -32,6 +32,9 @@ pub enum RunError {
         #[source]
         source: io::Error,
     },
+    /// The audit database cannot be opened.
+    #[error(transparent)]
+    AuditDatabase(DatabaseError),
     /// The configuration has mistakes.
     #[error("the configuration has {} mistakes", .0.len())]
     Config(Vec<Diagnostic>),
@@ -71,7 +74,8 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
                     "another program may use the port, or it is below 1024 and needs root; try: ss -ltnp",
                 ),
                 RunError::Audit { .. } => Some("the folder must exist and be writable for this user"),
-                RunError::Config(_)
+                RunError::AuditDatabase(_)
+                | RunError::Config(_)
                 | RunError::Server(ServerError::AdminTls(_) | ServerError::Random | ServerError::Site(_))
                 | RunError::System(_) => None,
             };
@@ -98,27 +102,58 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     if let Some((message, hint)) = descriptors::shortage(&config.limits, open_files) {
         warn!(hint, "{message}");
     }
-    let auditor = auditor(&config)?;
+    let auditor = auditor(&config).await?;
     let server = Server::start(&config, auditor)?;
-    announce(&server).map_err(RunError::System)?;
+    announce(&server, &config).map_err(RunError::System)?;
     serve(path, config, server, loaded_at).await
 }
 
-/// Opens the auditor a configuration asks for.
+/// Opens the sinks a configuration asks for.
 ///
 /// # Errors
-/// The file cannot be opened.
-pub fn auditor(config: &Config) -> Result<Auditor, RunError> {
-    match &config.audit {
-        Some(audit) => Auditor::to_file(&audit.file, audit.queue, clock::system)
-            .map_err(|source| RunError::Audit { path: audit.file.clone(), source }),
-        None => Ok(Auditor::disabled(clock::system)),
-    }
+/// One cannot be opened.
+pub async fn auditor(config: &Config) -> Result<Auditor, RunError> {
+    let Some(audit) = config.audit.clone() else { return Ok(Auditor::disabled(clock::system)) };
+    // A database server, or a file on a network file system, may take its time; and PostgreSQL's client blocks.
+    let opened = tokio::task::spawn_blocking(move || open_sinks(&audit));
+    opened.await.map_err(|panicked| RunError::System(io::Error::other(panicked)))?
 }
 
-/// Tells whoever started us, on standard output, where we listen: service managers and tests wait for it.
-fn announce(server: &Server) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn open_sinks(audit: &AuditConfig) -> Result<Auditor, RunError> {
+    let open = |sink: &SinkConfig| {
+        let opened = open_sink(sink, &audit.gateway)?;
+        Ok(Sink { name: sink.name(), sink: opened, queue: sink.queue, when_full: sink.when_full })
+    };
+    let sinks = audit.sinks.iter().map(open).collect::<Result<_, RunError>>()?;
+    Auditor::start(sinks, clock::system).map_err(RunError::System)
+}
+
+fn open_sink(sink: &SinkConfig, gateway: &str) -> Result<Box<dyn AuditSink>, RunError> {
+    Ok(match &sink.kind {
+        SinkKind::Database { url, retention } => {
+            let opened = DatabaseSink::open(url.clone(), gateway.to_owned(), *retention, clock::system);
+            Box::new(opened.map_err(RunError::AuditDatabase)?)
+        }
+        SinkKind::File { path, rotation } => {
+            let opened = match rotation {
+                Some(rotation) => FileSink::rotating(path, *rotation, clock::system),
+                None => FileSink::open(path),
+            };
+            Box::new(opened.map_err(|source| RunError::Audit { path: path.clone(), source })?)
+        }
+        SinkKind::Stdout => Box::new(StdoutSink),
+        SinkKind::Syslog(config) => Box::new(SyslogSink::new(config.clone())),
+    })
+}
+
+/// Tells whoever started us where we listen: service managers and tests wait for it. It stands on standard output, or on standard
+/// error where standard output is kept for records.
+fn announce(server: &Server, config: &Config) -> io::Result<()> {
+    let for_records = config.audit.as_ref().is_some_and(AuditConfig::writes_to_stdout);
+    let mut out: Box<dyn io::Write> = match for_records {
+        true => Box::new(io::stderr().lock()),
+        false => Box::new(io::stdout().lock()),
+    };
     let mut addresses: Vec<_> = server.addresses().collect();
     addresses.sort();
     for address in addresses {
@@ -254,7 +289,7 @@ impl Running {
         })?;
         let auditor = match new.audit == self.config.audit {
             true => None,
-            false => Some(auditor(&new).map_err(|error| with_cause(&error))?),
+            false => Some(auditor(&new).await.map_err(|error| with_cause(&error))?),
         };
         self.server.reload(&new).map_err(|error| with_cause(&error))?;
         if let Some(auditor) = auditor {

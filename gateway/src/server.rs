@@ -330,8 +330,21 @@ impl Server {
 }
 
 async fn accept_all(gateway: Arc<Gateway>, listener: TcpListener, key: ListenerKey, bound: SocketAddr) {
+    // Whether the next connection may wait for room in the audit queue, or another has just done so in vain.
+    let mut patient = true;
     loop {
         let (stream, peer) = accept::next(&listener).await;
+        if gateway.auditor().is_full() {
+            let auditor = Auditor::clone(&gateway.auditor());
+            patient = if patient { auditor.has_room().await } else { !auditor.is_full() };
+            if !patient {
+                drop(stream);
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                connection::turn_away(&gateway, gateway.ids.next(), peer, bound, Reason::AuditFull);
+                continue;
+            }
+        }
+        patient = true;
         // One beyond the limits is on record, and its socket is closed.
         if let Ok(serving) = gateway.take(stream, peer, bound, key) {
             tokio::spawn(serving);

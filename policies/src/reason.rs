@@ -347,6 +347,9 @@ reasons! {
         TooManyHandshakes "too_many_handshakes" Gateway
             "More handshakes were waiting than the gateway could serve before their deadline."
             "After a power cut this passes and phones try again; if not, add processors or a gateway."
+        AuditFull "audit_full" Gateway
+            "An audit sink with when-full = \"refuse\" has no room, and nothing is served that could not be recorded."
+            "Look at the gateway's log for the sink that fails: a full disk, a database or syslog server that is down. Or give the sink a larger queue, or when-full = \"drop-and-count\"."
         ListenerRemoved "listener_removed" Gateway
             "The connection came in on a listener that a reload has taken out of the configuration."
             "Put the listener back, or correct the port in the phone's profile rule."

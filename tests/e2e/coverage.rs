@@ -62,6 +62,7 @@ const REASONS: &[(Reason, At)] = &[
         Here("limits", "connections_beyond_the_limit_are_turned_away_until_one_ends"),
     ),
     (Reason::TooManyHandshakes, Here("limits", "a_handshake_that_waits_past_its_deadline_is_given_up")),
+    (Reason::AuditFull, Here("audit_sinks", "where_a_sink_refuses_nothing_is_served_that_it_cannot_keep")),
     (
         Reason::ListenerRemoved,
         Here("reload", "a_listener_that_was_taken_out_serves_its_kept_connections_no_more"),

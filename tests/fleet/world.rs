@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use harness::authority::{Authority, Kind};
 use harness::cpu;
-use harness::gateway::{Config, Host, Listener, Trust as TrustEntry};
+use harness::gateway::{AUDIT, Config, Host, Listener, Trust as TrustEntry};
 use harness::port;
 use tempfile::TempDir;
 
@@ -132,7 +132,13 @@ impl World {
         let (target, config) = match scenario.connect() {
             Some(address) => (
                 Target::Other(address),
-                Config { listeners: Vec::new(), hosts: Vec::new(), limits: Vec::new(), tables: Vec::new() },
+                Config {
+                    listeners: Vec::new(),
+                    hosts: Vec::new(),
+                    limits: Vec::new(),
+                    tables: Vec::new(),
+                    audit: AUDIT.to_owned(),
+                },
             ),
             None => {
                 let config = configuration(&authority, old_authority.as_ref(), backend.address())?;
@@ -251,6 +257,7 @@ fn configuration(
         }],
         limits: vec![format!("backend-response-timeout = \"{}s\"", BACKEND_PATIENCE.as_secs())],
         tables: Vec::new(),
+        audit: AUDIT.to_owned(),
     })
 }
 

@@ -45,10 +45,14 @@ pub enum Peer {
     Curl,
     /// `openssl`, 3.0 or later.
     Openssl,
+    /// PostgreSQL 13 or later; its programs are not on the path, [`crate::postgres`] finds them.
+    Postgres,
     /// `promtool`, of Debian's `prometheus`, which judges metrics.
     Promtool,
     /// `perl`, which runs the guide's CGI script.
     Perl,
+    /// rsyslog, Debian's `rsyslog` with `rsyslog-gnutls`.
+    Rsyslog,
     /// `sslscan`, which lists what a server speaks.
     Sslscan,
 }
@@ -61,6 +65,8 @@ impl Peer {
             Self::Curl => "curl",
             Self::Openssl => "openssl",
             Self::Perl => "perl",
+            Self::Postgres => "postgres",
+            Self::Rsyslog => "rsyslogd",
             Self::Promtool => "promtool",
             Self::Sslscan => "sslscan",
         }
@@ -74,6 +80,7 @@ impl Peer {
         std::env::split_paths(&path)
             .chain(std::env::split_paths(&unpacked))
             .chain(["/usr/sbin", "/usr/bin"].map(PathBuf::from))
+            .chain(postgresql_folders())
             .map(|folder| folder.join(self.name()))
             .find(|file| file.is_file())
     }
@@ -85,6 +92,12 @@ impl Peer {
     pub fn command(self) -> Command {
         Command::new(self.path().unwrap_or_else(|| panic!("{} is not installed", self.name())))
     }
+}
+
+/// Debian keeps the server's programs of each version in a folder of its own.
+fn postgresql_folders() -> impl Iterator<Item = PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin"))
 }
 
 /// Whether all these peers are there. If not, says that `test` was skipped; the test returns and passes.

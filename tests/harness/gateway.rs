@@ -37,6 +37,8 @@ pub struct Config {
     pub limits: Vec<String>,
     /// Further tables, as they stand.
     pub tables: Vec<String>,
+    /// Lines of `[audit]` and the tables of its sinks; one file, `audit.jsonl`, unless a test asks for others.
+    pub audit: String,
 }
 
 /// A `[[listener]]`.
@@ -89,10 +91,13 @@ impl Trust {
     }
 }
 
+/// The audit file that the tests read.
+pub const AUDIT: &str = "file = \"audit.jsonl\"";
+
 impl Config {
     /// The file's text.
     pub fn text(&self) -> String {
-        let Self { listeners, hosts, limits, tables } = self;
+        let Self { listeners, hosts, limits, tables, audit } = self;
         let mut out = String::new();
         for Listener { address, tls } in listeners {
             let _ = writeln!(out, "[[listener]]\naddress = {address:?}\ntls = {tls:?}\n");
@@ -104,7 +109,7 @@ impl Config {
         for table in tables {
             let _ = writeln!(out, "{table}\n");
         }
-        out.push_str("[audit]\nfile = \"audit.jsonl\"\n");
+        let _ = writeln!(out, "[audit]\n{audit}");
         out
     }
 
@@ -186,8 +191,13 @@ impl Scene {
             trust: vec![Trust::new("client-root.pem", &["cisco-small-business"])],
         };
         let listener = Listener { address: "127.0.0.1:0".to_owned(), tls: "modern".to_owned() };
-        let config =
-            Config { listeners: vec![listener], hosts: vec![host], limits: Vec::new(), tables: Vec::new() };
+        let config = Config {
+            listeners: vec![listener],
+            hosts: vec![host],
+            limits: Vec::new(),
+            tables: Vec::new(),
+            audit: AUDIT.to_owned(),
+        };
         Self { folder, server_authority, client_authority, config }
     }
 
@@ -218,9 +228,10 @@ impl Scene {
         let config = self.folder.join("gateway.toml");
         let mut process =
             Process::start(Command::new(binary::gateway()).arg("run").arg("--config").arg(config));
-        process.wait_for_line("ready");
-        let addresses: Vec<_> = process
-            .output()
+        // Where standard output is kept for records, these lines stand on standard error.
+        process.wait_for_line_on_either("ready");
+        let addresses: Vec<_> = [process.output(), process.log()]
+            .concat()
             .iter()
             .filter_map(|line| line.strip_prefix("listening on "))
             .map(|address| address.parse().unwrap())

@@ -18,7 +18,7 @@
 //! | [`process_tree`] | a process and those it started |
 //! | [`hello`] | client hellos byte for byte |
 //! | [`origin`] | a backend that keeps what it received, byte for byte |
-//! | [`apache`], [`curl`], [`old_stack`], [`openssl`] | the peers |
+//! | [`apache`], [`curl`], [`old_stack`], [`openssl`], [`postgres`], [`rsyslog`] | the peers |
 //! | [`pkits`] | NIST's path validation suite, case by case |
 //! | [`expect`] | waiting, and what is missing |
 
@@ -46,6 +46,8 @@ pub mod origin;
 pub mod pki;
 pub mod pkits;
 pub mod port;
+pub mod postgres;
 pub mod process;
 pub mod process_tree;
+pub mod rsyslog;
 pub mod workdir;

@@ -48,6 +48,16 @@ impl Process {
         self.wait_for(&format!("the line `{line}`"), || out.all().iter().any(|found| found == line));
     }
 
+    /// Waits for a line on standard output or standard error.
+    ///
+    /// # Panics
+    /// The program ended, or the deadline passed.
+    pub fn wait_for_line_on_either(&mut self, line: &str) {
+        let (out, err) = (self.out.clone(), self.err.clone());
+        let is_there = || out.all().iter().chain(&err.all()).any(|found| found == line);
+        self.wait_for(&format!("the line `{line}`"), is_there);
+    }
+
     /// Waits for a text in what it logs (standard error).
     ///
     /// # Panics

@@ -41,7 +41,7 @@ pub(crate) fn perform(step: &str, calls: u64) -> Result<(), Error> {
     thread::spawn(move || serve(&backend, &of_backend));
 
     let runtime = pace.runtime()?;
-    let auditor = run::auditor(&scene.config)?;
+    let auditor = runtime.block_on(run::auditor(&scene.config))?;
     let server = runtime.block_on(async { Server::start(&scene.config, auditor) })?;
     let address = server.addresses().next().ok_or("no listener")?;
 

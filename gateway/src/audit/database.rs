@@ -11,6 +11,7 @@ mod batch;
 mod postgres;
 mod retention;
 mod schema;
+mod seen;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;

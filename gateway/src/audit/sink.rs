@@ -1,15 +1,25 @@
 //! Where audit lines end up.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+mod database;
+mod file;
+mod rotation;
+mod stdout;
+mod syslog;
+
+use std::io;
+use std::time::Duration;
+
+pub use self::database::DatabaseSink;
+pub use self::file::FileSink;
+pub use self::rotation::{Keep, Rotation};
+pub use self::stdout::StdoutSink;
+pub use self::syslog::{
+    Destination, Facility, Message, SyslogConfig, SyslogFormat, SyslogHeader, SyslogSink, SyslogTls,
 };
 
-/// Takes whole lines from the writer thread. It may block; only the writer waits.
+/// Takes whole lines from its writer's thread. It may block; only that thread waits.
 pub trait AuditSink: Send + 'static {
-    /// Writes some of `lines` and says how many bytes.
+    /// Writes some of `lines` and says how many bytes. What was not written comes again, from that byte on.
     ///
     /// # Errors
     /// When nothing could be written; the writer keeps the lines and tries again.
@@ -26,60 +36,66 @@ pub trait AuditSink: Send + 'static {
     /// # Errors
     /// When the medium refuses.
     fn finish(&mut self) -> io::Result<()>;
-}
 
-/// A JSON Lines file, always appended to.
-#[derive(Debug)]
-pub struct FileSink {
-    path: PathBuf,
-    file: File,
-}
-
-impl FileSink {
-    /// Opens or makes the file. A new one may be read by its owner and group only: it tells who owns which phone.
-    ///
-    /// # Errors
-    /// When the file cannot be opened for appending.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: open(path)? })
+    /// How long records gather before they are written. A file has them within 200 ms.
+    fn gather(&self) -> Duration {
+        Duration::from_millis(20)
     }
+
+    /// Whether [`tick`](Self::tick) wants to be called.
+    fn has_ticks(&self) -> bool {
+        false
+    }
+
+    /// Called about once a second, for work that is not writing: it must be short.
+    fn tick(&mut self) {}
 }
 
-impl AuditSink for FileSink {
+impl<S: AuditSink + ?Sized> AuditSink for Box<S> {
     fn append(&mut self, lines: &[u8]) -> io::Result<usize> {
-        match self.file.write(lines) {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            other => other,
-        }
+        (**self).append(lines)
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        self.file = open(&self.path)?;
-        Ok(())
+        (**self).reopen()
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        if self.file.metadata()?.is_file() { self.file.sync_data() } else { Ok(()) }
+        (**self).finish()
+    }
+
+    fn gather(&self) -> Duration {
+        (**self).gather()
+    }
+
+    fn has_ticks(&self) -> bool {
+        (**self).has_ticks()
+    }
+
+    fn tick(&mut self) {
+        (**self).tick();
     }
 }
 
-/// Opens for appending. A last line that a crash cut short is ended, so that the next record starts on its own line.
-fn open(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
-    if ends_within_a_line(path).unwrap_or(false) {
-        file.write_all(b"\n")?;
-    }
-    Ok(file)
+/// What happens when a sink does not keep up and its queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Records are lost and counted, and the gap itself is recorded. Phones never wait.
+    DropAndCount,
+    /// Nothing is lost: new connections and requests wait a second for room and are refused then.
+    Refuse,
 }
 
-fn ends_within_a_line(path: &Path) -> io::Result<bool> {
-    let metadata = path.metadata()?;
-    if !metadata.is_file() || metadata.len() == 0 {
-        return Ok(false);
+impl WhenFull {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::DropAndCount, Self::Refuse];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DropAndCount => "drop-and-count",
+            Self::Refuse => "refuse",
+        }
     }
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
 }

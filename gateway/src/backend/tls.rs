@@ -40,7 +40,8 @@ impl BackendTls {
         Ok(Self(Arc::new(config)))
     }
 
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
+    /// For whoever speaks TLS itself.
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.0)
     }
 }

@@ -6,6 +6,7 @@ use certs::testing::{KeyKind, Pki};
 
 use super::*;
 
+mod audit;
 mod fixture;
 mod keys;
 mod mistakes;
@@ -36,7 +37,8 @@ fn a_sound_configuration_is_read_as_it_is_written() {
     assert_eq!(config.names.select(Some("PROV.example.com")), Some(0));
     assert_eq!(config.names.select(None), None);
     assert_eq!(config.warnings, []);
-    assert_eq!(config.audit.as_ref().map(|audit| audit.file.clone()), Some(fixture.path("audit.jsonl")));
+    let file = SinkKind::File { path: fixture.path("audit.jsonl"), rotation: None };
+    assert_eq!(config.audit.unwrap().sinks.iter().map(|sink| sink.kind.clone()).collect::<Vec<_>>(), [file]);
 }
 
 #[test]

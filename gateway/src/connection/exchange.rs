@@ -11,7 +11,7 @@ use policies::Reason;
 use tokio::time::Instant;
 
 use super::session::{Judged, Session};
-use crate::audit::{AuditRecord, ConnectionFragment, Decision, Event, RequestId};
+use crate::audit::{AuditRecord, Auditor, ConnectionFragment, Decision, Event, RequestId};
 use crate::authorize::authorize;
 use crate::forward::forward;
 use crate::metrics;
@@ -118,6 +118,13 @@ impl RequestRecord {
     /// The steps of one request: inbound, permitted, outbound, forwarded. Each is noted as it is taken, so that
     /// the record is right wherever they stop.
     async fn steps(&mut self, request: Request<Incoming>, name: &RequestName) -> Response<Body> {
+        if self.session.gateway.auditor().is_full() {
+            let auditor = Auditor::clone(&self.session.gateway.auditor());
+            if !auditor.has_room().await {
+                let detail = "the record of this request could not be kept".to_owned();
+                return self.refuse(Reason::AuditFull, detail, name, Afterwards::Close);
+            }
+        }
         let judged = match self.session.judged() {
             Ok(judged) => judged,
             Err((reason, detail, fragment)) => {

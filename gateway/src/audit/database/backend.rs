@@ -124,6 +124,9 @@ pub(crate) trait Backend: fmt::Debug + Send {
     /// Adds many rows. Where the insert has a conflict clause, no two rows may have one key.
     fn insert(&mut self, insert: &Insert, rows: &[Vec<Value>]) -> Result<(), DatabaseError>;
 
+    /// A column, written so that no index of it is used, where the database would not find out by itself which is better.
+    fn unindexed(&self, column: &str) -> String;
+
     /// Bytes that the audit tables take.
     fn size(&mut self) -> Result<u64, DatabaseError>;
 

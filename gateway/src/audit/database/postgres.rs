@@ -169,6 +169,10 @@ impl Backend for Postgres {
         Ok(())
     }
 
+    fn unindexed(&self, column: &str) -> String {
+        column.to_owned() // its statistics tell it
+    }
+
     /// Deleted records leave room that later ones take, and the tables never shrink: so it is the live rows that are measured,
     /// by the texts they hold, with what tables and indexes add to them.
     fn size(&mut self) -> Result<u64, DatabaseError> {

@@ -153,6 +153,10 @@ impl Backend for Sqlite {
         Ok(())
     }
 
+    fn unindexed(&self, column: &str) -> String {
+        format!("+{column}")
+    }
+
     fn size(&mut self) -> Result<u64, DatabaseError> {
         let number = |name: &str| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let used = number("page_count")?.saturating_sub(number("freelist_count")?);

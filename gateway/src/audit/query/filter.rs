@@ -82,7 +82,7 @@ impl StoredRecord {
 
 impl Filter {
     /// The conditions, with places for the values from `?1` on.
-    fn conditions(&self) -> (Vec<String>, Vec<Value>) {
+    fn conditions(&self, peer_column: &str) -> (Vec<String>, Vec<Value>) {
         let Self { mac, since, until, reason, outcome, event, host, peer, ja4, connection, request, before } =
             self;
         let mut conditions = Vec::new();
@@ -114,8 +114,8 @@ impl Filter {
         }
         if let Some(peer) = peer {
             let (first, last) = peer.bounds();
-            condition("r.peer >=", first.into());
-            condition("r.peer <=", last.into());
+            condition(&format!("{peer_column} >="), first.into());
+            condition(&format!("{peer_column} <="), last.into());
         }
         if let Some(ja4) = ja4 {
             condition("r.ja4 =", ja4.into());
@@ -168,13 +168,27 @@ impl AuditDatabase {
         Ok(RecordId(next.unwrap_or(Value::Null).integer()? - 1))
     }
 
+    /// Of a network with few records the index of addresses finds them all, to be sorted by time. Of one with very many, the
+    /// newest are found sooner by going back in time.
+    fn peer_column(&mut self, filter: &Filter) -> Result<String, DatabaseError> {
+        const FEW: i64 = 20_000;
+        let Some(peer) = filter.peer else { return Ok("r.peer".to_owned()) };
+        let (first, last) = peer.bounds();
+        let count =
+            "SELECT count(*) FROM (SELECT 1 FROM audit_record WHERE peer >= ?1 AND peer <= ?2 LIMIT ?3) few";
+        let found = self.backend().value(count, &[first.into(), last.into(), (FEW + 1).into()])?;
+        let many = found.unwrap_or(Value::Null).integer()? > FEW;
+        Ok(if many { self.backend().unindexed("r.peer") } else { "r.peer".to_owned() })
+    }
+
     fn select(
         &mut self,
         filter: &Filter,
         after: Option<RecordId>,
         most: u32,
     ) -> Result<Vec<StoredRecord>, DatabaseError> {
-        let (mut conditions, mut values) = filter.conditions();
+        let peer_column = self.peer_column(filter)?;
+        let (mut conditions, mut values) = filter.conditions(&peer_column);
         if let Some(RecordId(after)) = after {
             values.push(after.into());
             conditions.push(format!("r.id > ?{}", values.len()));

@@ -1,6 +1,7 @@
 //! What a configuration comes to, as data.
 
 use std::path::Path;
+use std::time::Duration;
 
 use certs::{Certificate, OnExpired, OnUnknown, Revocation, Timestamp, Tolerances};
 use policies::{
@@ -10,8 +11,11 @@ use policies::{
 use serde::Serialize;
 
 use crate::{
+    audit::Rotation,
     backend::BackendTarget,
-    config::{Config, HostConfig, ListenerConfig, LoadedList, ServerCredentials, TrustConfig},
+    config::{
+        Config, HostConfig, ListenerConfig, LoadedList, ServerCredentials, SinkConfig, SinkKind, TrustConfig,
+    },
     rewrite::{IssuerFields, Preset, Separator},
 };
 
@@ -24,7 +28,7 @@ pub(super) struct Picture {
     pub(super) hosts: Vec<Host>,
     pub(super) serves_without_server_name: bool,
     pub(super) limits: Vec<Limit>,
-    pub(super) audit: Option<Audit>,
+    pub(super) audit: Vec<Audit>,
     pub(super) warnings: Vec<Note>,
 }
 
@@ -124,9 +128,47 @@ pub(super) struct Limit {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Audit {
-    pub(super) file: String,
+    pub(super) kind: &'static str,
+    /// Where it leads; the path of a file.
+    pub(super) to: String,
+    /// What is kept, and for how long, in words; empty where nothing is said of it.
+    pub(super) keeps: String,
     pub(super) queue_bytes: usize,
     pub(super) when_full: &'static str,
+}
+
+impl Audit {
+    fn of(sink: &SinkConfig) -> Self {
+        let (kind, to, keeps) = match &sink.kind {
+            SinkKind::Database { url, retention } => {
+                ("database", url.to_string(), bounds(&[], retention.keep, retention.keep_size))
+            }
+            SinkKind::File { path, rotation } => {
+                let rotated = rotation.map(|Rotation { size, age, keep, compress }| {
+                    let rotated = format!("rotated {}", bounds(&[], age, size).replace("for", "after"));
+                    let files = keep.files.map(|files| format!("{files} files"));
+                    let kept = bounds(files.as_slice(), keep.age, keep.size);
+                    let compressed = if compress { ", compressed" } else { "" };
+                    let kept = if kept.is_empty() { kept } else { format!(", kept {kept}") };
+                    format!("{rotated}{compressed}{kept}")
+                });
+                ("file", path.display().to_string(), rotated.unwrap_or_default())
+            }
+            SinkKind::Stdout => ("stdout", String::new(), String::new()),
+            SinkKind::Syslog(config) => ("syslog", config.to.to_string(), String::new()),
+        };
+        Self { kind, to, keeps, queue_bytes: sink.queue, when_full: sink.when_full.as_str() }
+    }
+}
+
+fn bounds(first: &[String], age: Option<Duration>, size: Option<u64>) -> String {
+    let hours = |age: Duration| match age.as_secs() {
+        seconds if seconds % 86_400 == 0 => format!("for {} days", seconds / 86_400),
+        seconds => format!("for {} minutes", seconds / 60),
+    };
+    let size = size.map(|size| format!("up to {} KiB", size / 1024));
+    let bounds: Vec<String> = first.iter().cloned().chain(age.map(hours)).chain(size).collect();
+    bounds.join(", ")
 }
 
 /// A mistake or warning.
@@ -178,11 +220,7 @@ impl Picture {
             hosts: config.hosts.iter().map(|host| Host::of(host, now)).collect(),
             serves_without_server_name: config.names.select(None).is_some(),
             limits: config.limits.entries().into_iter().map(|(key, value)| Limit { key, value }).collect(),
-            audit: config.audit.as_ref().map(|audit| Audit {
-                file: audit.file.display().to_string(),
-                queue_bytes: audit.queue,
-                when_full: audit.when_full.as_str(),
-            }),
+            audit: config.audit.iter().flat_map(|audit| &audit.sinks).map(Audit::of).collect(),
             warnings: config.warnings.iter().map(Note::of).collect(),
         }
     }

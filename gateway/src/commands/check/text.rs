@@ -23,17 +23,16 @@ pub(super) fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
     }
     writeln!(out)?;
     writeln!(out, "Audit")?;
-    match &picture.audit {
-        Some(audit) => {
-            line(out, 2, "file", &audit.file)?;
-            line(
-                out,
-                2,
-                "queue",
-                &format!("{} KiB; when full: {}", audit.queue_bytes / 1024, audit.when_full),
-            )?;
+    for audit in &picture.audit {
+        line(out, 2, audit.kind, &audit.to)?;
+        if !audit.keeps.is_empty() {
+            line(out, 4, "keeps", &audit.keeps)?;
         }
-        None => writeln!(out, "  nothing is recorded")?,
+        let queue = format!("{} KiB; when full: {}", audit.queue_bytes / 1024, audit.when_full);
+        line(out, 4, "queue", &queue)?;
+    }
+    if picture.audit.is_empty() {
+        writeln!(out, "  nothing is recorded")?;
     }
     writeln!(out)?;
     match picture.warnings.len() {
