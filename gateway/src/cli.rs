@@ -4,6 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::audit::{
+    Audit, AuditDevice, AuditExpiring, AuditFilter, AuditFollow, AuditQuestion, AuditSummary,
+};
+
+mod audit;
+
 /// The HTTPS gateway for provisioning phones.
 ///
 /// It takes the place of Apache with `SSLVerifyClient require`: it asks each phone for its certificate, tells from it which
@@ -30,6 +36,10 @@ pub enum Command {
     ///
     /// Exit status: 0 when it would be permitted, 1 when it would be refused.
     Explain(Explain),
+    /// Ask the audit database: why was this phone refused? Without a further command, lists records, newest first.
+    ///
+    /// Times are UTC. Exit status: 0 when there is an answer, 1 when there is none or the database cannot be asked.
+    Audit(Audit),
     /// Set up a demonstration with its own authorities, phones and profiles, and serve it.
     #[cfg(feature = "quickstart")]
     Quickstart(Quickstart),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+pub mod audit;
 pub mod check;
 pub mod explain;
 
@@ -12,6 +13,8 @@ pub enum Outcome {
     Done,
     /// It found a mistake, or the answer is no: exit status 1.
     Refused,
+    /// It was asked for what there is not: exit status 2.
+    Misuse,
 }
 
 /// Where a command writes.

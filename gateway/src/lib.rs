@@ -72,7 +72,7 @@ pub mod site;
 pub mod telemetry;
 pub mod tls;
 
-/// Runs one command and says how it ended: 0 done, 1 refused or failed. (2, misuse, is clap's.)
+/// Runs one command and says how it ended: 0 done, 1 refused or failed, 2 misuse (most of it is clap's).
 pub fn run_cli(cli: Cli) -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut streams = Streams { out: &mut out, err: &mut err };
@@ -82,9 +82,11 @@ pub fn run_cli(cli: Cli) -> ExitCode {
         #[cfg(feature = "quickstart")]
         Command::Quickstart(arguments) => quickstart::quickstart(&arguments, &mut streams),
         Command::Check(arguments) => commands::check::check(&arguments, clock::now(), &mut streams),
+        Command::Audit(arguments) => commands::audit::audit(&arguments, clock::now(), &mut streams),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Misuse) => ExitCode::from(2),
         // A closed pipe (`… | head`) is the reader's choice, not an error worth a message nobody reads.
         Ok(Outcome::Refused) | Err(_) => ExitCode::FAILURE,
     }
