@@ -5,7 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::audit::{
+    Audit, AuditDevice, AuditExpiring, AuditFilter, AuditFollow, AuditQuestion, AuditSummary,
+};
 use crate::commands::probe::family::Family;
+
+mod audit;
 
 /// The HTTPS gateway for provisioning phones.
 ///
@@ -47,6 +52,10 @@ pub enum Command {
     Trace(Trace),
     /// List the reason codes of records, or explain one: what it means, what the phone shows, what to do.
     Reasons(Reasons),
+    /// Ask the audit database: why was this phone refused? Without a further command, lists records, newest first.
+    ///
+    /// Times are UTC. Exit status: 0 when there is an answer, 1 when there is none or the database cannot be asked.
+    Audit(Audit),
     /// Set up a demonstration with its own authorities, phones and profiles, and serve it.
     #[cfg(feature = "quickstart")]
     Quickstart(Quickstart),

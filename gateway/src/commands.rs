@@ -2,6 +2,7 @@
 
 use std::io;
 
+pub mod audit;
 pub mod check;
 pub mod explain;
 mod presented;

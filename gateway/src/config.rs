@@ -121,12 +121,29 @@ impl Config {
     /// # Errors
     /// Every mistake, in the order of the file.
     pub fn load(source: &Path, now: Timestamp) -> Result<Self, Vec<Diagnostic>> {
+        Self::parse(source, &Self::read(source)?, now)
+    }
+
+    /// Reads `[audit]` of a configuration alone, for who may read the records but not the keys; `None` where there is none.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn load_audit(source: &Path) -> Result<Option<AuditConfig>, Vec<Diagnostic>> {
+        let text = Self::read(source)?;
+        let document = Document::parse(&source.display().to_string(), &text)?;
+        let files = Files::beside(source, &document);
+        let audit =
+            document.root().optional_table("audit").and_then(|table| AuditConfig::read(&table, &files));
+        document.finish()?;
+        Ok(audit)
+    }
+
+    fn read(source: &Path) -> Result<String, Vec<Diagnostic>> {
         let file = source.display().to_string();
         let whole = |message: String| vec![Diagnostic::of_file(file.clone(), message)];
         let (bytes, _) = files::read(source)
             .map_err(|error| whole(format!("cannot be read: {}", files::plain(&error))))?;
-        let text = String::from_utf8(bytes).map_err(|_| whole("is not UTF-8 text".to_owned()))?;
-        Self::parse(source, &text, now)
+        String::from_utf8(bytes).map_err(|_| whole("is not UTF-8 text".to_owned()))
     }
 
     /// Checks the text of a configuration that stands at `source`.

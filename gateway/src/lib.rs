@@ -91,6 +91,7 @@ pub fn run_cli(cli: Cli) -> ExitCode {
         Command::Probe(arguments) => commands::probe::probe(&arguments, clock::now(), &mut streams),
         Command::Trace(arguments) => commands::trace::trace(&arguments, &mut streams),
         Command::Reasons(arguments) => commands::reasons::reasons(&arguments, &mut streams),
+        Command::Audit(arguments) => commands::audit::audit(&arguments, clock::now(), &mut streams),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

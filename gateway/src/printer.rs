@@ -41,14 +41,15 @@ pub fn error(out: &mut dyn Write, error: &dyn std::error::Error, hint: Option<&s
     }
 }
 
-/// Text for a terminal: control characters are shown as escapes.
+/// Text for a terminal: control characters are shown as escapes, and so are those that change the direction of what follows or
+/// cannot be seen.
 pub struct Printable<'a>(pub &'a str);
 
 impl std::fmt::Display for Printable<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         use std::fmt::Write as _;
         for character in self.0.chars() {
-            if character.is_control() {
+            if is_unsafe(character) {
                 write!(formatter, "{}", character.escape_default())?;
             } else {
                 formatter.write_char(character)?;
@@ -56,6 +57,20 @@ impl std::fmt::Display for Printable<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a terminal would obey a character, or show what follows another way round; all of these are below U+10000.
+pub const fn is_unsafe(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
 }
 
 /// A paragraph, broken into lines of at most a hundred characters where its spaces allow; made printable.
@@ -116,6 +131,11 @@ fn wrap(formatter: &mut std::fmt::Formatter<'_>, text: &str, indent: usize) -> s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_character_that_turns_the_text_around_is_shown_as_an_escape() {
+        assert_eq!(Printable("/\u{202e}gfc.é\u{1b}").to_string(), "/\\u{202e}gfc.é\\u{1b}");
+    }
 
     #[test]
     fn a_hint_stands_below_its_error_and_no_control_character_gets_through() {

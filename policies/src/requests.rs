@@ -28,13 +28,12 @@
 
 mod methods;
 mod read;
-mod user_agent;
+pub mod user_agent;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use methods::Methods;
-use user_agent::Agreement;
+use user_agent::{Agreement, DeviceNames};
 
 use crate::decision::{Denial, Permit};
 use crate::document::{Diagnostic, Document};
@@ -195,15 +194,15 @@ impl RequestRules {
             UserAgentRule::MustNotContradict => true,
             UserAgentRule::MustAgree => false,
         };
-        let detail: Cow<'static, str> =
-            match user_agent.map_or(Agreement::Silent, |field| user_agent::compare(field, device)) {
-                Agreement::Agrees => return None,
-                Agreement::Silent if silence_is_fine => return None,
-                Agreement::Silent => "the User-Agent names no device".into(),
-                Agreement::OtherProduct => "the User-Agent names another product".into(),
-                Agreement::OtherDevice => "the User-Agent names another serial number or MAC address".into(),
-            };
-        Some(Denial::new(Reason::UserAgentMismatch, detail))
+        let names = DeviceNames::from(device);
+        let agreement = user_agent.map_or(Agreement::Silent, |field| user_agent::compare(field, names));
+        let detail = match agreement {
+            Agreement::Silent if !silence_is_fine => Some("the User-Agent names no device"),
+            Agreement::Agrees | Agreement::OtherDevice | Agreement::OtherProduct | Agreement::Silent => {
+                agreement.contradiction()
+            }
+        };
+        Some(Denial::new(Reason::UserAgentMismatch, detail?))
     }
 }
 

@@ -118,14 +118,25 @@ impl AuditDatabase {
         })
     }
 
-    /// Opens a database that is there, to ask. An SQLite file is opened for reading only.
+    /// Opens a database that is there, to ask: for reading only.
     ///
     /// # Errors
     /// It cannot be reached or opened, or is none of this version.
     pub fn open_to_read(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
-        Self::with(match url {
-            DatabaseUrl::Sqlite(path) => Box::new(Sqlite::open_to_read(path)?),
-            DatabaseUrl::Postgres(url) => Box::new(Postgres::open(url)?),
+        let opened = match url {
+            DatabaseUrl::Sqlite(path) => {
+                Sqlite::open_to_read(path).and_then(|file| Self::with(Box::new(file)))
+            }
+            DatabaseUrl::Postgres(url) => Self::with(Box::new(Postgres::open_to_read(url)?)),
+        };
+        opened.map_err(|error| match error {
+            // The file is none of SQLite's.
+            DatabaseError::Sqlite(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) =>
+            {
+                DatabaseError::NotAnAuditDatabase
+            }
+            other => other,
         })
     }
 

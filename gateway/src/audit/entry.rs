@@ -42,8 +42,15 @@ impl Moment {
         Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// Reads RFC 3339.
-    fn parse(text: &str) -> Option<Self> {
+    /// So much later; stops at the end of what a moment can tell.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// Reads RFC 3339, as in `2026-11-23T02:25:11Z`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         i64::try_from(time.unix_timestamp_nanos().div_euclid(1000)).ok().map(Self)
     }

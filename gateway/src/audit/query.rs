@@ -9,14 +9,16 @@
 //!
 //! All of them block; none reads more than it was told to.
 
+mod change;
 mod cidr;
 mod device;
 mod filter;
 mod summary;
 
+pub use self::change::Change;
 pub use self::cidr::{Cidr, NotACidr};
 pub use self::device::{
-    Change, DeviceStatus, DevicesBy, ExpiryCount, PresentedCertificate, Refusal, Sighting, SightingKind,
+    DeviceStatus, DevicesBy, ExpiryCount, PresentedCertificate, Refusal, Sighting, SightingKind,
 };
 pub use self::filter::{Filter, RecordId, StoredRecord};
 pub use self::summary::{By, Point, Tally};

@@ -18,7 +18,7 @@ use crate::principal::Device;
 
 /// What a User-Agent field says of a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Agreement {
+pub enum Agreement {
     /// It names this device, by product, serial number or MAC address, and no other.
     Agrees,
     /// It names no device in a form that is known.
@@ -29,11 +29,39 @@ pub(super) enum Agreement {
     OtherDevice,
 }
 
+impl Agreement {
+    /// How the field contradicts the certificate, in words; `None` where it does not.
+    pub const fn contradiction(self) -> Option<&'static str> {
+        match self {
+            Self::Agrees | Self::Silent => None,
+            Self::OtherProduct => Some("the User-Agent names another product"),
+            Self::OtherDevice => Some("the User-Agent names another serial number or MAC address"),
+        }
+    }
+}
+
+/// What a certificate calls a device. What it does not say is `None`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct DeviceNames<'d> {
+    /// The product, as in `CP-8841-3PCC`.
+    pub product: Option<&'d str>,
+    /// The serial number.
+    pub serial: Option<&'d str>,
+    /// The MAC address.
+    pub mac: Option<MacAddress>,
+}
+
+impl<'d> From<&'d Device> for DeviceNames<'d> {
+    fn from(device: &'d Device) -> Self {
+        Self { product: device.product(), serial: device.serial(), mac: device.mac() }
+    }
+}
+
 /// Compares a User-Agent field with the device of the certificate. Allocates nothing.
-pub(super) fn compare(user_agent: &str, device: &Device) -> Agreement {
+pub fn compare(user_agent: &str, device: DeviceNames<'_>) -> Agreement {
     let mut agreement = Agreement::Silent;
     let (product, rest) = named_product(user_agent);
-    if let (Some(named), Some(product)) = (product, device.product()) {
+    if let (Some(named), Some(product)) = (product, device.product) {
         if !begins_with_product(named, product) {
             return Agreement::OtherProduct;
         }
@@ -85,18 +113,18 @@ fn identifiers(after_product: bool, rest: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether the identifier is this device's; `None` when there is nothing to compare it with.
-fn compare_identifier(identifier: &str, device: &Device) -> Option<bool> {
-    if device.serial().is_some_and(|serial| serial.eq_ignore_ascii_case(identifier)) {
+fn compare_identifier(identifier: &str, device: DeviceNames<'_>) -> Option<bool> {
+    if device.serial.is_some_and(|serial| serial.eq_ignore_ascii_case(identifier)) {
         return Some(true);
     }
     match MacAddress::parse(identifier) {
         // A serial number may look like a MAC address, as the guide's own example does.
-        Ok(mac) => match (device.mac(), device.serial()) {
+        Ok(mac) => match (device.mac, device.serial) {
             (Some(own), _) if own == mac => Some(true),
             (None, None) => None,
             _ => Some(false),
         },
-        Err(_) => device.serial().map(|_| false),
+        Err(_) => device.serial.map(|_| false),
     }
 }
 
@@ -108,7 +136,7 @@ mod tests {
 
     fn judge(product: Option<&str>, serial: Option<&str>, mac: Option<&str>, user_agent: &str) -> Agreement {
         let Principal::Device(device) = testing::device(product, serial, mac) else { panic!("a device") };
-        compare(user_agent, &device)
+        compare(user_agent, DeviceNames::from(&device))
     }
 
     #[test]

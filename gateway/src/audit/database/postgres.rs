@@ -29,6 +29,7 @@ const MOST_VALUES: usize = 20_000;
 
 /// An open connection, or the address to make the next one to.
 pub(crate) struct Postgres {
+    access: Access,
     config: Config,
     roots: Option<Vec<CertificateDer<'static>>>,
     client: Client,
@@ -41,19 +42,38 @@ impl fmt::Debug for Postgres {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
 impl Postgres {
     pub(crate) fn open(url: &PostgresUrl) -> Result<Self, DatabaseError> {
+        Self::connect(url, Access::Write)
+    }
+
+    /// For reading only: the server itself refuses everything else.
+    pub(crate) fn open_to_read(url: &PostgresUrl) -> Result<Self, DatabaseError> {
+        Self::connect(url, Access::Read)
+    }
+
+    fn connect(url: &PostgresUrl, access: Access) -> Result<Self, DatabaseError> {
         let mut config = url.config().clone();
         config.application_name("provision-gateway");
         config.connect_timeout(CONNECT);
         config.keepalives_idle(Duration::from_secs(30));
         config.tcp_user_timeout(STATEMENT);
-        let client = connect(&config, url.roots())?;
-        Ok(Self { config, roots: url.roots().map(<[_]>::to_vec), client })
+        let client = connect(&config, url.roots(), access)?;
+        Ok(Self { access, config, roots: url.roots().map(<[_]>::to_vec), client })
     }
 }
 
-fn connect(config: &Config, roots: Option<&[CertificateDer<'static>]>) -> Result<Client, DatabaseError> {
+fn connect(
+    config: &Config,
+    roots: Option<&[CertificateDer<'static>]>,
+    access: Access,
+) -> Result<Client, DatabaseError> {
     let mut client = match roots {
         None => config.connect(NoTls)?,
         Some(roots) => {
@@ -71,6 +91,9 @@ fn connect(config: &Config, roots: Option<&[CertificateDer<'static>]>) -> Result
         }
     };
     client.batch_execute(&format!("SET statement_timeout = {}", STATEMENT.as_millis()))?;
+    if access == Access::Read {
+        client.batch_execute("SET default_transaction_read_only = on")?;
+    }
     Ok(client)
 }
 
@@ -78,6 +101,16 @@ impl Backend for Postgres {
     fn upgrade(&mut self) -> Result<(), DatabaseError> {
         let settings: bool =
             self.client.query_one("SELECT to_regclass('audit_setting') IS NOT NULL", &[])?.get(0);
+        if self.access == Access::Read {
+            if !settings {
+                return Err(DatabaseError::NotAnAuditDatabase);
+            }
+            let found = version(&mut self.client)?;
+            return match schema::steps_after(found)?.next() {
+                Some(_) => Err(DatabaseError::Older { found }),
+                None => Ok(()),
+            };
+        }
         if settings && schema::steps_after(version(&mut self.client)?)?.next().is_none() {
             return Ok(()); // also for a user that may only read
         }
@@ -190,7 +223,7 @@ impl Backend for Postgres {
 
     fn reconnect(&mut self) -> Result<(), DatabaseError> {
         if self.client.is_closed() || self.client.is_valid(Duration::from_secs(1)).is_err() {
-            self.client = connect(&self.config, self.roots.as_deref())?;
+            self.client = connect(&self.config, self.roots.as_deref(), self.access)?;
         }
         Ok(())
     }

@@ -43,7 +43,10 @@ impl<'a> Seen<'a> {
         self.first = Some(self.first.map_or(entry.time, |first| first.min(entry.time)));
         self.last = Some(self.last.map_or(entry.time, |last| last.max(entry.time)));
         match entry.outcome() {
-            Outcome::Served if entry.event == EntryEvent::Request => {
+            // The profile store may have answered that there is no such file: the phone got nothing.
+            Outcome::Served
+                if entry.event == EntryEvent::Request && entry.status.is_none_or(|status| status < 400) =>
+            {
                 self.success = self.success.max(Some(entry.time));
             }
             Outcome::Refused | Outcome::Failed => self.refusal = Some((entry.time, entry, proven)),

@@ -133,6 +133,19 @@ fn a_file_of_a_later_gateway_or_of_another_program_is_left_alone() {
 }
 
 #[test]
+fn who_only_asks_makes_no_tables_on_a_server() {
+    let Some(server) = Server::shared() else { return };
+    let url = server.fresh_url();
+    for _ in 0..2 {
+        assert!(matches!(AuditDatabase::open_to_read(&url), Err(DatabaseError::NotAnAuditDatabase)));
+    }
+    AuditDatabase::open(&url).unwrap();
+    let mut reader = AuditDatabase::open_to_read(&url).unwrap();
+    let text = lines(1_795_400_000, &[REFUSED]);
+    assert!(reader.append(batch(1), text.as_bytes()).is_err(), "and may write nothing");
+}
+
+#[test]
 fn the_file_is_not_for_others() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ pub struct DeviceStatus {
     pub first_seen: Moment,
     /// The last record of it.
     pub last_seen: Moment,
-    /// When it was last served something.
+    /// When it last got what it asked for: an answer below 400.
     pub last_success: Option<Moment>,
     /// When and why it was last refused, or failed.
     pub last_refusal: Option<Refusal>,
@@ -118,56 +118,6 @@ pub struct ExpiryCount {
     pub devices: u64,
 }
 
-/// A device with something new about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// A MAC address turned up for the first time.
-    FirstSeen {
-        /// The address.
-        mac: MacAddress,
-        /// When.
-        at: Moment,
-    },
-    /// It presented another certificate than before. The same issuer with a new date is a renewal, which is normal; the same key
-    /// even more so. Another issuer deserves a look, and so does an old certificate that is still used after the new one.
-    Certificate {
-        /// The address.
-        mac: MacAddress,
-        /// The one before.
-        from: Box<PresentedCertificate>,
-        /// The new one.
-        to: Box<PresentedCertificate>,
-    },
-    /// It came from several networks.
-    Networks {
-        /// The address.
-        mac: MacAddress,
-        /// The networks, last used first.
-        networks: Vec<Sighting>,
-    },
-}
-
-impl Change {
-    /// Whether the certificates have different keys; `None` when it is no change of certificate or a key was not recorded.
-    #[must_use]
-    pub fn is_another_key(&self) -> Option<bool> {
-        let Self::Certificate { from, to, .. } = self else { return None };
-        Some(from.key_sha256.as_ref()? != to.key_sha256.as_ref()?)
-    }
-
-    /// Whether the certificates have different issuers.
-    #[must_use]
-    pub fn is_another_issuer(&self) -> bool {
-        matches!(self, Self::Certificate { from, to, .. } if from.issuer != to.issuer)
-    }
-
-    /// Whether the certificate before was still presented after the new one.
-    #[must_use]
-    pub fn is_either_in_use(&self) -> bool {
-        matches!(self, Self::Certificate { from, to, .. } if from.last_seen > to.first_seen)
-    }
-}
-
 const DEVICE: &str = "SELECT d.mac, d.proven, d.product, d.serial, d.first_seen, d.last_seen, d.last_success, d.last_refusal, \
     d.refusal_reason, d.refusal_source, d.issuer, d.certificate_serial, d.sha256, d.key_sha256, d.not_after, d.user_agent, \
     d.peer, d.host, d.records, c.first_seen, c.last_seen, c.count, c.proven FROM audit_device d \
@@ -230,10 +180,32 @@ impl AuditDatabase {
     /// # Errors
     /// The database cannot be asked now.
     pub fn expiry_by_month(&mut self) -> Result<Vec<ExpiryCount>, DatabaseError> {
+        self.count_expiry(true, None)
+    }
+
+    /// How many devices' certificates have ended or end before `before`, by month and issuer: the certificates that were proven, or
+    /// those that were only ever claimed.
+    ///
+    /// # Errors
+    /// The database cannot be asked now.
+    pub fn expiring_by_month(
+        &mut self,
+        before: Timestamp,
+        proven: bool,
+    ) -> Result<Vec<ExpiryCount>, DatabaseError> {
+        self.count_expiry(proven, Some(before))
+    }
+
+    fn count_expiry(
+        &mut self,
+        proven: bool,
+        before: Option<Timestamp>,
+    ) -> Result<Vec<ExpiryCount>, DatabaseError> {
         let statement = "SELECT not_after - not_after % 86400, issuer, count(*) FROM audit_device \
-            WHERE proven = 1 AND not_after IS NOT NULL GROUP BY 1, issuer";
+            WHERE proven = ?1 AND not_after < ?2 GROUP BY 1, issuer";
+        let before = before.map_or(i64::MAX, Timestamp::unix);
         let mut months = BTreeMap::<((i64, i64), String), u64>::new();
-        for row in self.backend().rows(statement, &[])? {
+        for row in self.backend().rows(statement, &[proven.into(), before.into()])? {
             let [day, issuer, count] = columns(row)?;
             let (year, month, ..) = Timestamp::from_unix(day.integer()?).civil();
             *months.entry(((year, month), issuer.text()?)).or_default() += unsigned(&count)?;
@@ -261,51 +233,6 @@ impl AuditDatabase {
             ORDER BY last_seen DESC, value";
         self.backend().rows(statement, &[(&mac.to_string()).into()])?.into_iter().map(sighting).collect()
     }
-
-    /// What is new since a time: devices first seen, proven certificates that changed, and devices that came from `networks` or
-    /// more networks since then. At most `most` of each kind, the newest first.
-    ///
-    /// # Errors
-    /// The database cannot be asked now.
-    pub fn changes(&mut self, since: Moment, networks: u32, most: u32) -> Result<Vec<Change>, DatabaseError> {
-        let (since, most) = (Value::from(since.micros()), Value::from(i64::from(most)));
-        let first = "SELECT mac, first_seen FROM audit_device WHERE proven = 1 AND first_seen >= ?1 ORDER BY first_seen DESC LIMIT ?2";
-        let mut changes = Vec::new();
-        for row in self.backend().rows(first, &[since.clone(), most.clone()])? {
-            let [mac, at] = columns(row)?;
-            changes.push(Change::FirstSeen { mac: address(mac)?, at: moment(&at)? });
-        }
-        let changed = "SELECT n.mac FROM audit_certificate n WHERE n.proven = 1 AND n.first_seen >= ?1 AND EXISTS (SELECT 1 FROM \
-            audit_certificate o WHERE o.mac = n.mac AND o.proven = 1 AND o.sha256 <> n.sha256 AND o.first_seen <= n.first_seen) \
-            GROUP BY n.mac ORDER BY max(n.first_seen) DESC LIMIT ?2";
-        for row in self.backend().rows(changed, &[since.clone(), most.clone()])? {
-            let [mac] = columns(row)?;
-            let mac = address(mac)?;
-            let mut presented = self.certificates(mac)?;
-            presented.retain(|certificate| certificate.proven);
-            presented.sort_by_key(|certificate| certificate.first_seen);
-            for (from, to) in presented.iter().zip(presented.iter().skip(1)) {
-                if Value::from(to.first_seen.micros()).integer()? >= since.integer()? {
-                    changes.push(Change::Certificate {
-                        mac,
-                        from: Box::new(from.clone()),
-                        to: Box::new(to.clone()),
-                    });
-                }
-            }
-        }
-        let many = "SELECT mac FROM audit_sighting WHERE kind = 'network' AND last_seen >= ?1 GROUP BY mac HAVING count(*) >= ?2 \
-            ORDER BY max(last_seen) DESC LIMIT ?3";
-        for row in self.backend().rows(many, &[since.clone(), i64::from(networks).into(), most])? {
-            let [mac] = columns(row)?;
-            let mac = address(mac)?;
-            let mut networks = self.sightings(mac)?;
-            let since = since.integer()?;
-            networks.retain(|one| one.kind == SightingKind::Network && one.last_seen.micros() >= since);
-            changes.push(Change::Networks { mac, networks });
-        }
-        Ok(changes)
-    }
 }
 
 /// A text anywhere within another, for LIKE.
@@ -314,7 +241,7 @@ fn pattern(text: &str) -> Value {
     (&format!("%{escaped}%")).into()
 }
 
-fn columns<const N: usize>(row: Vec<Value>) -> Result<[Value; N], DatabaseError> {
+pub(super) fn columns<const N: usize>(row: Vec<Value>) -> Result<[Value; N], DatabaseError> {
     row.try_into().map_err(|_| DatabaseError::Unexpected("rows of another width"))
 }
 
@@ -322,11 +249,11 @@ fn unsigned(value: &Value) -> Result<u64, DatabaseError> {
     Ok(u64::try_from(value.integer()?).unwrap_or(0))
 }
 
-fn moment(value: &Value) -> Result<Moment, DatabaseError> {
+pub(super) fn moment(value: &Value) -> Result<Moment, DatabaseError> {
     Ok(Moment::from_micros(value.integer()?))
 }
 
-fn address(value: Value) -> Result<MacAddress, DatabaseError> {
+pub(super) fn address(value: Value) -> Result<MacAddress, DatabaseError> {
     MacAddress::parse(&value.text()?).map_err(|_| DatabaseError::Unexpected("a MAC address that is none"))
 }
 
@@ -410,7 +337,7 @@ fn certificate(row: Vec<Value>) -> Result<PresentedCertificate, DatabaseError> {
     })
 }
 
-fn sighting(row: Vec<Value>) -> Result<Sighting, DatabaseError> {
+pub(super) fn sighting(row: Vec<Value>) -> Result<Sighting, DatabaseError> {
     let [kind, value, first_seen, last_seen, count] = columns(row)?;
     let kind = SightingKind::from_word(&kind.text()?);
     Ok(Sighting {

@@ -37,7 +37,7 @@ fn phone(certificate: &str, rest: &str) -> String {
 fn story() -> String {
     let old = certificate("SN=000e08abcdef", "CN=Old CA", "aa", "k1", "2027-01-01");
     let new = certificate("SN=000e08abcdef", "CN=New CA", "bb", "k2", "2030-01-01");
-    let served = r#""event":"request","connection":"c1","request":"c1-1","method":"GET","path":"/000e08abcdef.cfg","user_agent":"Cisco/8841-11.3","status":200,"bytes":100,"rule":"own profile","decision":"permit","duration_us":900"#;
+    let served = r#""event":"request","connection":"c1","request":"c1-1","method":"GET","path":"/000e08abcdef.cfg","user_agent":"Cisco/CP-8841-11.3","status":200,"bytes":100,"rule":"own profile","decision":"permit","duration_us":900"#;
     let records = [
         phone(&old, served),
         phone(&old, r#""event":"request","connection":"c1","request":"c1-2","path":"/x.cfg","decision":"deny","reason":"no_rule_matched","status":403,"duration_us":10"#),
@@ -191,7 +191,7 @@ fn a_device_is_what_it_proved_and_a_stranger_with_its_name_changes_only_the_refu
         let refusal =
             Refusal { time: at(5), reason: Some("expired".to_owned()), source: MacSource::Certificate };
         assert_eq!(device.last_refusal, Some(refusal));
-        assert_eq!(device.user_agent.as_deref(), Some("Cisco/8841-12.0"));
+        assert_eq!(device.user_agent.as_deref(), Some("Cisco/CP-8841-12.0"));
         let current = device.certificate.unwrap();
         assert_eq!((current.sha256.as_str(), current.issuer.as_str()), ("bb", "CN=New CA"));
         assert_eq!(
@@ -285,7 +285,7 @@ fn another_key_and_issuer_and_another_network_are_changes() {
             .filter(|one| one.kind == SightingKind::UserAgent)
             .map(|one| one.value.as_str())
             .collect();
-        assert_eq!(agents, ["Cisco/8841-12.0", "Cisco/8841-11.3"]);
+        assert_eq!(agents, ["Cisco/CP-8841-12.0", "Cisco/CP-8841-11.3"]);
     });
 }
 
@@ -308,6 +308,29 @@ fn a_renewed_certificate_with_the_same_key_is_told_apart_from_another_key() {
     });
 }
 
+#[test]
+fn a_user_agent_that_names_another_device_than_the_certificate_is_a_change() {
+    on_both(|database| {
+        let certificate = certificate("x", "CN=CA", "aa", "k1", "2027-01-01");
+        let says = |agent: &str| {
+            phone(&certificate, &format!(r#""event":"request","decision":"permit","user_agent":"{agent}""#))
+        };
+        let records = [says("Cisco/CP-8841-11.3 (FCH1)"), says("curl/8"), says("Cisco/CP-7841-11.3 (FCH1)")];
+        let records: Vec<&str> = records.iter().map(String::as_str).collect();
+        database.append(batch(1), lines(START, &records).as_bytes()).unwrap();
+        let changes = database.changes(at(1), 9, 10).unwrap();
+        let [Change::UserAgent { agreement, user_agent, .. }] = changes.as_slice() else {
+            panic!("{changes:#?}")
+        };
+        assert_eq!(user_agent.value, "Cisco/CP-7841-11.3 (FCH1)");
+        assert!(agreement.contradiction().unwrap().contains("another product"));
+        assert!(changes[0].deserves_a_look());
+        let device = database.device(mac()).unwrap().unwrap();
+        let sightings = database.sightings(mac()).unwrap();
+        assert_eq!(Change::of_device(&device, &[], &sightings, at(0), 2), changes);
+    });
+}
+
 /// The figures of a million records: run with `--release -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes a minute: a measurement"]
@@ -324,7 +347,7 @@ fn a_million_records_answer_within_200_ms() {
             let rest = match at % 10 {
                 0 => r#""event":"closed","connection":"0123456789abcdef","requests":9"#.to_owned(),
                 1 => r#""event":"request","connection":"0123456789abcdef","decision":"deny","reason":"no_rule_matched""#.to_owned(),
-                _ => format!(r#""event":"request","connection":"{:016x}","request":"x","method":"GET","path":"/000e08abcdef.cfg","user_agent":"Cisco/8841-11.3","decision":"permit","padding":"{}""#, number * 2000 + at, "x".repeat(900)),
+                _ => format!(r#""event":"request","connection":"{:016x}","request":"x","method":"GET","path":"/000e08abcdef.cfg","user_agent":"Cisco/CP-8841-11.3","decision":"permit","padding":"{}""#, number * 2000 + at, "x".repeat(900)),
             };
             let record = phone(&certificate, &rest).replace("000e08abcdef", &format!("000e08{device:06x}"));
             text.push_str(&lines(START + number * 200 + at / 10, &[&record]));
