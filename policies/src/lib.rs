@@ -56,5 +56,5 @@ pub use mac::{MacAddress, MacError};
 pub use pattern::TemplateError;
 pub use principal::{Device, Generic, Operator, Principal, Role};
 pub use reason::{Fault, Reason, Stage};
-pub use requests::{Mode, RequestFacts, RequestRules, UserAgentRule};
+pub use requests::{Mode, RequestFacts, RequestRules, UserAgentRule, user_agent_contradicts};
 pub use tls::{CipherSuite, Group, SignatureScheme, TlsRules, TlsVersion, UnknownName};

@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use methods::Methods;
 use user_agent::Agreement;
+pub use user_agent::user_agent_contradicts;
 
 use crate::decision::{Denial, Permit};
 use crate::document::{Diagnostic, Document};

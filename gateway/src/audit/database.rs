@@ -18,6 +18,7 @@ mod url;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use self::backend::Backend;
 pub(super) use self::backend::Value;
@@ -156,6 +157,14 @@ impl AuditDatabase {
     /// The database still cannot be reached.
     pub fn reconnect(&mut self) -> Result<(), DatabaseError> {
         self.backend.reconnect()
+    }
+
+    /// Gives up each question whose answer is not there at this time, until another time is set.
+    ///
+    /// # Errors
+    /// The database cannot be asked now.
+    pub fn give_up_at(&mut self, time: Instant) -> Result<(), DatabaseError> {
+        self.backend.give_up_at(time)
     }
 
     /// The database's answer to a statement; for [`query`](crate::audit::query), where statements are written.

@@ -5,6 +5,7 @@
 //! | which records? | [`AuditDatabase::records`] with a [`Filter`]; [`AuditDatabase::after`] for those that came since |
 //! | how many, by what? | [`AuditDatabase::summary`], [`AuditDatabase::series`] |
 //! | what of this phone? | [`AuditDatabase::device`], then its certificates, networks and User-Agents |
+//! | is anything odd about it? | [`flags`] |
 //! | which phones? | [`AuditDatabase::devices`], [`AuditDatabase::expiring`], [`AuditDatabase::changes`] |
 //!
 //! All of them block; none reads more than it was told to.
@@ -12,6 +13,7 @@
 mod cidr;
 mod device;
 mod filter;
+mod flag;
 mod summary;
 
 pub use self::cidr::{Cidr, NotACidr};
@@ -19,6 +21,7 @@ pub use self::device::{
     Change, DeviceStatus, DevicesBy, ExpiryCount, PresentedCertificate, Refusal, Sighting, SightingKind,
 };
 pub use self::filter::{Filter, RecordId, StoredRecord};
+pub use self::flag::{Flag, flags};
 pub use self::summary::{By, Point, Tally};
 
 #[cfg(doc)]

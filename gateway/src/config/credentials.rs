@@ -268,7 +268,7 @@ fn is_bearable(scheme: &EncryptionScheme) -> bool {
 }
 
 /// The first line of the passphrase file, without its line end.
-fn read_passphrase(files: &Files<'_, '_>, file: &Located<String>) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn read_passphrase(files: &Files<'_, '_>, file: &Located<String>) -> Option<Zeroizing<Vec<u8>>> {
     let contents = files.read_watched("passphrase file", file)?;
     let bytes = Zeroizing::new(contents.bytes);
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();

@@ -13,8 +13,31 @@
 //! Mozilla/4.0 (compatible; snom710-SIP 8.7.5.35 1.1.5-IFX-05.01.12 000413741767)
 //! ```
 
+use std::sync::Arc;
+
 use crate::mac::MacAddress;
 use crate::principal::Device;
+
+/// Whether a User-Agent field names another phone than the one with this product, serial number and MAC address: for those who
+/// read records. Rules ask by `user-agent = "must-not-contradict"`.
+pub fn user_agent_contradicts(
+    user_agent: &str,
+    product: Option<&str>,
+    serial: Option<&str>,
+    mac: Option<MacAddress>,
+) -> bool {
+    let device = Device {
+        product: product.map(Arc::from),
+        serial: serial.map(Arc::from),
+        mac,
+        mac_attribute: None,
+        profile: Arc::from(""),
+    };
+    match compare(user_agent, &device) {
+        Agreement::Agrees | Agreement::Silent => false,
+        Agreement::OtherProduct | Agreement::OtherDevice => true,
+    }
+}
 
 /// What a User-Agent field says of a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -3,6 +3,7 @@
 //! Statements are written once, in the SQL that both understand, with `?1`, `?2` … for the values.
 
 use std::fmt;
+use std::time::Instant;
 
 use crate::audit::database::DatabaseError;
 
@@ -123,6 +124,9 @@ pub(crate) trait Backend: fmt::Debug + Send {
 
     /// Adds many rows. Where the insert has a conflict clause, no two rows may have one key.
     fn insert(&mut self, insert: &Insert, rows: &[Vec<Value>]) -> Result<(), DatabaseError>;
+
+    /// Gives up statements that are still running at this time, until another time is set.
+    fn give_up_at(&mut self, time: Instant) -> Result<(), DatabaseError>;
 
     /// Bytes that the audit tables take.
     fn size(&mut self) -> Result<u64, DatabaseError>;
