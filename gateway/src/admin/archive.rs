@@ -186,7 +186,8 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_was_started_again_is_asked_again() {
         let Some(server) = Server::start() else { return };
-        AuditDatabase::open(&server.url()).unwrap();
+        let url = server.url();
+        thread::spawn(move || drop(AuditDatabase::open(&url).unwrap())).join().unwrap();
         let archive = Archive::new(server.url());
         assert_eq!(count(&archive).await.unwrap(), 0);
         server.stop();

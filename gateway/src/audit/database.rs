@@ -167,6 +167,12 @@ impl AuditDatabase {
         self.backend.give_up_at(time)
     }
 
+    /// Runs any statement: for tests of what takes too long.
+    #[cfg(test)]
+    pub(crate) fn run_for_tests(&mut self, statement: &str) -> Result<(), DatabaseError> {
+        self.backend.query(statement, &[], &mut |_| Ok(()))
+    }
+
     /// The database's answer to a statement; for [`query`](crate::audit::query), where statements are written.
     pub(super) fn backend(&mut self) -> &mut dyn Backend {
         &mut *self.backend

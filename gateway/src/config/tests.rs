@@ -6,6 +6,7 @@ use certs::testing::{KeyKind, Pki};
 
 use super::*;
 
+mod admin;
 mod fixture;
 mod keys;
 mod mistakes;

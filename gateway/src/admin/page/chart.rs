@@ -202,11 +202,11 @@ mod tests {
         let drawn = chart.draw().into_string();
         // The plot is 1300 high and stands on 1400.
         assert!(
-            drawn.contains(r#"<rect class="served" x="737" y="750" width="1296" height="650">"#),
+            drawn.contains(r#"<rect class="served" x="736" y="750" width="1298" height="650">"#),
             "{drawn}"
         );
-        assert!(drawn.contains(r#"<rect class="refused" x="737" y="100" width="1296" height="650">"#));
-        assert!(drawn.contains(r#"y="100" width="1296" height="1300">"#));
+        assert!(drawn.contains(r#"<rect class="refused" x="736" y="100" width="1298" height="650">"#));
+        assert!(drawn.contains(r#"y="100" width="1298" height="1300">"#));
         assert!(drawn.contains("<td class=\"n\"><data value=\"150\">"), "the sum of the served");
         assert!(drawn.contains("Most at 01:00: 100.") || drawn.contains("Most at 00:00: 100."));
     }

@@ -35,7 +35,7 @@ pub(super) fn item(record: &StoredRecord, naming: Naming, now: Moment) -> Markup
     let class = class(entry.outcome());
     html! {
         li class=(format!("record {class}")) data-id=(id) {
-            p.head { span class=(format!("mark {class}")) { (word(&entry)) } " " (when(entry.time, now)) " " (who(&entry, naming)) }
+            p.head { span class=(format!("mark {class}")) { (word(&entry)) } " " (when(entry.time, now)) (who(&entry, naming)) }
             p { (sentence(&entry)) }
             (evidence(&entry, naming))
             (whole(&record.line))
@@ -64,20 +64,18 @@ fn word(entry: &Entry) -> &'static str {
 }
 
 fn who(entry: &Entry, naming: Naming) -> Markup {
-    let product = entry.device.as_ref().and_then(|device| device.product.as_deref());
+    let device = entry.device.as_ref();
     html! {
         @if naming == Naming::Linked {
-            @match entry.mac() {
-                Some((mac, source)) => {
-                    a href=(format!("/device/{mac}")) { (mac.colon()) }
+            @match (entry.mac(), device) {
+                (Some((mac, source)), _) => {
+                    " " a href=(format!("/device/{mac}")) { (mac.colon()) }
                     @if source != MacSource::Device { " (claimed)" }
                 }
-                None => @match entry.device.as_ref() {
-                    Some(device) => { (Told(&device.kind)) }
-                    None => {}
-                }
+                (None, Some(device)) => { " " (Told(&device.kind)) }
+                (None, None) => {}
             }
-            @if let Some(product) = product { " " (Told(product)) }
+            @if let Some(product) = device.and_then(|device| device.product.as_deref()) { " " (Told(product)) }
         }
         @if let Some(peer) = &entry.peer { " from " (Told(peer)) }
     }
@@ -96,7 +94,8 @@ fn sentence(entry: &Entry) -> Markup {
             }
             EntryEvent::Request => (request(entry)),
             EntryEvent::Closed => {
-                "The connection ended after " (entry.requests.unwrap_or(0)) " requests"
+                "The connection ended after "
+                @match entry.requests.unwrap_or(0) { 1 => "one request", count => { (grouped(count)) " requests" } }
                 @if let Some(bytes) = entry.bytes { " and " (grouped(bytes)) " bytes" }
                 "."
                 @if let Some(how) = &entry.ended { " " (Told(how)) "." }

@@ -31,7 +31,7 @@ pub(super) struct Fleet {
 
 /// The tables, with what stands above each.
 const TABLES: [(By, &str, &str); 7] = [
-    (By::Reason, "Why phones were refused", "reason"),
+    (By::Reason, "Why it was refused, or failed", "reason"),
     (By::Version, "TLS versions", "version"),
     (By::Suite, "Cipher suites", "suite"),
     (By::Exception, "Exceptions in use", "exception"),

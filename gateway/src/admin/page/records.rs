@@ -110,7 +110,7 @@ impl Choice {
     /// The address of this choice, before a record.
     fn address(&self, before: Option<RecordId>) -> String {
         let Self { reason, outcome, since, host, peer, connection, before: _ } = self;
-        let mut fields = form_urlencoded::Serializer::new("/records?".to_owned());
+        let mut fields = form_urlencoded::Serializer::for_suffix("/records?".to_owned(), "/records?".len());
         let fields = fields
             .extend_pairs(reason.map(|reason| ("reason", reason.as_str())))
             .extend_pairs(outcome.map(|outcome| ("outcome", outcome.as_str())))

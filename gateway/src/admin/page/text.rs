@@ -167,7 +167,7 @@ mod tests {
             (grouped(0), grouped(999), grouped(1000)),
             ("0".into(), "999".into(), "1\u{202f}000".into())
         );
-        let at = |second| Moment::from(Timestamp::from_unix(1_795_400_000 + second));
+        let at = |second: i64| Moment::from(Timestamp::from_unix(1_795_400_000 + second));
         assert_eq!(ago(at(0), at(59)), "59 s ago");
         assert_eq!(
             (ago(at(0), at(3600)), ago(at(0), at(86_400 * 3))),
