@@ -6,12 +6,15 @@
 //! | `/health/ready` | 200 while new phones are served, else 503 and why not | anybody |
 //! | `/metrics` | Prometheus's text format or OpenMetrics, as the `Accept` field asks | the token, or anybody with `metrics = "open"` |
 //! | `/login`, `/logout` | a form for the token, and the way out | anybody |
+//! | anything else | the [pages](page) for people | the token |
 //!
 //! It changes nothing. Whoever asks for it under a name that is not its own (as a page of another site does that had its name
 //! changed to our address) gets 421, save for the health answers.
 
 mod access;
 mod answer;
+mod archive;
+mod page;
 
 use std::convert::Infallible;
 use std::io;
@@ -34,6 +37,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::access::{Access, Verdict};
 use self::answer::{html, text};
+use self::page::{Asked, Pages};
 use crate::config::{AdminConfig, MetricsAccess};
 use crate::server::{Gateway, ServerError};
 use crate::{clock, metrics};
@@ -44,6 +48,10 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A form with a token in it, in octets.
 const LARGEST_FORM: usize = 4096;
+
+const STYLE: &str = include_str!("admin/page/style.css");
+const SCRIPT: &str = include_str!("admin/page/live.js");
+const ICON: &str = include_str!("admin/page/icon.svg");
 
 /// What every connection of the listener shares.
 #[derive(Debug)]
@@ -57,6 +65,7 @@ pub(crate) struct Admin {
 pub(crate) struct Settings {
     config: Arc<AdminConfig>,
     tls: Option<TlsAcceptor>,
+    pages: Pages,
 }
 
 impl std::fmt::Debug for Settings {
@@ -82,7 +91,8 @@ impl Settings {
             }
             None => None,
         };
-        Ok(Self { config, tls })
+        let pages = Pages::new(config.database.clone());
+        Ok(Self { config, tls, pages })
     }
 }
 
@@ -159,6 +169,10 @@ impl Admin {
         match (path.as_str(), request.method()) {
             ("/login", &Method::GET | &Method::HEAD) => return html(StatusCode::OK, answer::login(None)),
             ("/login", &Method::POST) => return self.login(request, &settings, peer).await,
+            ("/style.css", _) if is_reading => return answer::of_type(StatusCode::OK, "text/css", STYLE),
+            ("/icon.svg" | "/favicon.ico", _) if is_reading => {
+                return answer::of_type(StatusCode::OK, "image/svg+xml", ICON);
+            }
             ("/logout", &Method::POST) => return answer::see_other("/login", Some(&Access::no_cookie())),
             ("/metrics", _) if is_reading && config.metrics == MetricsAccess::Open => {
                 return self.metrics(&request);
@@ -175,7 +189,11 @@ impl Admin {
         }
         match (path.as_str(), is_reading) {
             ("/metrics", true) => self.metrics(&request),
-            (_, true) => text(StatusCode::NOT_FOUND, "there is nothing here\n"),
+            ("/live.js", true) => answer::of_type(StatusCode::OK, "text/javascript", SCRIPT),
+            (path, true) => {
+                let asked = Asked::new(path, request.uri().query(), clock::system().into());
+                settings.pages.answer(&self.gateway, &asked).await
+            }
             (_, false) => text(StatusCode::METHOD_NOT_ALLOWED, "this listener changes nothing\n"),
         }
     }

@@ -51,6 +51,7 @@
 //! | | `names` | the names it may be asked for by | `localhost` and its address |
 //! | | `certificate`, `private-key` | what it shows; needed off the loopback | plain HTTP |
 //! | | `metrics` | `token` or `open` | `token` |
+//! | | `database`, `database-password-file` | the audit database that the page is drawn from, `sqlite:FILE` or `postgres://USER@HOST/NAME` | no page |
 //! | `[limits]` | see [`Limits`] | | each has a default |
 
 mod admin;
@@ -58,6 +59,7 @@ mod audit;
 mod backend;
 pub(crate) mod certificates;
 pub(crate) mod credentials;
+mod database;
 mod files;
 mod host;
 mod limits;

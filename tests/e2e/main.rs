@@ -19,6 +19,7 @@ mod issuance;
 mod leftovers;
 mod limits;
 mod old_phones;
+mod page;
 mod peers;
 mod pkits;
 mod probe;

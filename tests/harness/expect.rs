@@ -41,6 +41,10 @@ fn system_time() -> SystemTime {
 pub enum Peer {
     /// Apache 2.4, Debian's `apache2`.
     Apache,
+    /// `chromedriver`, of Debian's `chromium-driver`, which drives the browser.
+    Chromedriver,
+    /// Chromium, the browser.
+    Chromium,
     /// `curl`.
     Curl,
     /// `openssl`, 3.0 or later.
@@ -62,6 +66,8 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Apache => "apache2",
+            Self::Chromedriver => "chromedriver",
+            Self::Chromium => "chromium",
             Self::Curl => "curl",
             Self::Openssl => "openssl",
             Self::Perl => "perl",

@@ -18,6 +18,7 @@
 //! | [`process_tree`] | a process and those it started |
 //! | [`hello`] | client hellos byte for byte |
 //! | [`origin`] | a backend that keeps what it received, byte for byte |
+//! | [`browser`] | a real Chromium that types, presses and shows |
 //! | [`apache`], [`curl`], [`old_stack`], [`openssl`], [`postgres`], [`rsyslog`] | the peers |
 //! | [`pkits`] | NIST's path validation suite, case by case |
 //! | [`expect`] | waiting, and what is missing |
@@ -30,6 +31,7 @@ pub mod apache;
 pub mod audit;
 pub mod authority;
 pub mod binary;
+pub mod browser;
 pub mod client;
 pub mod cpu;
 pub mod curl;

@@ -38,9 +38,10 @@ pub(super) fn of_type(status: StatusCode, media_type: &'static str, body: impl I
     answer
 }
 
-pub(super) fn see_other(to: &'static str, cookie: Option<&str>) -> Answer {
+pub(super) fn see_other(to: &str, cookie: Option<&str>) -> Answer {
     let mut answer = text(StatusCode::SEE_OTHER, "");
-    answer.headers_mut().insert(LOCATION, HeaderValue::from_static(to));
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    answer.headers_mut().insert(LOCATION, to);
     if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::from_str(cookie).ok()) {
         answer.headers_mut().insert(SET_COOKIE, cookie);
     }
@@ -68,8 +69,10 @@ pub(super) fn login(problem: Option<&'static str>) -> String {
         "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>provision-gateway</title><link rel=\"stylesheet\" href=\"/style.css\">\
+         <link rel=\"icon\" type=\"image/svg+xml\" href=\"/icon.svg\">\
          <main class=\"login\"><h1>provision-gateway</h1>{problem}\
-         <form method=\"post\" action=\"/login\"><label for=\"token\">Token</label>\
+         <form method=\"post\" action=\"/login\">\
+         <input name=\"name\" autocomplete=\"username\" value=\"admin\" hidden aria-label=\"Name\"><label for=\"token\">Token</label>\
          <input id=\"token\" name=\"token\" type=\"password\" autocomplete=\"current-password\" required autofocus>\
          <button>Sign in</button></form>\
          <p>It is in the file that <code>token-file</code> of <code>[admin]</code> names.</p></main></html>"

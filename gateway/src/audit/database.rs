@@ -19,6 +19,7 @@ mod url;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use self::backend::Backend;
 pub(super) use self::backend::Value;
@@ -168,6 +169,20 @@ impl AuditDatabase {
     /// The database still cannot be reached.
     pub fn reconnect(&mut self) -> Result<(), DatabaseError> {
         self.backend.reconnect()
+    }
+
+    /// Gives up each question whose answer is not there at this time, until another time is set.
+    ///
+    /// # Errors
+    /// The database cannot be asked now.
+    pub fn give_up_at(&mut self, time: Instant) -> Result<(), DatabaseError> {
+        self.backend.give_up_at(time)
+    }
+
+    /// Runs any statement: for tests of what takes too long.
+    #[cfg(test)]
+    pub(crate) fn run_for_tests(&mut self, statement: &str) -> Result<(), DatabaseError> {
+        self.backend.query(statement, &[], &mut |_| Ok(()))
     }
 
     /// The database's answer to a statement; for [`query`](crate::audit::query), where statements are written.

@@ -11,9 +11,11 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{
     credentials::{self, ServerCredentials},
+    database,
     files::Files,
     listener,
 };
+use crate::audit::DatabaseUrl;
 
 /// The listener for people and monitoring systems.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct AdminConfig {
     pub credentials: Option<ServerCredentials>,
     /// Whether `/metrics` needs the token.
     pub metrics: MetricsAccess,
+    /// The audit database that the page is drawn from; `None` when there is none.
+    pub database: Option<DatabaseUrl>,
 }
 
 /// Who may read the metrics.
@@ -78,6 +82,7 @@ impl AdminConfig {
         let words = [("open", MetricsAccess::Open), ("token", MetricsAccess::Token)];
         let metrics =
             table.optional_word("metrics", &words).map_or(MetricsAccess::Token, |found| found.value);
+        let database = database::read(table, files);
         let address = address?;
         if !address.ip().is_loopback() && !has_certificate {
             files.document().error_with_hint(
@@ -95,7 +100,7 @@ impl AdminConfig {
             Some(read) => Some(read?),
             None => None,
         };
-        Some(Self { address, token: token?, names, credentials, metrics })
+        Some(Self { address, token: token?, names, credentials, metrics, database: database? })
     }
 }
 

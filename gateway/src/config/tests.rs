@@ -6,6 +6,7 @@ use certs::testing::{KeyKind, Pki};
 
 use super::*;
 
+mod admin;
 mod audit;
 mod fixture;
 mod keys;

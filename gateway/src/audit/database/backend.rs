@@ -3,6 +3,7 @@
 //! Statements are written once, in the SQL that both understand, with `?1`, `?2` … for the values.
 
 use std::fmt;
+use std::time::Instant;
 
 use crate::audit::database::DatabaseError;
 
@@ -126,6 +127,9 @@ pub(crate) trait Backend: fmt::Debug + Send {
 
     /// A column, written so that no index of it is used, where the database would not find out by itself which is better.
     fn unindexed(&self, column: &str) -> String;
+
+    /// Gives up statements that are still running at this time, until another time is set.
+    fn give_up_at(&mut self, time: Instant) -> Result<(), DatabaseError>;
 
     /// Bytes that the audit tables take.
     fn size(&mut self) -> Result<u64, DatabaseError>;

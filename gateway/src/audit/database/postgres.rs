@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type};
@@ -204,6 +204,12 @@ impl Backend for Postgres {
 
     fn unindexed(&self, column: &str) -> String {
         column.to_owned() // its statistics tell it
+    }
+
+    fn give_up_at(&mut self, time: Instant) -> Result<(), DatabaseError> {
+        // Zero would mean no limit.
+        let left = time.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        Ok(self.client.batch_execute(&format!("SET statement_timeout = {}", left.as_millis()))?)
     }
 
     /// Deleted records leave room that later ones take, and the tables never shrink: so it is the live rows that are measured,

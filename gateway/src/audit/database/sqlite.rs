@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params_from_iter, types};
 
@@ -15,6 +15,8 @@ const DIALECT: Dialect =
     Dialect { id: "INTEGER NOT NULL PRIMARY KEY", bytes: "BLOB", without_rowid: " WITHOUT ROWID" };
 /// How long a transaction waits for another process's.
 const BUSY: Duration = Duration::from_secs(10);
+/// Steps of a statement, a few microseconds together, after which it looks whether its time is up.
+const LOOK_EVERY: i32 = 1000;
 /// Pages given back to the file system at one time: a MiB.
 const RELEASE: u32 = 256;
 
@@ -155,6 +157,10 @@ impl Backend for Sqlite {
 
     fn unindexed(&self, column: &str) -> String {
         format!("+{column}")
+    }
+
+    fn give_up_at(&mut self, time: Instant) -> Result<(), DatabaseError> {
+        Ok(self.connection.progress_handler(LOOK_EVERY, Some(move || Instant::now() >= time))?)
     }
 
     fn size(&mut self) -> Result<u64, DatabaseError> {

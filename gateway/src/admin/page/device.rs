@@ -1,0 +1,242 @@
+//! `/device/000e08abcdef`: one phone's story, newest first.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+use policies::MacAddress;
+
+use super::entry::{self, Naming};
+use super::text::{Told, ago, day, number, when};
+use crate::audit::entry::{MacSource, Moment};
+use crate::audit::query::{
+    Change, DeviceStatus, Filter, PresentedCertificate, RecordId, Sighting, SightingKind, StoredRecord,
+};
+use crate::audit::{AuditDatabase, DatabaseError};
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// Networks from which one phone may come within a day before that is remarkable: at home, at work, and on the way.
+const NETWORKS: usize = 4;
+/// Records on one page.
+pub(super) const PAGE: u32 = 50;
+
+/// What the database says of one MAC address.
+#[derive(Debug)]
+pub(super) struct Story {
+    mac: MacAddress,
+    status: Option<DeviceStatus>,
+    certificates: Vec<PresentedCertificate>,
+    sightings: Vec<Sighting>,
+    records: Vec<StoredRecord>,
+    before: Option<RecordId>,
+}
+
+impl Story {
+    pub(super) fn ask(
+        database: &mut AuditDatabase,
+        mac: MacAddress,
+        before: Option<RecordId>,
+    ) -> Result<Self, DatabaseError> {
+        let filter = Filter { mac: Some(mac), before, ..Filter::default() };
+        Ok(Self {
+            mac,
+            status: database.device(mac)?,
+            certificates: database.certificates(mac)?,
+            sightings: database.sightings(mac)?,
+            // One more than is shown tells whether there is another page.
+            records: database.records(&filter, PAGE + 1)?,
+            before,
+        })
+    }
+
+    /// Whether nothing is known of it.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.status.is_none() && self.records.is_empty() && self.before.is_none()
+    }
+
+    pub(super) fn show(&self, now: Moment) -> Markup {
+        let Self { mac, status, certificates, sightings, records, before } = self;
+        let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
+        html! {
+            @match status {
+                Some(status) => {
+                    (facts(status, now))
+                    (flagged(&Change::of_device(status, certificates, sightings, now.before(DAY), NETWORKS), now))
+                }
+                None => {
+                    p.claim { "No phone has ever shown a certificate with this address. What there is are requests for its files." }
+                }
+            }
+            section {
+                h2 { "What happened" }
+                p.quiet { "Newest first. What a refused certificate or a path only claims is marked." }
+                @if records.is_empty() { p { "No more records." } }
+                (entry::list(records.get(..page).unwrap_or(records), Naming::Own, now))
+                nav.pages aria-label="Older and newer records" {
+                    @if before.is_some() { a href=(format!("/device/{mac}")) { "Newest" } " " }
+                    @if records.len() > page { @if let Some(last) = records.get(page - 1) {
+                        a rel="next" href=(format!("/device/{mac}?before={}", last.id.number())) { "Older" }
+                    } }
+                }
+            }
+            @if !certificates.is_empty() { (certificate_table(certificates, now)) }
+            @if !sightings.is_empty() { (sighting_tables(sightings, now)) }
+        }
+    }
+}
+
+fn facts(status: &DeviceStatus, now: Moment) -> Markup {
+    let certificate = status.certificate.as_ref();
+    html! {
+        @if !status.proven {
+            p.claim role="note" {
+                "This phone has never proven itself here. What follows is what refused certificates claim; anybody can write one."
+            }
+        }
+        dl.facts {
+            dt { "last success" } dd {
+                @match status.last_success { Some(time) => (when(time, now)), None => "never" }
+            }
+            dt { "last refusal or failure" } dd {
+                @match &status.last_refusal {
+                    Some(refusal) => {
+                        (when(refusal.time, now)) " "
+                        @if let Some(reason) = &refusal.reason {
+                            @match policies::Reason::from_code(reason) {
+                                Some(reason) => (entry::reason_link(reason)),
+                                None => (Told(reason)),
+                            }
+                        }
+                        @match refusal.source {
+                            MacSource::Device => {}
+                            MacSource::Certificate | MacSource::Path => " (claimed, not proven)",
+                        }
+                    }
+                    None => "never",
+                }
+            }
+            @if let Some(product) = &status.product { dt { "product" } dd { (Told(product)) } }
+            @if let Some(serial) = &status.serial { dt { "serial number" } dd { (Told(serial)) } }
+            @if let Some(agent) = &status.user_agent { dt { "model and firmware, as it says" } dd { (Told(agent)) } }
+            @if let Some(certificate) = certificate {
+                dt { "certificate" } dd {
+                    @match certificate.not_after {
+                        Some(end) if end < now.timestamp() => { strong { "ended " (day(end)) } " (" (ago(end.into(), now)) ")" }
+                        Some(end) => { "until " (day(end)) " (" (ago(end.into(), now)) ")" }
+                        None => "its end is not recorded",
+                    }
+                    ", issued by " (Told(&certificate.issuer))
+                }
+            }
+            @if let Some(peer) = &status.peer { dt { "came last from" } dd { (Told(peer)) } }
+            @if let Some(host) = &status.host { dt { "asked" } dd { (Told(host)) } }
+            dt { "first seen" } dd { (when(status.first_seen, now)) }
+            dt { "last seen" } dd { (when(status.last_seen, now)) }
+            dt { "records" } dd #total { (number(status.records)) }
+        }
+    }
+}
+
+fn flagged(changes: &[Change], now: Moment) -> Markup {
+    html! {
+        @if !changes.is_empty() {
+            section {
+                h2 { "What to look at" }
+                // What is normal stands last.
+                @for alarming in [true, false] {
+                    ul.flags { @for change in changes.iter().filter(|change| change.deserves_a_look() == alarming) {
+                        li class=(if alarming { "alarm" } else { "normal" }) { (told(change, now)) }
+                    } }
+                }
+            }
+        }
+    }
+}
+
+fn told(change: &Change, now: Moment) -> Markup {
+    html! {
+        @match change {
+            Change::FirstSeen { at, .. } => { "Seen for the first time " (when(*at, now)) "." }
+            Change::Certificate { from, to, .. } => {
+                @if change.is_renewal() {
+                    strong { "Renewed, which is normal. " } "Since " (when(to.first_seen, now))
+                    " it has a newer certificate of the same maker's authority"
+                } @else if change.is_another_issuer() {
+                    strong { "Another issuer. " } "Since " (when(to.first_seen, now)) " its certificate is of " (Told(&to.issuer))
+                    "; before, of " (Told(&from.issuer))
+                    ". That is so when a phone was given a certificate of your own. If nobody did, find out who"
+                } @else if change.is_either_in_use() && change.is_another_key() != Some(false) {
+                    strong { "Two keys. " } "Two certificates with different keys are in use by turns: serial numbers "
+                    (Told(&from.serial)) " and " (Told(&to.serial)) ", both of " (Told(&to.issuer))
+                    ". Two phones may have this identity, or a key was copied"
+                } @else {
+                    strong { "Another certificate. " } "Since " (when(to.first_seen, now)) " it shows serial number "
+                    (Told(&to.serial)) " instead of " (Told(&from.serial)) ", of the same issuer but not valid for longer"
+                }
+                @match change.is_another_key() { Some(true) => ", with a new key", Some(false) => ", for the same key", None => {} }
+                @if let Some(end) = to.not_after { ", until " (day(end)) }
+                "."
+            }
+            Change::Networks { networks, .. } => {
+                strong { "Many networks. " } "It came from " (networks.len()) " networks within a day: "
+                @for (at, network) in networks.iter().enumerate() { @if at > 0 { ", " } (Told(&network.value)) }
+                ". A phone stands in one place; a copied key does not."
+            }
+            Change::UserAgent { user_agent, .. } => {
+                strong { "Another phone's name. " } "Its User-Agent " (Told(&user_agent.value))
+                " names another phone than its certificate (last " (when(user_agent.last_seen, now))
+                "). Newer firmware lets anybody configure it; or a certificate was moved to another phone."
+            }
+        }
+    }
+}
+
+fn certificate_table(certificates: &[PresentedCertificate], now: Moment) -> Markup {
+    html! {
+        section {
+            h2 { "Certificates that were shown" }
+            table.fold {
+                caption.quiet { "Last shown first" }
+                thead { tr {
+                    th scope="col" { "serial number" } th scope="col" { "issuer" } th scope="col" { "ends" } th scope="col" { "accepted" }
+                    th scope="col" { "first shown" } th scope="col" { "last shown" } th.n scope="col" { "connections" }
+                } }
+                tbody { @for one in certificates { tr {
+                    th scope="row" { (Told(&one.serial)) }
+                    td data-label="issuer" { (Told(&one.issuer)) }
+                    td data-label="ends" { @if let Some(end) = one.not_after { (day(end)) } }
+                    td data-label="accepted" { @if one.proven { "yes" } @else { "never: only a claim" } }
+                    td data-label="first shown" { (when(one.first_seen, now)) }
+                    td data-label="last shown" { (when(one.last_seen, now)) }
+                    td.n data-label="connections" { (number(one.count)) }
+                } } }
+            }
+        }
+    }
+}
+
+fn sighting_tables(sightings: &[Sighting], now: Moment) -> Markup {
+    let of = |kind| sightings.iter().filter(move |one| one.kind == kind);
+    let table = |title: &str, kind| {
+        html! {
+            section {
+                h2 { (title) }
+                table.fold {
+                    caption.quiet { "Last seen first; only where the phone had proven itself" }
+                    thead { tr {
+                        th scope="col" { "value" } th scope="col" { "first" } th scope="col" { "last" } th.n scope="col" { "records" }
+                    } }
+                    tbody { @for one in of(kind) { tr {
+                        th scope="row" { (Told(&one.value)) }
+                        td data-label="first" { (when(one.first_seen, now)) }
+                        td data-label="last" { (when(one.last_seen, now)) }
+                        td.n data-label="records" { (number(one.count)) }
+                    } } }
+                }
+            }
+        }
+    };
+    html! {
+        @if of(SightingKind::UserAgent).next().is_some() { (table("Firmware, as it says itself", SightingKind::UserAgent)) }
+        @if of(SightingKind::Network).next().is_some() { (table("Networks it came from", SightingKind::Network)) }
+    }
+}
