@@ -16,7 +16,7 @@ use crate::{flood, idle, power_cut};
 #[derive(Debug, Parser)]
 #[command(name = "bench", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Every row with few rounds, in less than two minutes: enough to see that all work and that nothing is far off
+    /// Every row with few rounds: enough to see that all work and that nothing is far off
     #[arg(long)]
     pub(crate) quick: bool,
 
