@@ -16,7 +16,7 @@ use crate::{flood, idle, power_cut};
 #[derive(Debug, Parser)]
 #[command(name = "bench", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Every row with few rounds, in less than two minutes: enough to see that all work and that nothing is far off
+    /// Every row with few rounds: enough to see that all work and that nothing is far off
     #[arg(long)]
     pub(crate) quick: bool,
 
@@ -37,7 +37,7 @@ pub(crate) struct Cli {
     pub(crate) server_key: ServerKey,
 
     /// How many connections stay open without saying anything, in the memory row [default: 2000, with --quick 500]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=4000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(200..=4000))]
     idle: Option<u32>,
 
     /// How many phones call at once in the power cut [default: 5000, with --quick 400]

@@ -118,6 +118,7 @@ fn run(cli: &Cli) -> Result<Report, BenchError> {
     let mut report = Report::new(peers.names());
     operations(cli, &peers, &mut report)?;
     if cli.wants(idle::ROW) {
+        progress(idle::ROW);
         report.idle(&idle::measure(&mut peers, cli.idle())?, cli.idle());
     }
     crowds(cli, &mut peers, &mut report)?;
@@ -127,12 +128,18 @@ fn run(cli: &Cli) -> Result<Report, BenchError> {
     Ok(report)
 }
 
+/// Says what comes next: the tables come last, and a full run takes its time.
+fn progress(next: &str) {
+    let _ = writeln!(io::stderr(), "measuring: {next}");
+}
+
 /// The rows of CPU time per operation.
 fn operations(cli: &Cli, peers: &Peers, report: &mut Report) -> Result<(), BenchError> {
     let measurement =
         Measurement { peers, server_key: cli.server_key, rounds: cli.rounds(), operations: cli.operations() };
     for row in ROWS {
         if cli.wants(row.name) && row.work.is_possible(cli.server_key) {
+            progress(row.name);
             let bound = row.bound.filter(|_| cli.server_key.is_bounded());
             report.operation(&row, &measurement.of(row.work)?, bound);
         }
@@ -147,11 +154,14 @@ fn crowds(cli: &Cli, peers: &mut Peers, report: &mut Report) -> Result<(), Bench
     let Some(most) = in_flood.max(in_power_cut) else { return Ok(()) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(BenchError::io("the phones have no threads"))?;
+    progress("certificates for the phones");
     let phones = Phone::fleet(peers, most)?;
     if in_flood.is_some() {
+        progress(flood::ROW);
         report.flood(&flood::measure(peers, &phones, cli.flood(), &runtime)?, cli.flood());
     }
     if let Some(count) = in_power_cut {
+        progress(power_cut::ROW);
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(phones.len());
         let phones = phones.get(..count).unwrap_or_default();
         report.power_cut(&power_cut::measure(peers, phones, &runtime)?, count);
