@@ -16,7 +16,7 @@ use crate::audit::{
     AuditRecord, CertificateFacts, ConnectionFacts, ConnectionId, Decision, DeviceFacts, Event,
 };
 use crate::client_hello::{self, Greeting, HelloError};
-use crate::handshake::{self, HandshakeRefused, Leftover, Replayed, Stream, TlsFacts};
+use crate::handshake::{self, HandshakeRefused, Leftover, Queue, Replayed, Stream, TlsFacts};
 use crate::metrics::{Client, Handshake};
 use crate::peer::{Peer, Refusal};
 use crate::server::{Gateway, Stopping};
@@ -217,7 +217,8 @@ async fn establish(
     facts.engine = Some(choice.engine().as_str());
 
     let stream = Replayed::new(bytes, stream);
-    let secured = match handshake::secure(stream, choice, server_name, host, site.places(), deadline).await {
+    let queue = Queue { places: site.places(), timeout: site.limits().handshake_queue_timeout };
+    let secured = match handshake::secure(stream, choice, server_name, host, queue, deadline).await {
         Ok(secured) => secured,
         Err(HandshakeRefused { reason, detail, alert, presented, stream }) => {
             facts.certificate = presented.and_then(|presented| chain_facts(presented.certificates()));

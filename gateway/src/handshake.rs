@@ -74,10 +74,19 @@ pub struct HandshakeRefused {
 /// part, the signature, is done by then; a client that stalls holds nobody up for longer.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// The places for handshakes at once, and how long a client may wait for one.
+#[derive(Debug, Clone, Copy)]
+pub struct Queue<'a> {
+    /// Given out in the order they are asked for.
+    pub places: &'a Semaphore,
+    /// The longest wait.
+    pub timeout: Duration,
+}
+
 /// Runs the handshake of a virtual host under the deadline.
 ///
-/// `places` bounds how many handshakes are worked on at once; a client waits for its turn in order, under the
-/// same deadline.
+/// A client waits for its turn in order. That wait is our lateness and not the client's: it has a limit of its own, and the
+/// deadline moves by it.
 ///
 /// # Errors
 /// [`HandshakeRefused`]; the alert has been sent, and what the client still has to say is left to be drained.
@@ -86,25 +95,18 @@ pub async fn secure(
     choice: Choice,
     server_name: Option<Arc<str>>,
     host: &VirtualHost,
-    places: &Semaphore,
-    deadline: Instant,
+    queue: Queue<'_>,
+    mut deadline: Instant,
 ) -> Result<Secured, HandshakeRefused> {
-    let mut place = match timeout_at(deadline, places.acquire()).await {
-        Ok(place) => place.ok(),
-        Err(_) => {
-            let mut stream = stream;
-            // The engine has not begun, so the alert goes out in the clear (RFC 8446 §6).
-            let alert = AlertDescription::InternalError;
-            let told = stream.write_all(&alert_record(alert)).await.is_ok();
-            return Err(HandshakeRefused {
-                reason: Reason::TooManyHandshakes,
-                detail: "the client waited for its turn among the handshakes until its deadline".to_owned(),
-                alert: told.then(|| sent(alert)),
-                presented: None,
-                stream: Some(Leftover::Socket(Box::new(stream))),
-            });
-        }
-    };
+    let mut place = queue.places.try_acquire().ok();
+    if place.is_none() {
+        let waits = Instant::now();
+        place = match timeout_at(waits + queue.timeout, queue.places.acquire()).await {
+            Ok(place) => place.ok(),
+            Err(_) => return Err(no_turn(stream, queue.timeout).await),
+        };
+        deadline += waits.elapsed();
+    }
     let handshake = async {
         match choice {
             #[cfg(feature = "legacy-tls")]
@@ -131,6 +133,20 @@ pub async fn secure(
                 });
             }
         }
+    }
+}
+
+/// Turns away a client that waited in vain.
+async fn no_turn(mut stream: Replayed<TcpStream>, waited: Duration) -> HandshakeRefused {
+    // The engine has not begun, so the alert goes out in the clear (RFC 8446 §6).
+    let alert = AlertDescription::InternalError;
+    let told = stream.write_all(&alert_record(alert)).await.is_ok();
+    HandshakeRefused {
+        reason: Reason::TooManyHandshakes,
+        detail: format!("the client waited {waited:?} for its turn among the handshakes"),
+        alert: told.then(|| sent(alert)),
+        presented: None,
+        stream: Some(Leftover::Socket(Box::new(stream))),
     }
 }
 

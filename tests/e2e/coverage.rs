@@ -61,7 +61,7 @@ const REASONS: &[(Reason, At)] = &[
         Reason::TooManyConnectionsFromAddress,
         Here("limits", "connections_beyond_the_limit_are_turned_away_until_one_ends"),
     ),
-    (Reason::TooManyHandshakes, Here("limits", "a_handshake_that_waits_past_its_deadline_is_given_up")),
+    (Reason::TooManyHandshakes, Here("limits", "a_client_that_waits_too_long_for_its_turn_is_given_up")),
     (Reason::AuditFull, Here("audit_sinks", "where_a_sink_refuses_nothing_is_served_that_it_cannot_keep")),
     (
         Reason::ListenerRemoved,

@@ -197,29 +197,50 @@ fn connections_beyond_the_limit_are_turned_away_until_one_ends() {
     }
 }
 
-/// The place is held by a client that stalls in its handshake; one whose deadline comes first never gets its turn.
+/// The place is held by a client that stalls in its handshake, for a quarter of a second.
 #[test]
-fn a_handshake_that_waits_past_its_deadline_is_given_up() {
+fn a_client_that_waits_too_long_for_its_turn_is_given_up() {
+    for (timeout, refused) in [("100ms", true), ("10s", false)] {
+        let mut scene = Scene::new();
+        scene.config.limit("handshakes = 1");
+        scene.config.limit(&format!("handshake-queue-timeout = \"{timeout}\""));
+        let gateway = scene.start();
+        let client = scene.client(&gateway, &scene.phone());
+        let stalling = stalling(&gateway);
+        let outcome = client.get(PROFILE);
+        assert_eq!(matches!(outcome, Outcome::Answer(_)), !refused, "{outcome:?}");
+        if refused {
+            assert_eq!(next_reason(&gateway), Reason::TooManyHandshakes.as_str());
+        }
+        drop(stalling);
+        eventually("a free place", || matches!(client.get(PROFILE), Outcome::Answer(_)).then_some(()));
+    }
+}
+
+/// Six stalling clients before it hold the only place for a second and a half.
+#[test]
+fn waiting_for_a_turn_is_not_counted_against_the_client() {
     let mut scene = Scene::new();
     scene.config.limit("handshakes = 1");
-    scene.config.limit("handshake-timeout = \"240ms\"");
+    scene.config.limit("handshake-timeout = \"1200ms\"");
     let gateway = scene.start();
-    let hello = Hello::tls12(HOST).records();
-    eventually("a handshake that found no place", || {
-        let mut waiting = TcpStream::connect(gateway.address()).unwrap();
-        // Not to wait for anything: the stalling client's deadline must be the later one.
-        thread::sleep(Duration::from_millis(60));
-        let mut stalling = TcpStream::connect(gateway.address()).unwrap();
-        stalling.write_all(&hello).unwrap();
-        stalling.read_exact(&mut [0]).unwrap();
-        waiting.write_all(&hello).unwrap();
-        closed_after(&mut waiting);
-        closed_after(&mut stalling);
-        let reasons: Vec<_> =
-            gateway.audit.records().iter().map(|record| record.text("reason").to_owned()).collect();
-        reasons.iter().any(|reason| reason == Reason::TooManyHandshakes.as_str()).then_some(())
-    });
+    let _first = stalling(&gateway);
+    let _others: Vec<_> = (0..5).map(|_| greeting(&gateway)).collect();
     assert_eq!(scene.client(&gateway, &scene.phone()).get(PROFILE).status(), 200);
+}
+
+/// A client that has sent its hello.
+fn greeting(gateway: &Gateway) -> TcpStream {
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.write_all(&Hello::tls12(HOST).records()).unwrap();
+    stream
+}
+
+/// A client whose handshake has begun and does not go on.
+fn stalling(gateway: &Gateway) -> TcpStream {
+    let mut stream = greeting(gateway);
+    stream.read_exact(&mut [0]).unwrap();
+    stream
 }
 
 /// Fifty clients that stall in every phase hold up nobody.

@@ -22,6 +22,7 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   fleet power-cut --phones 5000
+  fleet power-cut --phones 5000 --device-key rsa2048 --store fleet-store
   fleet steady --phones 200 --hours 24 --speed 3600
   fleet restart --phones 100 --old 30
   fleet hostile --phones 200 --share 20 --out results
@@ -162,7 +163,8 @@ pub(crate) struct Common {
     #[arg(long, default_value_t = 0, value_name = "SHARE", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) old: u8,
 
-    /// The kind of key in the other phones' certificates; making RSA keys takes a tenth of a second each
+    /// The kind of key in the other phones' certificates. An RSA key takes a tenth of a second of one processor to make,
+    /// 5000 of them four minutes on two: keep them with `--store`
     #[arg(long, value_enum, value_name = "KEY", default_value_t = DeviceKey::P256)]
     pub(crate) device_key: DeviceKey,
 
@@ -198,9 +200,14 @@ pub(crate) struct Common {
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..), help_heading = "The phones' parameters")]
     pub(crate) periodic: u32,
 
-    /// Resync_At: a time of day in place of Resync_Periodic, spread over 600 s
-    #[arg(long, value_name = "HH:MM", value_parser = time_of_day, help_heading = "The phones' parameters")]
+    /// Resync_At: call once a day at this time, in place of Resync_Periodic
+    #[arg(long, value_name = "HHMM", value_parser = time_of_day, help_heading = "The phones' parameters")]
     pub(crate) at: Option<Duration>,
+
+    /// Resync_At_Random_Delay: over how long after Resync_At the calls are spread, in the phones' seconds; phones round
+    /// it to minutes
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(..=65_535), help_heading = "The phones' parameters")]
+    pub(crate) at_random_delay: u32,
 
     /// Resync_Error_Retry_Delay, in the phones' seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..), help_heading = "The phones' parameters")]
@@ -248,13 +255,23 @@ fn on_loopback(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// As a phone's profile has it, `0330`, or as people write it, `03:30`; `2400` is midnight (Resync_At).
 fn time_of_day(text: &str) -> Result<Duration, String> {
     let parse = || {
-        let (hours, minutes) = text.split_once(':')?;
+        let digits = text.as_bytes();
+        let (hours, minutes) = match text.split_once(':') {
+            Some(parts) => parts,
+            None if digits.len() == 4 && digits.iter().all(u8::is_ascii_digit) => text.split_at(2),
+            None => return None,
+        };
         let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
-        (hours < 24 && minutes < 60).then(|| Duration::from_secs(hours * 3600 + minutes * 60))
+        match (hours, minutes) {
+            (24, 0) => Some(Duration::ZERO),
+            (0..24, 0..60) => Some(Duration::from_secs(hours * 3600 + minutes * 60)),
+            (_, _) => None,
+        }
     };
-    parse().ok_or_else(|| "a time of day is written 03:30".to_owned())
+    parse().ok_or_else(|| "a time of day is written 0330 or 03:30".to_owned())
 }
 
 #[cfg(test)]
@@ -266,8 +283,14 @@ mod tests {
     #[test]
     fn the_definitions_are_sound_and_times_of_day_are_read() {
         Cli::command().debug_assert();
-        assert_eq!(time_of_day("03:30"), Ok(Duration::from_secs(12_600)));
-        assert!(time_of_day("24:00").is_err() && time_of_day("3").is_err());
+        for (text, seconds) in
+            [("0330", 12_600), ("03:30", 12_600), ("0000", 0), ("2400", 0), ("2359", 86_340)]
+        {
+            assert_eq!(time_of_day(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["2401", "0960", "3", "330", "+330", "0330x", "é30"] {
+            assert!(time_of_day(text).is_err(), "{text}");
+        }
         assert!(on_loopback("127.0.0.1:8443").is_ok() && on_loopback("192.0.2.1:8443").is_err());
         assert!(positive("0").is_err() && positive("nan").is_err() && positive("0.5").is_ok());
     }

@@ -3,11 +3,11 @@
 use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use harness::cpu;
 use harness::gateway::Config;
+use harness::{cpu, parent_death};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
@@ -68,7 +68,7 @@ impl Gateway {
             OpenOptions::new().create(true).append(true).open(path).map_err(FleetError::io(name))
         };
         let ready_before = self.lines("gateway.out", "ready");
-        let child = Command::new(&self.program)
+        let child = parent_death::command(&self.program)
             .args(["run", "--config"])
             .arg(self.folder.join("gateway.toml"))
             .env("NO_COLOR", "1")

@@ -82,7 +82,7 @@ impl Phone {
             log.add(call);
             let pause = match is_served {
                 true => schedule.after_success(log.now(), &mut random),
-                false => schedule.after_failure(),
+                false => schedule.after_failure(log.now(), &mut random),
             };
             match until {
                 Until::Served(end) if is_served || log.now() + pause > end => return,

@@ -27,7 +27,7 @@ fn binaries() -> PathBuf {
 
 #[test]
 fn a_steady_day_serves_every_phone_at_its_times() {
-    let report = holds("steady --phones 12 --old 25 --hours 6 --speed 7200");
+    let report = holds("steady --phones 12 --old 25 --hours 6 --speed 3600");
     assert!(report.calls.served >= 12 * 4, "{}", report.table());
     assert_eq!(report.calls.made, report.calls.served);
     assert!(report.gateway_refusals.is_empty(), "{}", report.table());
@@ -51,7 +51,7 @@ fn a_gateway_that_runs_already_is_called_with_its_own_stores_phones() {
 
 #[test]
 fn phones_with_a_time_of_day_call_once_a_day() {
-    let report = holds("steady --phones 6 --hours 48 --speed 86400 --at 12:00");
+    let report = holds("steady --phones 6 --hours 48 --speed 86400 --at 1200");
     assert_eq!(report.calls.served, 12, "{}", report.table());
 }
 

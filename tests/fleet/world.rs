@@ -20,7 +20,7 @@ use crate::error::FleetError;
 use crate::gateway::Gateway;
 use crate::phone::Phone;
 use crate::refusals::Records;
-use crate::schedule::Schedule;
+use crate::schedule::{At, Schedule};
 use crate::tls::Trust;
 
 /// How long the gateway waits for the profile store's answer: short, so that a silent store is seen in a short run.
@@ -280,7 +280,7 @@ fn schedule(common: &Common, speed: f64) -> Schedule {
     Schedule {
         random_delay: seconds(common.random_delay),
         periodic: seconds(common.periodic),
-        at: common.at,
+        at: common.at.map(|time| At::new(time, seconds(common.at_random_delay))),
         error_retry_delay: seconds(common.retry_delay),
         fails_on_not_found: !common.not_found_is_success,
         speed,

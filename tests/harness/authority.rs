@@ -2,7 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use crate::parent_death;
 
 /// A store of `provision-ca`.
 #[derive(Clone, Debug)]
@@ -162,7 +163,7 @@ impl Authority {
     }
 
     fn run(&self, arguments: &[&str]) -> Result<(), AuthorityError> {
-        let output = Command::new(&self.program)
+        let output = parent_death::command(&self.program)
             .arg("--store")
             .arg(&self.store)
             .args(arguments)

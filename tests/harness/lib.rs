@@ -7,7 +7,7 @@
 //! | module | what it gives |
 //! | --- | --- |
 //! | [`binary`] | the programs under test, built when they are missing or out of date |
-//! | [`process`] | a child process with its output |
+//! | [`process`], [`parent_death`] | a child process with its output, and one that ends with this program whatever happens |
 //! | [`workdir`] | a folder that every peer may read |
 //! | [`authority`] | `provision-ca` with a store, and the certificates of many devices |
 //! | [`port`], [`open_files`] | ports that can be taken again, and enough open files for thousands of connections |
@@ -45,6 +45,7 @@ pub mod old_stack;
 pub mod open_files;
 pub mod openssl;
 pub mod origin;
+pub mod parent_death;
 pub mod pki;
 pub mod pkits;
 pub mod port;

@@ -10,8 +10,10 @@ use crate::request::BodyLimits;
 /// The limits of the whole gateway. Each has a default and can be set in `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// From the connection's first moment to the end of the handshake, waiting for a place included.
+    /// From the connection's first moment to the end of the handshake, without the wait for a place.
     pub handshake_timeout: Duration,
+    /// How long a client may wait for a place among the handshakes.
+    pub handshake_queue_timeout: Duration,
     /// From a request's first byte to the end of its header, and from the handshake to the first byte.
     pub header_timeout: Duration,
     /// How long a connection may stay open between requests.
@@ -28,7 +30,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections open at once from one address; `None` is no limit, since a whole site may sit behind one address.
     pub connections_per_address: Option<usize>,
-    /// Handshakes under way at once; the rest wait in order under their deadline.
+    /// Handshakes under way at once; the rest wait in order.
     pub handshakes: usize,
     /// Connecting to a backend, its answer, and the connections kept to it.
     pub backend: BackendLimits,
@@ -40,6 +42,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             handshake_timeout: Duration::from_secs(10),
+            // A core does some seven hundred handshakes a second; a phone that has heard nothing for longer has given up.
+            handshake_queue_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             min_body_rate: 500,
@@ -75,6 +79,7 @@ impl Limits {
         let count = |key| table.optional_integer(key, COUNT).map(|found| saturating(found.value));
         Self {
             handshake_timeout: duration("handshake-timeout", default.handshake_timeout),
+            handshake_queue_timeout: duration("handshake-queue-timeout", default.handshake_queue_timeout),
             header_timeout: duration("header-timeout", default.header_timeout),
             idle_timeout: duration("idle-timeout", default.idle_timeout),
             min_body_rate: size("min-body-rate", 0..=1 << 30, default.min_body_rate),
@@ -106,6 +111,7 @@ impl Limits {
     pub fn entries(&self) -> Vec<(&'static str, String)> {
         let Self {
             handshake_timeout,
+            handshake_queue_timeout,
             header_timeout,
             idle_timeout,
             min_body_rate,
@@ -121,6 +127,7 @@ impl Limits {
         let BackendLimits { connect, response, idle, kept_connections, kept_for } = backend;
         vec![
             ("handshake-timeout", Time(*handshake_timeout).to_string()),
+            ("handshake-queue-timeout", Time(*handshake_queue_timeout).to_string()),
             ("header-timeout", Time(*header_timeout).to_string()),
             ("idle-timeout", Time(*idle_timeout).to_string()),
             ("min-body-rate", Size(*min_body_rate).to_string()),
