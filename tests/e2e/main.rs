@@ -30,5 +30,6 @@ mod rewriting;
 mod shutdown;
 mod smuggling;
 mod spoofing;
+mod terminal_records;
 mod vendor;
 mod verdict;

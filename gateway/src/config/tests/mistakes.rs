@@ -228,7 +228,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "\"audit.jsonl\"\nwhen-full = \"block\"",
         "22:13: `audit.when-full`: unknown word \"block\"",
     ),
-    ("[audit]", "[admin]\nport = 1\n[audit]", "20:2: `admin`: unknown key"),
+    ("[audit]", "[other]\nport = 1\n[audit]", "20:2: `other`: unknown key"),
 ];
 
 #[test]
