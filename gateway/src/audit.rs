@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `v` | version of the format, 1 |
 //! | `time` | when the record was made: RFC 3339, UTC, microseconds |
-//! | `event` | `connection` (refused or failed before a request), `request`, `gap` |
+//! | `event` | `connection` (refused, or ended before a request), `request`, `closed` (the end of a connection that had requests), `repeated` (refusals that were counted), `gap` (records that were lost) |
 //! | `connection`, `request` | identifiers; the request's stands on refusal pages |
 //! | `peer`, `listener` | addresses and ports |
 //! | `host` | the first name of the virtual host |
@@ -19,15 +19,20 @@
 //! | `hello` | what the client offered: `versions`, `suites`, `sni`, `format` (`sslv2`), `extensions` (numbers), `groups`, `signature_algorithms`, `alpn`, `ja3`, `ja4` |
 //! | `tls` | what was agreed: `version`, `suite`, `resumed` |
 //! | `alert` | the TLS alert sent or received |
-//! | `certificate` | the device's, also when refused: `subject`, `issuer`, `serial`, `sha256`, `not_after`, `depth` (certificates presented) |
+//! | `certificate` | the device's, also when refused: `subject`, `issuer`, `serial`, `sha256`, `key_sha256` (of its public key), `not_after`, `depth` (certificates presented) |
 //! | `exceptions` | tolerances that were needed: `sha1`, `md5`, `rsa-1024`, `x509-v1`, `expired` |
 //! | `device` | `kind`, `product`, `serial`, `mac`, `profile` |
-//! | `method`, `path`, `status`, `bytes` | the request and its answer |
+//! | `method`, `path`, `status`, `bytes` | the request and its answer; secrets in a query are shown as `***` |
+//! | `user_agent` | the request's field of that name, its first 256 bytes |
+//! | `requests`, `ended` | of `closed`: how many, with their `bytes` together, and how it ended: `done` (either side closed), `idle`, `overdue`, `broken` (the network), `cut_off` (the gateway stopped) |
+//! | `count`, `first`, `last` | of `repeated`: how many, when; the other members are those of the first of them |
+//! | `count`, `since` | of `gap`: how many, since when |
 //! | `rule`, `decision`, `reason`, `detail` | what decided, `permit`, `deny` or `waived`, the reason code, our words |
 //! | `duration_us` | microseconds |
 //! | `backend` | who answered |
 //!
-//! A fact that is not known is absent.
+//! A fact that is not known is absent. Every connection leaves one record of its end, `connection` or `closed`, or is counted in one
+//! `repeated`. No header field but the User-Agent, no body and no key is ever written.
 
 pub mod database;
 pub mod entry;
@@ -37,7 +42,9 @@ mod json;
 pub mod query;
 mod queue;
 mod record;
+mod repetition;
 pub mod sink;
+mod target;
 mod writer;
 
 use std::{
@@ -55,6 +62,7 @@ pub use self::{
     facts::{CertificateFacts, ConnectionFacts, ConnectionFragment, DeviceFacts, HelloFacts, TlsFacts},
     identifier::{ConnectionId, ConnectionIds, RequestId},
     record::{AuditRecord, Decision, Event},
+    repetition::{Repetition, Windows},
     sink::{
         AuditSink, DatabaseSink, Destination, Facility, FileSink, Keep, Message, Rotation, StdoutSink,
         SyslogConfig, SyslogFormat, SyslogHeader, SyslogSink, SyslogTls, WhenFull,

@@ -55,13 +55,15 @@ pub(crate) async fn serve(
         }
         Err(refused) => {
             let fragment = facts.fragment();
-            gateway.auditor().record(&AuditRecord {
-                alert: refused.alert.as_deref(),
-                decision: Some(Decision::Deny),
-                reason: Some(refused.reason.as_str()),
-                detail: Some(&refused.detail),
-                ..AuditRecord::new(&fragment, Event::Connection, at.elapsed())
-            });
+            if gateway.is_to_be_recorded(&facts, refused.reason, &fragment) {
+                gateway.auditor().record(&AuditRecord {
+                    alert: refused.alert.as_deref(),
+                    decision: Some(Decision::Deny),
+                    reason: Some(refused.reason.as_str()),
+                    detail: Some(&refused.detail),
+                    ..AuditRecord::new(&fragment, Event::Connection, at.elapsed())
+                });
+            }
             tracing::debug!(
                 client.addr = %peer,
                 reason = refused.reason.as_str(),
@@ -107,12 +109,15 @@ pub(crate) fn turn_away(
     let refused =
         Handshake { engine: None, version: None, suite: None, resumed: false, reason: Some(reason) };
     gateway.metrics().handshake(refused, Duration::ZERO);
-    let fragment = ConnectionFacts::new(id, peer, listener).fragment();
-    gateway.auditor().record(&AuditRecord {
-        decision: Some(Decision::Deny),
-        reason: Some(reason.as_str()),
-        ..AuditRecord::new(&fragment, Event::Connection, Duration::ZERO)
-    });
+    let facts = ConnectionFacts::new(id, peer, listener);
+    let fragment = facts.fragment();
+    if gateway.is_to_be_recorded(&facts, reason, &fragment) {
+        gateway.auditor().record(&AuditRecord {
+            decision: Some(Decision::Deny),
+            reason: Some(reason.as_str()),
+            ..AuditRecord::new(&fragment, Event::Connection, Duration::ZERO)
+        });
+    }
 }
 
 /// A connection whose client is known.
@@ -298,6 +303,7 @@ fn chain_facts(presented: &[certs::Certificate]) -> Option<CertificateFacts> {
         issuer: leaf.issuer().to_rfc2253_utf8(),
         serial: leaf.serial().to_string(),
         sha256: leaf.fingerprint().to_string(),
+        key_sha256: certs::Fingerprint::of(leaf.public_key().spki_der()).to_string(),
         not_after: leaf.validity().not_after.to_string(),
         depth: presented.len(),
     })

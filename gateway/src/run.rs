@@ -12,7 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, info, warn};
 
-use crate::audit::{AuditSink, Auditor, DatabaseError, DatabaseSink, FileSink, Sink, StdoutSink, SyslogSink};
+use crate::audit::{
+    AuditSink, Auditor, DatabaseError, DatabaseSink, FileSink, Sink, StdoutSink, SyslogSink, Windows,
+};
 use crate::commands::{Outcome, Streams};
 use crate::config::{AuditConfig, Config, SinkConfig, SinkKind};
 use crate::reload::{LOOK_EVERY, Watch};
@@ -184,7 +186,7 @@ async fn serve(path: &Path, config: Config, server: Server, loaded_at: SystemTim
                 running.server.gateway().auditor().reopen();
                 cause = Some("SIGHUP");
             }
-            _ = look.tick() => {}
+            _ = look.tick() => running.server.gateway().record_repetition(Windows::Ended),
         }
         // Told to stop, nobody waits for a file on a network file system that is gone.
         tokio::select! {

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::accept::{self, Accepted, Counters};
 use crate::admin::{self, Admin, Settings};
-use crate::audit::{Auditor, ConnectionIds};
+use crate::audit::{Auditor, ConnectionFacts, ConnectionFragment, ConnectionIds, Repetition, Windows};
 use crate::clock;
 use crate::config::Config;
 use crate::connection;
@@ -33,6 +33,7 @@ pub struct Gateway {
     counters: Arc<Counters>,
     ids: ConnectionIds,
     exceptions: ExceptionCounts,
+    repetition: Repetition,
     metrics: Metrics,
     stopping: watch::Sender<Stopping>,
     cutting_off: AtomicBool,
@@ -47,6 +48,7 @@ impl Gateway {
             counters: Arc::default(),
             ids: ConnectionIds::starting_at(clock::system()),
             exceptions: ExceptionCounts::default(),
+            repetition: Repetition::default(),
             metrics: Metrics::default(),
             stopping: watch::Sender::new(Stopping::Running),
             cutting_off: AtomicBool::new(false),
@@ -102,6 +104,25 @@ impl Gateway {
     /// Sends records somewhere else from now on; gives the auditor that took them until now.
     pub fn replace_auditor(&self, auditor: Auditor) -> Arc<Auditor> {
         self.auditor.swap(Arc::new(auditor))
+    }
+
+    /// Whether the refusal of a connection is to be recorded; if not, it was counted among others like it (SEC-61). One of a
+    /// device that was admitted always is.
+    pub fn is_to_be_recorded(
+        &self,
+        facts: &ConnectionFacts,
+        reason: Reason,
+        fragment: &ConnectionFragment,
+    ) -> bool {
+        let certificate = facts.certificate.as_ref().map(|certificate| certificate.sha256.as_str());
+        let (address, now) = (facts.peer.ip(), clock::system());
+        facts.device.is_some()
+            || self.repetition.is_to_be_recorded(address, reason, certificate, fragment, now)
+    }
+
+    /// Records the refusals that were counted.
+    pub fn record_repetition(&self, which: Windows) {
+        self.repetition.record(&self.auditor(), clock::system(), which);
     }
 
     /// Whether the end has begun: no new connections are taken.
@@ -256,7 +277,14 @@ impl Server {
     }
 
     /// Stops accepting, lets requests finish, and returns how many connections were still open at the limit.
-    pub async fn stop(mut self, limit: Duration) -> usize {
+    pub async fn stop(self, limit: Duration) -> usize {
+        let gateway = Arc::clone(&self.gateway);
+        let open = self.end(limit).await;
+        gateway.record_repetition(Windows::All);
+        open
+    }
+
+    async fn end(mut self, limit: Duration) -> usize {
         let deadline = Instant::now() + limit;
         self.gateway.exceptions.log();
         for listening in self.listeners.values() {

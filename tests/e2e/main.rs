@@ -32,6 +32,7 @@ mod rewriting;
 mod shutdown;
 mod smuggling;
 mod spoofing;
+mod terminal_records;
 mod trace;
 mod vendor;
 mod verdict;

@@ -34,11 +34,21 @@ impl AuditLog {
         bytes
     }
 
-    /// Every record so far.
+    /// Every record so far but the ends of connections that had requests, which come whenever they come.
     ///
     /// # Panics
     /// A line is not one JSON object.
     pub fn records(&self) -> Vec<Record> {
+        let mut records = self.all_records();
+        records.retain(|record| record.text("event") != "closed");
+        records
+    }
+
+    /// Every record so far.
+    ///
+    /// # Panics
+    /// A line is not one JSON object.
+    pub fn all_records(&self) -> Vec<Record> {
         let bytes = self.bytes();
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| Record(serde_json::from_slice(line).expect("every line is JSON"))).collect()

@@ -76,6 +76,8 @@ pub struct CertificateFacts {
     pub serial: String,
     /// SHA-256 of its DER in lower-case hex.
     pub sha256: String,
+    /// SHA-256 of its public key (subjectPublicKeyInfo) in lower-case hex: the same after a renewal with the same key.
+    pub key_sha256: String,
     /// The end of its validity, RFC 3339.
     pub not_after: String,
     /// How many certificates the device presented, its own among them.
@@ -196,11 +198,12 @@ impl TlsFacts {
 
 impl CertificateFacts {
     fn write(&self, out: &mut Object<'_>) {
-        let Self { subject, issuer, serial, sha256, not_after, depth } = self;
+        let Self { subject, issuer, serial, sha256, key_sha256, not_after, depth } = self;
         out.text("subject", subject);
         out.text("issuer", issuer);
         out.text("serial", serial);
         out.text("sha256", sha256);
+        out.text("key_sha256", key_sha256);
         out.text("not_after", not_after);
         out.number("depth", u64::try_from(*depth).unwrap_or(u64::MAX));
     }

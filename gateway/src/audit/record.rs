@@ -4,10 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 
-use crate::audit::{ConnectionFragment, RequestId, json::Object};
+use crate::audit::{ConnectionFragment, RequestId, json::Object, target::without_secrets};
 
 /// The version of the record format, the member `v`.
 const VERSION: u64 = 1;
+/// What is written of a User-Agent: model and firmware stand at its beginning.
+const LONGEST_USER_AGENT: usize = 256;
 
 /// What happened on a connection: it was refused, or a request ended.
 ///
@@ -22,8 +24,10 @@ pub struct AuditRecord<'a> {
     pub alert: Option<&'a str>,
     /// The request's method.
     pub method: Option<&'a str>,
-    /// The request's target, path and query, as received.
+    /// The request's target, path and query, as received. Values of query parameters that look like secrets are not written.
     pub path: Option<&'a [u8]>,
+    /// The request's User-Agent field, as received.
+    pub user_agent: Option<&'a [u8]>,
     /// The status that was answered.
     pub status: Option<u16>,
     /// Bytes of the response body that were sent.
@@ -49,6 +53,22 @@ pub enum Event {
     Connection,
     /// A request ended.
     Request(RequestId),
+    /// A connection ended that had requests.
+    Closed {
+        /// How many.
+        requests: u64,
+        /// How it came to its end: `done`, `idle`, `broken`, `overdue` or `cut_off`.
+        ended: &'static str,
+    },
+    /// Refusals that were not recorded one by one.
+    Repeated {
+        /// How many.
+        count: u64,
+        /// When the first of them was.
+        first: SystemTime,
+        /// When the last of them was.
+        last: SystemTime,
+    },
 }
 
 /// What was decided.
@@ -84,6 +104,7 @@ impl<'a> AuditRecord<'a> {
             alert: None,
             method: None,
             path: None,
+            user_agent: None,
             status: None,
             bytes: None,
             rule: None,
@@ -103,6 +124,7 @@ impl<'a> AuditRecord<'a> {
             alert,
             method,
             path,
+            user_agent,
             status,
             bytes,
             rule,
@@ -118,6 +140,8 @@ impl<'a> AuditRecord<'a> {
             match event {
                 Event::Connection => "connection",
                 Event::Request(_) => "request",
+                Event::Closed { .. } => "closed",
+                Event::Repeated { .. } => "repeated",
             },
         );
         object.display("connection", facts.connection());
@@ -132,13 +156,28 @@ impl<'a> AuditRecord<'a> {
             object.text("method", method);
         }
         if let Some(path) = path {
-            object.bytes("path", path);
+            object.bytes("path", &without_secrets(path));
+        }
+        if let Some(user_agent) = user_agent {
+            object.bytes("user_agent", user_agent.get(..LONGEST_USER_AGENT).unwrap_or(user_agent));
         }
         if let Some(status) = status {
             object.number("status", u64::from(*status));
         }
         if let Some(bytes) = bytes {
             object.number("bytes", *bytes);
+        }
+        match event {
+            Event::Connection | Event::Request(_) => {}
+            Event::Closed { requests, ended } => {
+                object.number("requests", *requests);
+                object.text("ended", ended);
+            }
+            Event::Repeated { count, first, last } => {
+                object.number("count", *count);
+                object.display("first", Rfc3339(*first));
+                object.display("last", Rfc3339(*last));
+            }
         }
         if let Some(rule) = rule {
             object.text("rule", rule);
@@ -152,7 +191,9 @@ impl<'a> AuditRecord<'a> {
         if let Some(detail) = detail {
             object.text("detail", detail);
         }
-        object.number("duration_us", u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        if !matches!(event, Event::Repeated { .. }) {
+            object.number("duration_us", u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        }
         if let Some(backend) = backend {
             object.text("backend", backend);
         }

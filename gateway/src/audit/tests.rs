@@ -59,6 +59,7 @@ fn full_facts() -> ConnectionFacts {
             issuer: "CN=Client Root".to_owned(),
             serial: "0ABC".to_owned(),
             sha256: "ab".repeat(32),
+            key_sha256: "cd".repeat(32),
             not_after: "2046-11-23T02:25:11Z".to_owned(),
             depth: 2,
         }),
@@ -116,7 +117,7 @@ fn a_request_record_has_every_member_under_its_name() {
             "alert": "received close_notify",
             "certificate": {
                 "subject": "SN=000e08abcdef,L=88012BA01234,OU=CP-8841-3PCC", "issuer": "CN=Client Root", "serial": "0ABC",
-                "sha256": "ab".repeat(32), "not_after": "2046-11-23T02:25:11Z", "depth": 2,
+                "sha256": "ab".repeat(32), "key_sha256": "cd".repeat(32), "not_after": "2046-11-23T02:25:11Z", "depth": 2,
             },
             "exceptions": ["sha1", "expired"],
             "device": {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use http::header::USER_AGENT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use policies::Reason;
@@ -33,6 +34,7 @@ pub(super) async fn answer(
         id,
         method: request.method().clone(),
         uri: request.uri().clone(),
+        user_agent: request.headers().get(USER_AGENT).cloned(),
         began: Instant::now(),
         fragment: session.fragment(),
         verdict: Verdict::default(),
@@ -62,6 +64,7 @@ struct RequestRecord {
     id: RequestId,
     method: Method,
     uri: Uri,
+    user_agent: Option<HeaderValue>,
     began: Instant,
     fragment: ConnectionFragment,
     verdict: Verdict,
@@ -88,6 +91,7 @@ impl Drop for RequestRecord {
         gateway.auditor().record(&AuditRecord {
             method: Some(self.method.as_str()),
             path: Some(path.as_bytes()),
+            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
             status: self.status.map(|status| status.as_u16()),
             bytes: self.ended.map(|(_, bytes)| bytes),
             rule: rule.as_deref(),
@@ -104,6 +108,7 @@ impl Drop for RequestRecord {
             reason: reason.or(ended),
         };
         let octets = self.ended.map_or(0, |(_, octets)| octets);
+        self.session.octets.fetch_add(octets, Ordering::Relaxed);
         gateway.metrics().request(request, octets, self.began.elapsed());
         self.session.activity.request_ended();
     }

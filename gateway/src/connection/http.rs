@@ -38,7 +38,7 @@ pub(super) async fn serve(
     let judged = match Judged::new(site, host, peer, &facts, &tls) {
         Ok(judged) => judged,
         Err((reason, detail)) => {
-            record(&gateway, &facts.fragment(), Some((reason, &detail)), at);
+            record(&gateway, &facts.fragment(), Event::Connection, None, Some((reason, &detail)), at);
             close(stream).await;
             return;
         }
@@ -187,9 +187,16 @@ enum Ended {
     Overdue(Reason),
 }
 
-/// Records the end of the connection where no request's record tells it: hyper refused a head, a head never came,
-/// or a sound handshake was not followed by a request.
+/// Records the end of the connection: with its totals where it had requests; otherwise that a head was refused or never came, or
+/// that a sound handshake was not followed by a request.
 fn record_end(session: &Session, ended: Ended, at: Instant) {
+    let how = match &ended {
+        Ended::CutOff => "cut_off",
+        Ended::Http(Ok(())) => "done",
+        Ended::Http(Err(_)) => "broken",
+        Ended::Idle => "idle",
+        Ended::Overdue(_) => "overdue",
+    };
     let refused = match ended {
         Ended::Overdue(Reason::HeaderTimeout) => {
             Some((Reason::HeaderTimeout, "the request's head did not arrive in time".to_owned()))
@@ -206,22 +213,30 @@ fn record_end(session: &Session, ended: Ended, at: Instant) {
         }
         Ended::Http(_) | Ended::Idle | Ended::Overdue(_) | Ended::CutOff => None,
     };
-    let fragment = session.fragment();
-    match refused {
-        Some((reason, detail)) => record(&session.gateway, &fragment, Some((reason, &detail)), at),
-        None if session.requests.load(Ordering::Relaxed) == 0 => {
-            record(&session.gateway, &fragment, None, at)
-        }
-        None => {}
-    }
+    let refused = refused.as_ref().map(|(reason, detail)| (*reason, detail.as_str()));
+    let requests = u64::from(session.requests.load(Ordering::Relaxed));
+    let octets = session.octets.load(Ordering::Relaxed);
+    let (event, bytes) = match requests {
+        0 => (Event::Connection, None),
+        _ => (Event::Closed { requests, ended: how }, Some(octets)),
+    };
+    record(&session.gateway, &session.fragment(), event, bytes, refused, at);
 }
 
-/// A record of the connection itself: refused with a reason, or a sound handshake that no request followed.
-fn record(gateway: &Gateway, fragment: &ConnectionFragment, refused: Option<(Reason, &str)>, at: Instant) {
+/// A record of the connection itself; refused with a reason, or not.
+fn record(
+    gateway: &Gateway,
+    fragment: &ConnectionFragment,
+    event: Event,
+    bytes: Option<u64>,
+    refused: Option<(Reason, &str)>,
+    at: Instant,
+) {
     gateway.auditor().record(&AuditRecord {
+        bytes,
         decision: Some(if refused.is_some() { Decision::Deny } else { Decision::Permit }),
         reason: refused.map(|(reason, _)| reason.as_str()),
         detail: refused.map(|(_, detail)| detail),
-        ..AuditRecord::new(fragment, Event::Connection, at.elapsed())
+        ..AuditRecord::new(fragment, event, at.elapsed())
     });
 }

@@ -1,7 +1,7 @@
 //! What the requests of one connection share: the client, the configuration it was judged by, and the judgement
 //! itself, which is repeated after a reload and once a minute.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use policies::Reason;
@@ -24,6 +24,8 @@ pub(super) struct Session {
     pub(super) facts: ConnectionFacts,
     pub(super) activity: Arc<Activity>,
     pub(super) requests: AtomicU32,
+    /// Octets of the bodies that were answered.
+    pub(super) octets: AtomicU64,
     /// Locked by this connection's own requests only, one after the other.
     judged: Mutex<Arc<Judged>>,
 }
@@ -55,7 +57,16 @@ impl Session {
         judged: Judged,
     ) -> Self {
         let judged = Mutex::new(Arc::new(judged));
-        Self { gateway, key, tls, facts, activity, requests: AtomicU32::new(0), judged }
+        Self {
+            gateway,
+            key,
+            tls,
+            facts,
+            activity,
+            requests: AtomicU32::new(0),
+            octets: AtomicU64::new(0),
+            judged,
+        }
     }
 
     /// The connection's facts as last judged.
