@@ -111,6 +111,10 @@ struct Trace {
 /// How long what a phone sent waits for the gateway's answer before it is shown: by then the engine has the keys that open it.
 const ANSWER_WITHIN: Duration = Duration::from_millis(200);
 
+/// How much of it waits at the most, in reads of 16 KiB: the flight that a gateway answers is far smaller, and an upload does
+/// not fill the memory.
+const MOST_WAITING: usize = 64;
+
 /// How long a phone has to close its end after the gateway closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -197,7 +201,7 @@ impl Trace {
                 false => timeout_at(show_at, arriving.recv()).await,
             };
             let from = next.as_ref().ok().and_then(Option::as_ref).map(|chunk| chunk.from);
-            if from != Some(Side::Client) {
+            if from != Some(Side::Client) || waiting.len() >= MOST_WAITING {
                 for chunk in waiting.drain(..) {
                     presenter.chunk(&mut decoder, &chunk, begun)?;
                 }
