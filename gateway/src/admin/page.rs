@@ -57,8 +57,11 @@ const FRESH: Duration = Duration::from_secs(3);
 pub(super) struct Pages {
     archive: Option<Archive>,
     /// The fleet by period, as it was drawn last. Whoever asks while it is being drawn waits for that drawing.
-    fleet: [Mutex<Option<(Instant, Arc<Markup>)>>; 3],
+    fleet: [Mutex<Option<Drawing>>; 3],
 }
+
+/// What was drawn, and when.
+type Drawing = (Instant, Arc<Markup>);
 
 /// What is asked for.
 pub(super) struct Asked<'a> {

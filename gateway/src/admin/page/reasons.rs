@@ -8,6 +8,7 @@ use super::period::Period;
 use crate::audit::entry::{Moment, Subject};
 use crate::audit::query::{By, Point};
 use crate::audit::{AuditDatabase, DatabaseError};
+use crate::respond::phone;
 
 /// Every reason, below its step.
 pub(super) fn list() -> Markup {
@@ -40,11 +41,12 @@ pub(super) fn counts(
     Ok(points)
 }
 
-/// One reason: what it means and what to do. That much is told without a database too.
+/// One reason: what it means, what the phone shows, and what to do. That much is told without a database too.
 pub(super) fn explanation(reason: Reason) -> Markup {
     html! {
         dl.facts {
             dt { "what it means" } dd { (reason.meaning()) }
+            dt { "what the phone shows" } dd { (phone::shows(reason).join(" ")) }
             dt { "what to do" } dd { (reason.remedy()) }
             dt { "step" } dd { (reason.stage().as_str()) }
             dt { "look first at" } dd { "the " (reason.fault().as_str()) }

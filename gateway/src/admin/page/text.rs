@@ -49,14 +49,12 @@ impl Render for ToldAtLength<'_> {
 }
 
 fn write_plain(text: &str, longest: usize, out: &mut String) {
-    let mut shown = 0;
-    for (at, character) in text.char_indices() {
+    for (shown, (at, character)) in text.char_indices().enumerate() {
         if shown == longest {
             let more = text.get(at..).map_or(0, |rest| rest.chars().count());
             let _ = write!(out, "… ({more} more)");
             return;
         }
-        shown += 1;
         // Writing to a String cannot fail.
         let _ = if is_invisible(character) {
             write!(out, "{}", character.escape_unicode())
@@ -84,7 +82,7 @@ pub(super) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push('\u{202f}');
         }
         out.push(digit);
