@@ -3,7 +3,6 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
-    thread,
     time::{Duration, Instant},
 };
 
