@@ -235,7 +235,7 @@ const REQUIREMENTS: &[(u8, At)] = &[
     (58, Here("peers", "a_client_that_guesses_the_wrong_group_is_asked_again")),
     (59, Here("audit", "a_refused_certificate_is_recorded_whole")),
     (60, Here("audit", "hostile_text_is_escaped")),
-    (61, Here("audit", "a_flood_of_refusals_is_recorded_and_not_logged")),
+    (61, Here("audit", "a_flood_of_refusals_is_counted_and_not_logged")),
     (62, Here("coverage", "every_reason_has_a_test")),
     (63, Here("audit", "neither_credentials_nor_explanations_go_where_they_should_not")),
     (64, Here("admin", "sec_64_metrics_count_what_the_records_say")),
