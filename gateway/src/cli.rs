@@ -55,7 +55,7 @@ pub enum Command {
     /// Ask the audit database: why was this phone refused? Without a further command, lists records, newest first.
     ///
     /// Times are UTC. Exit status: 0 when there is an answer, 1 when there is none or the database cannot be asked.
-    Audit(Audit),
+    Audit(Box<Audit>),
     /// Set up a demonstration with its own authorities, phones and profiles, and serve it.
     #[cfg(feature = "quickstart")]
     Quickstart(Quickstart),

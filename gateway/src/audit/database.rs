@@ -130,14 +130,11 @@ impl AuditDatabase {
             }
             DatabaseUrl::Postgres(url) => Self::with(Box::new(Postgres::open_to_read(url)?)),
         };
-        opened.map_err(|error| match error {
+        opened.map_err(|error| {
             // The file is none of SQLite's.
-            DatabaseError::Sqlite(error)
-                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) =>
-            {
-                DatabaseError::NotAnAuditDatabase
-            }
-            other => other,
+            let is_none = matches!(&error, DatabaseError::Sqlite(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase));
+            if is_none { DatabaseError::NotAnAuditDatabase } else { error }
         })
     }
 

@@ -119,8 +119,7 @@ impl Change {
         since: Moment,
         networks: usize,
     ) -> Vec<Self> {
-        let mut changes: Vec<(Moment, Self)> =
-            changed(device.mac, certificates).map(|(at, change)| (at, change)).collect();
+        let mut changes: Vec<(Moment, Self)> = changed(device.mac, certificates).collect();
         let recent = recent_networks(sightings, since);
         if let Some(last) = recent.first().filter(|_| recent.len() >= networks) {
             changes.push((last.last_seen, Self::Networks { mac: device.mac, networks: recent.clone() }));

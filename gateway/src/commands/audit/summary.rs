@@ -42,7 +42,7 @@ pub(super) fn summary(
         let tallies = database.summary(by, subject, since)?;
         counts.extend(tallies.into_iter().map(|tally| (subject, tally)));
     }
-    counts.sort_by(|(_, one), (_, other)| other.count.cmp(&one.count));
+    counts.sort_by_key(|(_, one)| std::cmp::Reverse(one.count));
     let lost = database.summary(By::All, Subject::Gap, since)?;
     let lost_records = lost.iter().map(|tally| tally.count).fold(0, u64::saturating_add);
     let limit = usize::try_from(question.limit.get()).unwrap_or(usize::MAX);

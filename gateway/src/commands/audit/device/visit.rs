@@ -99,9 +99,9 @@ impl Visit {
         }
         let outcome = entry.outcome();
         let Entry { event, method, path, status, reason, detail, bytes, alert, .. } = entry;
-        self.version = entry.tls.map(|tls| tls.version).or(self.version.take());
+        self.version = entry.tls.map(|tls| tls.version).or_else(|| self.version.take());
         if self.source == MacSource::Certificate {
-            self.claim = entry.certificate.or(self.claim.take());
+            self.claim = entry.certificate.or_else(|| self.claim.take());
         }
         for exception in entry.exceptions {
             if !self.exceptions.contains(&exception) {
