@@ -2,11 +2,11 @@
 //!
 //! | command | answers | module |
 //! | --- | --- | --- |
-//! | `audit` | which records there are | [`list`] |
-//! | `audit follow` | which come now | [`follow`] |
-//! | `audit summary` | how many, by what | [`summary`] |
-//! | `audit device` | one device's story | [`device`] |
-//! | `audit expiring` | which certificates end soon | [`expiring`] |
+//! | `audit` | which records there are | `list` |
+//! | `audit follow` | which come now | `follow` |
+//! | `audit summary` | how many, by what | `summary` |
+//! | `audit device` | one device's story | `device` |
+//! | `audit expiring` | which certificates end soon | `expiring` |
 //!
 //! Whatever a device sent is shown with its control characters escaped. Times are UTC.
 

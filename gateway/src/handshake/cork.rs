@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream whose writes wait until the next read has to wait, as in a handshake, or until the next write once
-/// [`hold_for_the_next_write`](Self::hold_for_the_next_write) has been called.
+/// A stream whose writes wait until the next read has to wait, as in a handshake, and what is left at its end until the
+/// next write.
 #[derive(Debug)]
 pub struct Corked<S> {
     stream: S,
