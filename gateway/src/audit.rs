@@ -62,7 +62,7 @@ pub use self::{
     facts::{CertificateFacts, ConnectionFacts, ConnectionFragment, DeviceFacts, HelloFacts, TlsFacts},
     identifier::{ConnectionId, ConnectionIds, RequestId},
     record::{AuditRecord, Decision, Event},
-    repetition::{Repetition, Windows},
+    repetition::{OnRepetition, Repetition, Windows},
     sink::{
         AuditSink, DatabaseSink, Destination, Facility, FileSink, Keep, Message, Rotation, StdoutSink,
         SyslogConfig, SyslogFormat, SyslogHeader, SyslogSink, SyslogTls, WhenFull,

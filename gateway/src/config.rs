@@ -35,6 +35,7 @@
 //! | `[audit]` | `file` | one JSON Lines file, the short form of a sink | nothing is recorded |
 //! | | `queue`, `when-full` | bytes that may wait; `drop-and-count` or `refuse` | 8 MiB, `drop-and-count` |
 //! | | `gateway` | what this gateway is called in a shared database and in syslog | the machine's name |
+//! | | `repeated` | refusals that repeat themselves: `count` or `record` | `count` |
 //! | `[[audit.sink]]` | `kind` | `file`, `syslog`, `stdout` or `database` | needed |
 //! | | `queue`, `when-full` | as above | as above |
 //! | of a file | `file`, `rotate-size`, `rotate-age`, `compress` | where it is, when it is rotated, whether old ones are compressed | not rotated |

@@ -17,7 +17,9 @@ use tracing::{info, warn};
 
 use crate::accept::{self, Accepted, Counters};
 use crate::admin::{self, Admin, Settings};
-use crate::audit::{Auditor, ConnectionFacts, ConnectionFragment, ConnectionIds, Repetition, Windows};
+use crate::audit::{
+    Auditor, ConnectionFacts, ConnectionFragment, ConnectionIds, OnRepetition, Repetition, Windows,
+};
 use crate::clock;
 use crate::config::Config;
 use crate::connection;
@@ -223,6 +225,7 @@ impl Server {
         }
         let admin = prepare_admin(config, None)?;
         let gateway = Gateway::new(site, auditor);
+        gateway.repetition.configure(on_repetition(config));
         let mut server = Self { gateway, listeners: HashMap::new(), admin: None };
         server.take_admin(config, admin)?;
         for (key, listener) in bound {
@@ -261,6 +264,7 @@ impl Server {
         let admin = prepare_admin(config, self.admin.as_ref())?;
         self.take_admin(config, admin)?;
         self.gateway.site.store(Arc::new(site));
+        self.gateway.repetition.configure(on_repetition(config));
         self.gateway.exceptions.log();
         for (key, listener) in fresh {
             self.listen(key, listener);
@@ -355,6 +359,10 @@ impl Server {
         let task = tokio::spawn(accept_all(Arc::clone(&self.gateway), listener, key, bound));
         self.listeners.insert(key, Listening { bound, task });
     }
+}
+
+fn on_repetition(config: &Config) -> OnRepetition {
+    config.audit.as_ref().map(|audit| audit.on_repetition).unwrap_or_default()
 }
 
 async fn accept_all(gateway: Arc<Gateway>, listener: TcpListener, key: ListenerKey, bound: SocketAddr) {

@@ -222,6 +222,7 @@ fn records_a_client_that_goes_away() {
 #[test]
 fn a_hello_cut_anywhere_decides_the_same() {
     let mut scene = Scene::new();
+    scene.config.audit.push_str("\nrepeated = \"record\"");
     scene.config.host().names = vec![HOST.to_owned()];
     let gateway = scene.start();
     let phone = scene.phone();
@@ -338,7 +339,8 @@ fn two_hosts_on_one_port_keep_their_own_anchors() {
 /// A refusal's alert arrives although the client had more to say: what it sent is drained before the close.
 #[test]
 fn an_alert_arrives_at_a_client_that_keeps_talking() {
-    let scene = Scene::new();
+    let mut scene = Scene::new();
+    scene.config.audit.push_str("\nrepeated = \"record\"");
     let gateway = scene.start();
     let mut much = Hello { version: 0x0301, ..Hello::tls12(HOST) }.records();
     much.extend(vec![0; 200_000]);

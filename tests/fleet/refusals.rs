@@ -30,7 +30,10 @@ impl Records {
         let mut reasons = Reasons::new();
         self.each(|record| {
             if let Some(reason) = record.get("reason").and_then(Value::as_str) {
-                *reasons.entry(reason.to_owned()).or_default() += 1;
+                // One record tells of many refusals that repeated themselves.
+                let repeated = record.get("event").and_then(Value::as_str) == Some("repeated");
+                let count = record.get("count").and_then(Value::as_u64).filter(|_| repeated);
+                *reasons.entry(reason.to_owned()).or_default() += count.unwrap_or(1);
             }
         });
         reasons

@@ -2,8 +2,9 @@
 //!
 //! What repeats is one reason from one address with one certificate, or none. In each minute the first ten such refusals are
 //! recorded; those after them are counted, and their number follows in one record, `"event":"repeated"`. So a phone that is refused
-//! with its own certificate is always seen, also behind an address that others share, and a flood fills neither disk nor memory: an
-//! address with very many certificates, and a time with very many addresses, are counted together.
+//! with its own certificate is seen, also behind an address that thousands share, and a flood fills neither disk nor memory: an
+//! address with very many certificates, and a time with very many addresses, are counted together. `repeated = "record"` in the
+//! configuration turns the counting off.
 //!
 //! Only refused connections come here. Requests of devices are recorded one by one, always.
 
@@ -21,10 +22,34 @@ use crate::audit::{AuditRecord, Auditor, ConnectionFragment, Decision, Event};
 const FIRST: u64 = 10;
 /// In which time.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Certificates of one address that are told apart.
-const MOST_OF_ONE_ADDRESS: u32 = 100;
-/// All that is remembered; a few hundred bytes each, and as much again for the first one's facts.
-const MOST: usize = 8192;
+/// Certificates of one address that are told apart: a whole region of phones may stand behind one.
+const MOST_OF_ONE_ADDRESS: u32 = 4096;
+/// All that is remembered; a few hundred bytes each, and a kilobyte for the facts of what is counted.
+const MOST: usize = 16_384;
+
+/// What becomes of refusals that repeat themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRepetition {
+    /// The first are recorded and the rest counted.
+    #[default]
+    Count,
+    /// Each is recorded.
+    Record,
+}
+
+impl OnRepetition {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Count, Self::Record];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Record => "record",
+        }
+    }
+}
 
 /// What repeats. Where it is `None`, whatever it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,6 +75,7 @@ struct Repeated {
 
 #[derive(Debug, Default)]
 struct State {
+    on_repetition: OnRepetition,
     kinds: HashMap<Key, Repeated>,
     certificates: HashMap<IpAddr, u32>,
 }
@@ -59,6 +85,11 @@ struct State {
 pub struct Repetition(Mutex<State>);
 
 impl Repetition {
+    /// Says what is to be done from now on.
+    pub fn configure(&self, on_repetition: OnRepetition) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).on_repetition = on_repetition;
+    }
+
     /// Whether a refusal is to be recorded; if not, it has been counted.
     pub fn is_to_be_recorded(
         &self,
@@ -69,6 +100,10 @@ impl Repetition {
         now: SystemTime,
     ) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // While the gateway is full, a record more for each connection would fill it for good.
+        if state.on_repetition == OnRepetition::Record && reason != Reason::AuditFull {
+            return true;
+        }
         let key = state.key(address, reason, certificate);
         let kind = state.kinds.entry(key).or_insert_with(|| Repeated {
             began: now,
@@ -252,18 +287,26 @@ mod tests {
             let certificate = format!("{number:064x}");
             alone += u64::from(recorded(&repetition, PHONE, Some(&certificate), 0));
         }
-        assert_eq!(alone, 100 + 10, "a hundred certificates, then the address");
-        for number in 0..20_000_u32 {
+        assert_eq!(alone, 4096 + 10, "so many certificates, then the address");
+        for number in 0..30_000_u32 {
             alone += u64::from(recorded(&repetition, IpAddr::V4(number.into()), None, 0));
         }
-        assert!(alone < 8192 + 200, "{alone}");
+        assert!(alone < 16_384 + 200, "{alone}");
         assert!(repetition.0.lock().unwrap().kinds.len() <= MOST + 1);
         let told = told(&repetition, at(0), Windows::All);
         let counted: u64 = told.iter().map(|record| record["count"].as_u64().unwrap()).sum();
-        assert_eq!(alone + counted, 40_000);
+        assert_eq!(alone + counted, 50_000);
         assert!(told.len() < 5);
         let state = repetition.0.lock().unwrap();
         assert!(state.kinds.is_empty() && state.certificates.is_empty(), "and all is forgotten");
+    }
+
+    #[test]
+    fn where_each_is_to_be_recorded_each_is() {
+        let repetition = Repetition::default();
+        repetition.configure(OnRepetition::Record);
+        assert!((0..100).all(|_| recorded(&repetition, PHONE, None, 0)));
+        assert!(told(&repetition, at(600), Windows::All).is_empty());
     }
 
     #[test]

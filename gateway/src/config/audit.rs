@@ -11,13 +11,15 @@ use super::certificates;
 use super::credentials::read_passphrase;
 use super::files::Files;
 use crate::audit::database::Retention;
-use crate::audit::{DatabaseUrl, Keep, Rotation, SyslogConfig, WhenFull};
+use crate::audit::{DatabaseUrl, Keep, OnRepetition, Rotation, SyslogConfig, WhenFull};
 
 /// Where audit records are kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditConfig {
     /// What this gateway is called where several write into one database or syslog.
     pub gateway: String,
+    /// What becomes of refusals that repeat themselves.
+    pub on_repetition: OnRepetition,
     /// The sinks; never empty.
     pub sinks: Vec<SinkConfig>,
 }
@@ -88,6 +90,8 @@ impl AuditConfig {
     /// Reads `[audit]`.
     pub(super) fn read(table: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<Self> {
         let gateway = read_name(table, "gateway").unwrap_or_else(host_name);
+        let words = OnRepetition::ALL.map(|choice| (choice.as_str(), choice));
+        let on_repetition = table.optional_word("repeated", &words).map(|found| found.value);
         let mut sinks = Vec::new();
         let mut places = Vec::new();
         let further = table.tables("sink");
@@ -116,7 +120,7 @@ impl AuditConfig {
                 }
             }
         }
-        Some(Self { gateway, sinks })
+        Some(Self { gateway, on_repetition: on_repetition.unwrap_or_default(), sinks })
     }
 }
 

@@ -79,8 +79,12 @@ struct Told(Sender<Value>);
 impl AuditSink for Told {
     fn append(&mut self, lines: &[u8]) -> io::Result<usize> {
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            // When nobody listens any more, the play is over.
-            let _ = self.0.send(serde_json::from_slice(line).unwrap_or(Value::Null));
+            let record: Value = serde_json::from_slice(line).unwrap_or(Value::Null);
+            // The end of a connection whose requests were told of comes whenever it comes.
+            if record["event"] != "closed" {
+                // When nobody listens any more, the play is over.
+                let _ = self.0.send(record);
+            }
         }
         Ok(lines.len())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fixture::{Fixture, SOUND};
 use crate::audit::database::Retention;
-use crate::audit::{Destination, Facility, Keep, Rotation, SyslogFormat, WhenFull};
+use crate::audit::{Destination, Facility, Keep, OnRepetition, Rotation, SyslogFormat, WhenFull};
 use crate::config::{AuditConfig, SinkKind};
 
 /// The sound configuration with other sinks; they begin in line 20.
@@ -18,6 +18,7 @@ fn read(fixture: &Fixture, sinks: &str) -> AuditConfig {
 
 const EVERY_KIND: &str = r#"[audit]
 gateway = "gw-1"
+repeated = "record"
 
 [[audit.sink]]
 kind = "file"
@@ -64,8 +65,8 @@ keep-size = "20GiB"
 #[test]
 fn every_kind_of_sink_is_read_with_its_own_queue_and_answer_to_a_full_one() {
     let fixture = Fixture::new();
-    let AuditConfig { gateway, sinks } = read(&fixture, EVERY_KIND);
-    assert_eq!(gateway, "gw-1");
+    let AuditConfig { gateway, on_repetition, sinks } = read(&fixture, EVERY_KIND);
+    assert_eq!((gateway.as_str(), on_repetition), ("gw-1", OnRepetition::Record));
     assert_eq!(sinks.len(), 6);
     let rotation = Rotation {
         size: Some(100 << 20),
@@ -98,7 +99,7 @@ fn the_short_form_is_one_file_and_sinks_may_stand_beside_it() {
     let fixture = Fixture::new();
     let short = read(&fixture, "[audit]\nfile = \"a.jsonl\"\nwhen-full = \"refuse\"\n");
     assert_eq!((short.sinks.len(), short.sinks[0].when_full), (1, WhenFull::Refuse));
-    assert!(!short.gateway.is_empty());
+    assert!(!short.gateway.is_empty() && short.on_repetition == OnRepetition::Count);
     let both = "[audit]\nfile = \"a.jsonl\"\n[[audit.sink]]\nkind = \"stdout\"\n";
     assert_eq!(read(&fixture, both).sinks.len(), 2);
     let rotated = "[[audit.sink]]\nkind = \"file\"\nfile = \"a.jsonl\"\nrotate-age = \"1d\"\n";
