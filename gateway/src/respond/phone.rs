@@ -87,7 +87,8 @@ const fn of_connection(reason: Reason) -> Told {
         Reason::WeakHandshakeSignature => {
             Told::alert(AlertDescription::IllegalParameter, AlertDescription::HandshakeFailure)
         }
-        Reason::HandshakeTimeout
+        Reason::AuditFull
+        | Reason::HandshakeTimeout
         | Reason::HelloTimeout
         | Reason::ShuttingDown
         | Reason::TooManyConnections
@@ -117,10 +118,16 @@ pub fn shows(reason: Reason) -> Vec<String> {
             }
             text
         }
-        Told::Closed => vec![
-            "Nothing: the connection is closed without an alert or an answer.".to_owned(),
-            format!("{failed}."),
-        ],
+        Told::Closed => {
+            let mut text = vec![
+                "Nothing: the connection is closed without an alert or an answer.".to_owned(),
+                format!("{failed}."),
+            ];
+            if reason == Reason::AuditFull {
+                text.push(format!("On a connection that is open already it is the answer {}.", status(reason)));
+            }
+            text
+        }
         Told::PlainHttp => vec![
             "To plain HTTP the answer 400 Bad Request, whose text says that this port speaks HTTPS; to anything else \
              nothing but the end of the connection."
@@ -195,6 +202,7 @@ mod tests {
             (Reason::NoRuleMatched, "403 Forbidden"),
             (Reason::BackendTimeout, "504 Gateway Timeout"),
             (Reason::HelloTimeout, "without an alert"),
+            (Reason::AuditFull, "503 Service Unavailable"),
         ] {
             let text = shows(reason).join(" ");
             assert!(text.contains(words), "{reason}: {text}");
