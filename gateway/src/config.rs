@@ -52,7 +52,7 @@
 //! | | `names` | the names it may be asked for by | `localhost` and its address |
 //! | | `certificate`, `private-key` | what it shows; needed off the loopback | plain HTTP |
 //! | | `metrics` | `token` or `open` | `token` |
-//! | | `database`, `database-password-file` | the audit database that the page is drawn from, `sqlite:FILE` or `postgres://USER@HOST/NAME` | no page |
+//! | | `database`, `database-password-file` | the audit database that the page is drawn from, `sqlite:FILE` or `postgres://USER@HOST/NAME` | the first database of `[audit]` |
 //! | `[limits]` | see [`Limits`] | | each has a default |
 
 mod admin;
@@ -161,7 +161,9 @@ impl Config {
         let listeners = read_listeners(&root, &files);
         let (hosts, names) = read_hosts(&root, &files, &limits, &listeners, now);
         let audit = read_audit(&root, &files);
-        let admin = root.optional_table("admin").and_then(|table| AdminConfig::read(&table, &files));
+        let admin = root.optional_table("admin");
+        let own_database = audit.as_ref().and_then(AuditConfig::database);
+        let admin = admin.and_then(|table| AdminConfig::read(&table, &files, own_database));
         root.finish();
         let watched = files.into_watched();
         let warnings = document.finish()?;

@@ -13,13 +13,16 @@ use gateway::audit::{
 use harness::{
     admin::{self, TOKEN, ask},
     browser::{Browser, Scheme},
-    expect::{all_present, eventually},
-    gateway::{Gateway, Scene},
+    expect::{all_present, eventually, now},
+    gateway::{Gateway, Scene, phone_template},
+    pki::Template,
 };
 use policies::{MacAddress, Reason};
 use serde_json::Value;
 
 use fleet::{HOSTILE, Story};
+
+use crate::verdict::{admitted, answered, refused};
 
 /// Every page, with what a person would look for on it.
 const PAGES: [(&str, &str); 9] = [
@@ -202,7 +205,7 @@ fn a_phone_is_found_by_any_spelling_and_its_story_is_told_newest_first() {
     assert_eq!(browser.run("return document.querySelectorAll('.flags .alarm').length"), 0);
     assert!(browser.text(".flags .normal").contains("Renewed, which is normal"));
     browser.open(&at(&gateway, "/device/000e08abcd03"));
-    assert!(browser.text(".flags").contains("Two keys"), "{}", browser.text("main"));
+    assert!(browser.text(".flags").contains("two phones may have this identity"), "{}", browser.text("main"));
     assert!(browser.text(".flags").contains("Many networks"));
     assert!(browser.text(".flags").contains("Another phone's name"));
     browser.open(&at(&gateway, "/device/000e08abcdfe"));
@@ -385,6 +388,30 @@ fn the_live_tail_shows_new_records_with_and_without_scripts() {
 }
 
 #[test]
+fn what_happens_now_is_on_the_pages_a_moment_later() {
+    let mut scene = Scene::new();
+    scene.folder.write_private("admin.token", TOKEN);
+    scene.config.tables.push(admin::table());
+    // The pages are drawn from the database that the gateway itself writes.
+    scene.config.audit.push_str("\n[[audit.sink]]\nkind = \"database\"\nurl = \"sqlite:audit.db\"\n");
+    let gateway = scene.start();
+    let admin = gateway.admin.unwrap();
+    admitted(&gateway, &scene.client(&gateway, &scene.phone()));
+    answered(&gateway, &scene.client(&gateway, &scene.phone()), "/000e08abcdf0.cfg", 403);
+    let expired = scene.client_authority.issue(&Template { not_after: now() - 60, ..phone_template() });
+    refused(&gateway, &scene.client(&gateway, &expired), Reason::Expired);
+    let page = eventually("the three records", || {
+        let page = admin::get(admin, "/device/000e08abcdef").body;
+        (page.contains("/000e08abcdf0.cfg") && page.contains("/reasons/expired")).then_some(page)
+    });
+    assert!(page.contains("was answered with 200") && page.contains("was refused with 403"), "{page}");
+    assert!(page.contains("Not proven"), "the refused certificate is only a claim");
+    let listed = admin::get(admin, "/records?reason=expired&since=24h").body;
+    assert_eq!(listed.matches("<li class=\"record").count(), 1, "{listed}");
+    assert_eq!(admin::get(admin, "/live").body.matches("<li class=\"record refused").count(), 2);
+}
+
+#[test]
 fn without_a_database_the_page_says_what_to_add_and_with_one_that_is_away_why() {
     let mut scene = Scene::new();
     scene.folder.write_private("admin.token", TOKEN);
@@ -394,7 +421,7 @@ fn without_a_database_the_page_says_what_to_add_and_with_one_that_is_away_why() 
     for path in ["/", "/records", "/device/000e08abcdef", "/search?q=abc", "/live", "/expiring", "/changes"] {
         let shown = admin::get(admin, path);
         assert_eq!(shown.status, 200, "{path}");
-        assert!(shown.body.contains("database = &quot;sqlite:audit.db&quot;"), "{path}: {}", shown.body);
+        assert!(shown.body.contains("kind = &quot;database&quot;"), "{path}: {}", shown.body);
     }
     assert!(
         admin::get(admin, "/reasons/expired").body.contains(Reason::Expired.meaning()),

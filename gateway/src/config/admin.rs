@@ -71,8 +71,12 @@ const SHORTEST: usize = 32;
 const HINT: &str = "make one with: (umask 077; openssl rand -hex 32 > admin.token)";
 
 impl AdminConfig {
-    /// Reads `[admin]`.
-    pub(super) fn read(table: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<Self> {
+    /// Reads `[admin]`; its pages are drawn from `own_database`, which this gateway writes, unless it says otherwise.
+    pub(super) fn read(
+        table: &Table<'_, '_>,
+        files: &Files<'_, '_>,
+        own_database: Option<&DatabaseUrl>,
+    ) -> Option<Self> {
         let place = table.place_of("address");
         let address = table.string("address").and_then(|text| listener::address(&text, files));
         let token = table.string("token-file").and_then(|path| read_token(&path, files));
@@ -100,7 +104,14 @@ impl AdminConfig {
             Some(read) => Some(read?),
             None => None,
         };
-        Some(Self { address, token: token?, names, credentials, metrics, database: database? })
+        Some(Self {
+            address,
+            token: token?,
+            names,
+            credentials,
+            metrics,
+            database: database?.or_else(|| own_database.cloned()),
+        })
     }
 }
 

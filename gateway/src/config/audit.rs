@@ -232,7 +232,7 @@ fn read_database(table: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<SinkKin
 }
 
 /// Reads the address of an audit database, with the files that belong to it.
-fn read_url(
+pub(super) fn read_url(
     url: &Located<String>,
     password: Option<&Located<String>>,
     files: &Files<'_, '_>,

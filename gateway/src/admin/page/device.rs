@@ -1,10 +1,9 @@
 //! `/device/000e08abcdef`: one phone's story, newest first.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 use policies::MacAddress;
 
+use super::changes;
 use super::entry::{self, Naming};
 use super::text::{Told, ago, day, number, when};
 use crate::audit::entry::{MacSource, Moment};
@@ -13,9 +12,6 @@ use crate::audit::query::{
 };
 use crate::audit::{AuditDatabase, DatabaseError};
 
-const DAY: Duration = Duration::from_secs(86_400);
-/// Networks from which one phone may come within a day before that is remarkable: at home, at work, and on the way.
-const NETWORKS: usize = 4;
 /// Records on one page.
 pub(super) const PAGE: u32 = 50;
 
@@ -60,7 +56,7 @@ impl Story {
             @match status {
                 Some(status) => {
                     (facts(status, now))
-                    (flagged(&Change::of_device(status, certificates, sightings, now.before(DAY), NETWORKS), now))
+                    (noted(&Change::of_device_lately(status, certificates, sightings), now))
                 }
                 None => {
                     p.claim { "No phone has ever shown a certificate with this address. What there is are requests for its files." }
@@ -136,55 +132,14 @@ fn facts(status: &DeviceStatus, now: Moment) -> Markup {
     }
 }
 
-fn flagged(changes: &[Change], now: Moment) -> Markup {
+fn noted(changes: &[Change], now: Moment) -> Markup {
     html! {
         @if !changes.is_empty() {
             section {
                 h2 { "What to look at" }
-                // What is normal stands last.
-                @for alarming in [true, false] {
-                    ul.flags { @for change in changes.iter().filter(|change| change.deserves_a_look() == alarming) {
-                        li class=(if alarming { "alarm" } else { "normal" }) { (told(change, now)) }
-                    } }
-                }
-            }
-        }
-    }
-}
-
-fn told(change: &Change, now: Moment) -> Markup {
-    html! {
-        @match change {
-            Change::FirstSeen { at, .. } => { "Seen for the first time " (when(*at, now)) "." }
-            Change::Certificate { from, to, .. } => {
-                @if change.is_renewal() {
-                    strong { "Renewed, which is normal. " } "Since " (when(to.first_seen, now))
-                    " it has a newer certificate of the same maker's authority"
-                } @else if change.is_another_issuer() {
-                    strong { "Another issuer. " } "Since " (when(to.first_seen, now)) " its certificate is of " (Told(&to.issuer))
-                    "; before, of " (Told(&from.issuer))
-                    ". That is so when a phone was given a certificate of your own. If nobody did, find out who"
-                } @else if change.is_either_in_use() && change.is_another_key() != Some(false) {
-                    strong { "Two keys. " } "Two certificates with different keys are in use by turns: serial numbers "
-                    (Told(&from.serial)) " and " (Told(&to.serial)) ", both of " (Told(&to.issuer))
-                    ". Two phones may have this identity, or a key was copied"
-                } @else {
-                    strong { "Another certificate. " } "Since " (when(to.first_seen, now)) " it shows serial number "
-                    (Told(&to.serial)) " instead of " (Told(&from.serial)) ", of the same issuer but not valid for longer"
-                }
-                @match change.is_another_key() { Some(true) => ", with a new key", Some(false) => ", for the same key", None => {} }
-                @if let Some(end) = to.not_after { ", until " (day(end)) }
-                "."
-            }
-            Change::Networks { networks, .. } => {
-                strong { "Many networks. " } "It came from " (networks.len()) " networks within a day: "
-                @for (at, network) in networks.iter().enumerate() { @if at > 0 { ", " } (Told(&network.value)) }
-                ". A phone stands in one place; a copied key does not."
-            }
-            Change::UserAgent { user_agent, .. } => {
-                strong { "Another phone's name. " } "Its User-Agent " (Told(&user_agent.value))
-                " names another phone than its certificate (last " (when(user_agent.last_seen, now))
-                "). Newer firmware lets anybody configure it; or a certificate was moved to another phone."
+                ul.flags { @for change in changes {
+                    li class=(if change.deserves_a_look() { "alarm" } else { "normal" }) { (changes::told(change, now)) }
+                } }
             }
         }
     }

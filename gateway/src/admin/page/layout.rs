@@ -75,13 +75,15 @@ pub(super) fn no_database() -> Markup {
             h2 { "There is no audit database" }
             p { "Charts, search and records come from it. Add these lines to " code { "gateway.toml" } " and reload:" }
             pre { code { (LINES) } }
-            p { "Records are kept from then on; those of before are in the audit file." }
+            p { "Records are kept there from then on, beside the audit file." }
+            p { "To look at a database that other gateways write: " code { "database = \"…\"" } " in " code { "[admin]" } "." }
         }
     }
 }
 
 /// The lines that make an audit database.
-pub(super) const LINES: &str = "[admin]\ndatabase = \"sqlite:audit.db\"\n";
+pub(super) const LINES: &str =
+    "[[audit.sink]]\nkind = \"database\"\nurl = \"sqlite:audit.db\"\nkeep = \"90d\"\n";
 
 /// Why the database gave no answer, and what to do.
 pub(super) fn away(away: &Away, url: &DatabaseUrl) -> Markup {

@@ -51,6 +51,10 @@ pub enum Change {
     },
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+/// So many networks within a day are more than a phone in one place, or one that is carried home, comes from.
+const NETWORKS: usize = 3;
+
 /// How long an old certificate may still be seen after the new one: connections and TLS sessions outlive a renewal.
 const LINGERS: Duration = Duration::from_secs(86_400);
 
@@ -107,6 +111,17 @@ impl Change {
             | Self::Networks { mac, .. }
             | Self::UserAgent { mac, .. } => *mac,
         }
+    }
+
+    /// Everything that changed about one device, newest first, and the networks it came from on its last day, where they are more
+    /// than a phone in one place, or one that is carried home, comes from.
+    #[must_use]
+    pub fn of_device_lately(
+        device: &DeviceStatus,
+        certificates: &[PresentedCertificate],
+        sightings: &[Sighting],
+    ) -> Vec<Self> {
+        Self::of_device(device, certificates, sightings, device.last_seen.before(DAY), NETWORKS)
     }
 
     /// Everything that changed about one device, newest first; the networks, where it came from `networks` or more of them since

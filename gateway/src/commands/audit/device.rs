@@ -19,9 +19,6 @@ use crate::{cli, printer};
 
 /// Records that are read of one device, the newest: enough for months of a phone, and little work.
 const RECORDS: u32 = 1000;
-/// So many networks within a day are more than a phone in one place, or one that is carried home, comes from.
-const NETWORKS: usize = 3;
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// All that is known of one MAC address.
 #[derive(Debug)]
@@ -88,10 +85,7 @@ impl Dossier {
         let certificates = database.certificates(mac)?;
         let sightings = database.sightings(mac)?;
         let changes = match &status {
-            Some(status) => {
-                let within = status.last_seen.before(DAY);
-                Change::of_device(status, &certificates, &sightings, within, NETWORKS)
-            }
+            Some(status) => Change::of_device_lately(status, &certificates, &sightings),
             None => Vec::new(),
         };
         let of_device = Filter { mac: Some(mac), since, ..Filter::default() };

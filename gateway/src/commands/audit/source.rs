@@ -53,7 +53,7 @@ pub(super) fn open(arguments: &cli::Audit) -> Result<AuditDatabase, SourceError>
         (Some(address), _) => address_of(address)?,
         (None, Some(config)) => {
             let audit = Config::load_audit(config).map_err(SourceError::Config)?;
-            let url = audit.as_ref().and_then(database_of);
+            let url = audit.as_ref().and_then(AuditConfig::database);
             url.ok_or_else(|| SourceError::NoDatabase(config.clone()))?.clone()
         }
         (None, None) => return Err(SourceError::Nowhere),
@@ -65,12 +65,6 @@ pub(super) fn open(arguments: &cli::Audit) -> Result<AuditDatabase, SourceError>
         };
         SourceError::Database { database: url.to_string(), file, source }
     })
-}
-
-/// The first database that records are kept in.
-const fn database_of(_: &AuditConfig) -> Option<&DatabaseUrl> {
-    // A configuration cannot name one yet.
-    None
 }
 
 fn address_of(address: &str) -> Result<DatabaseUrl, SourceError> {

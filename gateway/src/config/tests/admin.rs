@@ -29,6 +29,19 @@ fn the_page_is_drawn_from_a_file_or_a_server_or_there_is_none() {
 }
 
 #[test]
+fn the_database_of_the_records_is_taken_where_no_other_is_named() {
+    let sink = "[audit]\n[[audit.sink]]\nkind = \"database\"\nurl = \"sqlite:own.db\"";
+    let of = |lines: &str| {
+        let fixture = Fixture::new();
+        let text = with(&fixture, lines).replace("[audit]\nfile = \"audit.jsonl\"", sink);
+        let config = fixture.load(&text).unwrap();
+        config.admin.unwrap().database.as_ref().unwrap().to_string()
+    };
+    assert!(of("").ends_with("/own.db"));
+    assert!(of("database = \"sqlite:other.db\"").ends_with("/other.db"));
+}
+
+#[test]
 fn a_mistake_in_its_address_is_named() {
     for (lines, expected) in [
         ("database = \"audit.db\"", "`admin.database`: write sqlite:FILE or postgres://USER@HOST/NAME"),
