@@ -135,8 +135,11 @@ impl Config {
         let text = Self::read(source)?;
         let document = Document::parse(&source.display().to_string(), &text)?;
         let files = Files::beside(source, &document);
-        let audit =
-            document.root().optional_table("audit").and_then(|table| AuditConfig::read(&table, &files));
+        let root = document.root();
+        // Everything else is the gateway's own business, mistakes included.
+        root.leave_others();
+        let audit = root.optional_table("audit").and_then(|table| AuditConfig::read(&table, &files));
+        root.finish();
         document.finish()?;
         Ok(audit)
     }

@@ -6,6 +6,7 @@
 mod admin;
 mod apache;
 mod audit;
+mod audit_commands;
 mod audit_sinks;
 mod authorization;
 mod backend;

@@ -137,7 +137,7 @@ fn reason(text: &str) -> Result<Reason, String> {
     Reason::from_code(&word).ok_or_else(|| {
         match nearest(text, Reason::ALL.iter().map(|reason| reason.as_str())) {
             Some(near) => format!("there is no such reason; did you mean {near}?"),
-            None => "there is no such reason; README.md lists them".to_owned(),
+            None => "there is no such reason; provision-gateway reasons lists them".to_owned(),
         }
     })
 }

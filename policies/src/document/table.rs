@@ -239,6 +239,11 @@ impl<'d, 't> Table<'d, 't> {
         self.find(key).map(|(value, place)| self.item(value, place))
     }
 
+    /// Leaves keys that are not asked for to somebody else: they are no mistakes.
+    pub fn leave_others(&self) {
+        self.known.borrow_mut().push(ANY);
+    }
+
     /// Every key of a free table with its value; all its keys are known from here on.
     pub fn entries(&self) -> Vec<(Located<String>, Item<'d, 't>)> {
         self.known.borrow_mut().push(ANY);

@@ -58,7 +58,19 @@ fn device(entry: &Entry) -> String {
 /// What happened, and why.
 fn happened(entry: &Entry) -> String {
     let Entry {
-        method, path, status, bytes, tls, alert, requests, reason, detail, count, exceptions, ..
+        method,
+        path,
+        status,
+        bytes,
+        tls,
+        alert,
+        requests,
+        reason,
+        detail,
+        count,
+        exceptions,
+        ended,
+        ..
     } = entry;
     let mut text = match entry.event {
         EntryEvent::Connection => "connection".to_owned(),
@@ -66,7 +78,8 @@ fn happened(entry: &Entry) -> String {
             format!("{} {}", method.as_deref().unwrap_or("request"), path.as_deref().unwrap_or_default())
         }
         EntryEvent::Closed => {
-            format!("closed after {}", words::count(requests.unwrap_or(0), "request", "requests"))
+            let how = ended.as_ref().map(|ended| format!(" ({ended})")).unwrap_or_default();
+            format!("closed after {}{how}", words::count(requests.unwrap_or(0), "request", "requests"))
         }
         EntryEvent::Repeated => format!(
             "{}{}",

@@ -8,6 +8,7 @@ use crate::audit::AuditDatabase;
 use crate::audit::entry::{MacSource, Moment};
 use crate::cli;
 use crate::printer::{Field, Wrapped};
+use crate::respond::phone;
 
 /// Records that are fetched at one time.
 const PAGE: u32 = 1000;
@@ -60,7 +61,10 @@ pub(super) fn list(
         for reason in reasons {
             writeln!(streams.out, "\n{reason}")?;
             writeln!(streams.out, "{}", Wrapped { text: reason.meaning(), indent: 2 })?;
-            let remedy = Field { indent: 2, name: "What to do: ", width: 12, value: reason.remedy() };
+            let shows = phone::shows(reason).join(" ");
+            let shows = Field { indent: 2, name: "What the phone shows: ", width: 22, value: &shows };
+            writeln!(streams.out, "{shows}")?;
+            let remedy = Field { indent: 2, name: "What to do: ", width: 22, value: reason.remedy() };
             writeln!(streams.out, "{remedy}")?;
         }
     }

@@ -48,15 +48,19 @@ pub(super) fn summary(
     let limit = usize::try_from(question.limit.get()).unwrap_or(usize::MAX);
     let left_out = counts.len().saturating_sub(limit);
     counts.truncate(limit);
+    let shown_nothing = counts.is_empty();
     if json {
         let counts = counts.into_iter().map(|(subject, tally)| Count::new(subject, tally)).collect();
         let since = since.map(|since| since.to_string());
         let report = Report { by: by.as_str(), since, counts, lost_records };
         write_json(streams.out, &report)?;
-    } else if counts.is_empty() {
+    } else if shown_nothing {
         writeln!(streams.err, "note: nothing is counted by {} in this time", by.as_str())?;
     } else {
         write(by, &counts, streams)?;
+    }
+    if by == By::Reason && !json && !shown_nothing {
+        writeln!(streams.err, "note: what each means and what to do: provision-gateway reasons REASON")?;
     }
     if left_out > 0 {
         writeln!(streams.err, "note: {left_out} more are not shown; --limit shows more")?;

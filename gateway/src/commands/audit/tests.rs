@@ -113,6 +113,14 @@ fn fill(database: &mut AuditDatabase) {
             r#""event":"connection","connection":"0000000000000021","peer":"[2001:db8::1]:1",{other},{late}"#
         ),
     );
+    let counted =
+        format!(r#""count":88,"first":"2026-11-21T08:00:30Z","last":"2026-11-21T08:00:59Z",{late}"#);
+    add(
+        at(21, "08:01:00"),
+        &format!(
+            r#""event":"repeated","connection":"0000000000000021","peer":"[2001:db8::1]:1",{other},{counted}"#
+        ),
+    );
     add(
         at(21, "09:00:00"),
         r#""event":"connection","connection":"0000000000000022","peer":"198.51.100.9:5","decision":"deny","reason":"hello_timeout""#,
@@ -183,7 +191,7 @@ fn each_filter_narrows_the_list_down() {
             assert_eq!(outcome, Outcome::Done);
             out.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count()
         };
-        assert_eq!(count(&[]), 27);
+        assert_eq!(count(&[]), 28);
         assert_eq!(count(&["--limit", "5"]), 5);
         assert_eq!(count(&["--mac", "00-0e-08-ab-cd-ef"]), 23);
         assert_eq!(count(&["--reason", "no-rule-matched"]), 7);
@@ -191,12 +199,12 @@ fn each_filter_narrows_the_list_down() {
         assert_eq!(count(&["--event", "closed"]), 6);
         assert_eq!(count(&["--host", "PROV.example.com"]), 20);
         assert_eq!(count(&["--peer", "203.0.113.0/24"]), 3);
-        assert_eq!(count(&["--peer", "2001:db8::/32"]), 1);
+        assert_eq!(count(&["--peer", "2001:db8::/32"]), 2);
         assert_eq!(count(&["--ja4", "t13d_x"]), 20);
         assert_eq!(count(&["--connection", "0000000000000010"]), 3);
         assert_eq!(count(&["--request", " 00000000000000A1-1 "]), 0);
         assert_eq!(count(&["--request", "0000000000000010-2"]), 1);
-        assert_eq!(count(&["--since", "3d"]), 4);
+        assert_eq!(count(&["--since", "3d"]), 5);
         assert_eq!(count(&["--since", "2026-11-10", "--until", "2026-11-10"]), 3, "the day is in it");
         assert_eq!(count(&["--until", "2026-11-10T06:00:01Z"]), 1);
     });
@@ -274,7 +282,7 @@ fn followed_records_come_in_order_and_once() {
         let mut streams = Streams { out: &mut out, err: &mut err };
         follow::run(database, &filter, RecordId::default(), false, &stop, &mut streams).unwrap();
         let out = String::from_utf8(out).unwrap();
-        assert_eq!(out.lines().count(), 2, "the titles and the one record: {out}");
+        assert_eq!(out.lines().count(), 3, "the titles and the two records: {out}");
         assert!(err.is_empty());
     });
 }
@@ -342,6 +350,37 @@ fn a_database_that_cannot_be_asked_is_named_with_what_to_do() {
         assert_eq!(outcome, Outcome::Misuse, "{err}");
         assert!(err.contains("is no database address: "), "{err}");
     }
+}
+
+#[test]
+fn the_first_database_of_a_configuration_is_asked_whatever_else_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gateway.toml");
+    let ask = |text: &str| {
+        #[expect(clippy::disallowed_methods, reason = "nobody reads it meanwhile")]
+        fs::write(&config, text).unwrap();
+        command(&["summary", "--config", &config.display().to_string()])
+    };
+    let others = "[[host]]\ncertificate = \"none.pem\"\n[limits]\nnonsense = 1\n";
+    let file = "[audit]\nfile = \"audit.jsonl\"\n";
+    let database = "[[audit.sink]]\nkind = \"database\"\nurl = \"sqlite:audit.db\"\n";
+    let (outcome, _, err) = ask(&format!("{others}{file}"));
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(err.contains("gateway.toml keeps its records in no database\nhint: add these lines"), "{err}");
+    assert!(
+        err.ends_with("\n  [[audit.sink]]\n  kind = \"database\"\n  url = \"sqlite:audit.db\"\n"),
+        "{err}"
+    );
+    let (_, _, err) = ask(&format!("{others}{file}{database}"));
+    assert!(err.contains("audit.db cannot be opened"), "{err}");
+    fill(&mut AuditDatabase::open(&DatabaseUrl::Sqlite(folder.path().join("audit.db"))).unwrap());
+    let (outcome, out, _) = ask(&format!("{others}{file}{database}"));
+    assert_eq!(outcome, Outcome::Done);
+    assert!(out.contains("hello_timeout"), "{out}");
+    let (outcome, _, err) = ask(&format!("{others}{file}{}", database.replace("url", "uri")));
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(err.contains("audit.sink[0].uri`: unknown key"), "{err}");
+    assert!(!err.contains("nonsense") && !err.contains("none.pem"), "{err}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::visit::{Step, Visit};
 use crate::audit::entry::{EntryCertificate, MacSource, Moment, Outcome};
 use crate::commands::audit::words;
 use crate::printer::{Field, Wrapped};
+use crate::respond::phone;
 
 /// Steps that are told of one visit.
 const MOST_STEPS: usize = 8;
@@ -26,6 +27,8 @@ pub(super) fn write(dossier: &Dossier, limit: usize, now: Moment, out: &mut dyn 
             };
             let meaning = format!("{reason} means: {}", reason.meaning());
             writeln!(out, "{}", Wrapped { text: &meaning, indent: 6 })?;
+            let shows = format!("What the phone shows: {}", phone::shows(reason).join(" "));
+            writeln!(out, "{}", Wrapped { text: &shows, indent: 6 })?;
             let remedy = format!("What to do: {}", reason.remedy());
             writeln!(out, "{}", Wrapped { text: &remedy, indent: 6 })?;
         }

@@ -8,6 +8,7 @@ use super::Dossier;
 use super::visit::{Step, Visit};
 use crate::audit::entry::Entry;
 use crate::audit::query::{Change, DeviceStatus, PresentedCertificate, Sighting, SightingKind};
+use crate::respond::phone;
 
 /// The answer of `audit device --json`.
 #[derive(Debug, Serialize)]
@@ -117,6 +118,7 @@ struct Stepped<'a> {
     bytes: Option<u64>,
     reason: Option<&'a str>,
     meaning: Option<&'static str>,
+    phone_shows: Option<String>,
     remedy: Option<&'static str>,
     detail: Option<&'a str>,
     alert: Option<&'a str>,
@@ -282,6 +284,7 @@ impl<'a> Stepped<'a> {
             bytes: *bytes,
             reason: reason.as_deref(),
             meaning: known.map(Reason::meaning),
+            phone_shows: known.map(|reason| phone::shows(reason).join(" ")),
             remedy: known.map(Reason::remedy),
             detail: detail.as_deref(),
             alert: alert.as_deref(),

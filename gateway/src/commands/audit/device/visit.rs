@@ -52,10 +52,12 @@ pub(super) fn visits(records: Vec<Entry>) -> Vec<Visit> {
     let mut at = HashMap::<(String, MacSource), usize>::new();
     for entry in records.into_iter().rev() {
         let Some((_, source)) = entry.mac() else { continue };
-        let known = entry.connection.clone().and_then(|connection| at.get(&(connection, source)).copied());
+        // What was only counted is no part of the connection that it names: it stands for many others.
+        let connection = entry.connection.clone().filter(|_| entry.event != EntryEvent::Repeated);
+        let known = connection.clone().and_then(|connection| at.get(&(connection, source)).copied());
         let index = known.unwrap_or(visits.len());
         if known.is_none() {
-            if let Some(connection) = entry.connection.clone() {
+            if let Some(connection) = connection {
                 at.insert((connection, source), index);
             }
             visits.push(Visit::new(&entry, source));
@@ -79,9 +81,9 @@ pub(super) fn visits(records: Vec<Entry>) -> Vec<Visit> {
 impl Visit {
     fn new(entry: &Entry, source: MacSource) -> Self {
         Self {
-            times: 1,
-            first: entry.time,
-            last: entry.time,
+            times: entry.weight(),
+            first: entry.first.unwrap_or(entry.time),
+            last: entry.last.unwrap_or(entry.time),
             source,
             peers: Vec::new(),
             version: None,
@@ -92,8 +94,9 @@ impl Visit {
     }
 
     fn add(&mut self, entry: Entry) {
-        self.first = self.first.min(entry.time);
-        self.last = self.last.max(entry.time);
+        self.first = self.first.min(entry.first.unwrap_or(entry.time));
+        self.last = self.last.max(entry.last.unwrap_or(entry.time));
+        let count = entry.weight();
         if let Some(peer) = entry.peer_address() {
             self.add_peer(peer.to_canonical().to_string());
         }
@@ -114,9 +117,9 @@ impl Visit {
         if asked.is_none() && reason.is_none() && outcome == Outcome::Served {
             return;
         }
-        let step = Step { outcome, asked, status, reason, detail, bytes, alert, count: 1 };
+        let step = Step { outcome, asked, status, reason, detail, bytes, alert, count };
         match self.steps.iter_mut().find(|known| known.is_like(&step)) {
-            Some(known) => *known = Step { count: known.count + 1, ..step },
+            Some(known) => *known = Step { count: known.count.saturating_add(count), ..step },
             None => self.steps.push(step),
         }
     }
@@ -138,13 +141,13 @@ impl Visit {
 
     /// Takes in one that went before and alike.
     fn fold(&mut self, earlier: Self) {
-        self.times += earlier.times;
+        self.times = self.times.saturating_add(earlier.times);
         self.first = self.first.min(earlier.first);
         for peer in earlier.peers {
             self.add_peer(peer);
         }
         for (step, earlier) in self.steps.iter_mut().zip(earlier.steps) {
-            step.count += earlier.count;
+            step.count = step.count.saturating_add(earlier.count);
         }
     }
 }
