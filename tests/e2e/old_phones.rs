@@ -77,7 +77,8 @@ fn every_suite_of_the_table_with_every_version_and_every_certificate() {
     }
     let mut lenient = scene();
     lenient.config.trust_line(ALLOW);
-    let strict = scene();
+    let mut strict = scene();
+    strict.config.audit.push_str("\nrepeated = \"record\"");
     strict.folder.replace("client-root.pem", lenient.client_authority.pem());
     let (allowing, refusing) = (lenient.start(), strict.start());
     let mut rows = Vec::new();

@@ -80,7 +80,18 @@ impl AuditSink for DatabaseSink {
         let part = first_lines(lines, BATCH);
         let (gateway, process, number) = (self.gateway.clone(), self.process.clone(), self.batch);
         let id = BatchId { gateway: &gateway, process: &process, number };
-        match self.database().and_then(|database| database.append(id, part)) {
+        let mut appended = self.database().and_then(|database| database.append(id, part));
+        if appended.is_err()
+            && let Some(database) = &mut self.database
+        {
+            // A connection that was lost is made anew at once, since there may be no later: the same batch is taken once.
+            if database.reconnect().is_ok() {
+                appended = database.append(id, part);
+            } else {
+                self.database = None;
+            }
+        }
+        match appended {
             Ok(appended) => {
                 self.batch += 1;
                 self.fresh = self.fresh.saturating_add(appended.records);
@@ -89,14 +100,7 @@ impl AuditSink for DatabaseSink {
                 }
                 Ok(part.len())
             }
-            Err(error) => {
-                if let Some(database) = &mut self.database
-                    && database.reconnect().is_err()
-                {
-                    self.database = None;
-                }
-                Err(io::Error::other(error))
-            }
+            Err(error) => Err(io::Error::other(error)),
         }
     }
 
