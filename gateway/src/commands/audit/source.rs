@@ -25,7 +25,6 @@ pub(super) enum SourceError {
     #[error("the audit database {database} cannot be asked")]
     Database {
         database: String,
-        file: Option<PathBuf>,
         #[source]
         source: DatabaseError,
     },
@@ -58,13 +57,8 @@ pub(super) fn open(arguments: &cli::Audit) -> Result<AuditDatabase, SourceError>
         }
         (None, None) => return Err(SourceError::Nowhere),
     };
-    AuditDatabase::open_to_read(&url).map_err(|source| {
-        let file = match &url {
-            DatabaseUrl::Sqlite(path) => Some(path.clone()),
-            DatabaseUrl::Postgres(_) => None,
-        };
-        SourceError::Database { database: url.to_string(), file, source }
-    })
+    AuditDatabase::open_to_read(&url)
+        .map_err(|source| SourceError::Database { database: url.to_string(), source })
 }
 
 fn address_of(address: &str) -> Result<DatabaseUrl, SourceError> {
