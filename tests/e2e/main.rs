@@ -7,6 +7,7 @@ mod admin;
 mod apache;
 mod audit;
 mod audit_commands;
+mod audit_cost;
 mod audit_sinks;
 mod authorization;
 mod backend;

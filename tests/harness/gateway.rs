@@ -37,7 +37,8 @@ pub struct Config {
     pub limits: Vec<String>,
     /// Further tables, as they stand.
     pub tables: Vec<String>,
-    /// Lines of `[audit]` and the tables of its sinks; one file, `audit.jsonl`, unless a test asks for others.
+    /// Lines of `[audit]` and the tables of its sinks; one file, `audit.jsonl`, unless a test asks for others;
+    /// nothing is recorded where it is empty.
     pub audit: String,
 }
 
@@ -109,7 +110,9 @@ impl Config {
         for table in tables {
             let _ = writeln!(out, "{table}\n");
         }
-        let _ = writeln!(out, "[audit]\n{audit}");
+        if !audit.is_empty() {
+            let _ = writeln!(out, "[audit]\n{audit}");
+        }
         out
     }
 

@@ -1,0 +1,106 @@
+//! What auditing costs a kept-alive request, against a gateway without it, in one run.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    thread,
+    time::Duration,
+};
+
+use harness::{
+    client::{Client, Connection},
+    cpu,
+    gateway::{AUDIT, Gateway, Scene},
+};
+
+const ROUNDS: usize = 9;
+const REQUESTS: u32 = 4000;
+const TARGET: &str = "/000e08abcdef.cfg";
+
+/// A backend that answers with 8 KiB, on kept connections.
+fn backend() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 8192\r\n\r\n{}", "x".repeat(8192));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.set_nodelay(true);
+            let answer = answer.clone();
+            thread::spawn(move || {
+                let mut request = [0; 16 << 10];
+                // The gateway sends one request at a time, in one piece.
+                while matches!(stream.read(&mut request), Ok(1..)) {
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+struct Way {
+    name: &'static str,
+    gateway: Gateway,
+    client: Client,
+    connection: Connection,
+    costs: Vec<Duration>,
+    _scene: Scene,
+}
+
+impl Way {
+    fn new(name: &'static str, audit: &str, backend: SocketAddr) -> Self {
+        let mut scene = Scene::before(backend);
+        scene.config.audit = audit.to_owned();
+        let gateway = scene.start();
+        let client = scene.client(&gateway, &scene.phone());
+        let connection = client.connect().unwrap();
+        Self { name, gateway, client, connection, costs: Vec::new(), _scene: scene }
+    }
+
+    /// CPU time of the gateway for one request, over many, with what the writers do for them.
+    fn round(&mut self) {
+        let request = self.client.get_request(TARGET, &["User-Agent: Cisco/CP-8841-3PCC-11.3"]);
+        let before = cpu::of_process(self.gateway.process.id());
+        for _ in 0..REQUESTS {
+            assert_eq!(self.connection.send(&request).status(), 200);
+        }
+        // The last batch is written within 200 ms.
+        thread::sleep(Duration::from_millis(300));
+        self.costs.push((cpu::of_process(self.gateway.process.id()) - before) / REQUESTS);
+    }
+
+    fn median(&mut self) -> Duration {
+        self.costs.sort_unstable();
+        self.costs[self.costs.len() / 2]
+    }
+}
+
+/// `cargo test --release -p provision-tests --test e2e audit_cost -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement, of a release build"]
+fn auditing_to_a_file_costs_at_most_5_percent_of_a_kept_alive_request() {
+    let backend = backend();
+    let mut ways = [
+        Way::new("off", "", backend),
+        Way::new("file", AUDIT, backend),
+        Way::new("off again", "", backend),
+        Way::new("database", "[[audit.sink]]\nkind = \"database\"\nurl = \"sqlite:audit.db\"", backend),
+    ];
+    ways.iter_mut().for_each(Way::round);
+    ways.iter_mut().for_each(|way| way.costs.clear());
+    for _ in 0..ROUNDS {
+        ways.iter_mut().for_each(Way::round);
+    }
+    let costs: Vec<Duration> = ways.iter_mut().map(Way::median).collect();
+    for (way, cost) in ways.iter().zip(&costs) {
+        println!(
+            "{:<10} {cost:>10.2?} a request, {:.3} of off",
+            way.name,
+            cost.as_secs_f64() / costs[0].as_secs_f64()
+        );
+    }
+    assert!(costs[1].as_secs_f64() <= 1.05 * costs[0].min(costs[2]).as_secs_f64(), "{costs:?}");
+}
