@@ -20,9 +20,9 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
     let slow = mood(world, &mut findings, Mood::Slow(BACKEND_PATIENCE / 3), "slow");
     served(world, &crew).await?;
     let silent = mood(world, &mut findings, Mood::Silent, "silent");
-    answered(world, &crew, silent, 504, "every phone to get 504").await?;
+    answered(world, &crew, silent.made, 504, "every phone to get 504").await?;
     let dead = mood(world, &mut findings, Mood::Dead, "dead");
-    answered(world, &crew, dead, 502, "every phone to get 502").await?;
+    answered(world, &crew, dead.made, 502, "every phone to get 502").await?;
     let well = mood(world, &mut findings, Mood::Well, "well again");
     let recovered = served(world, &crew).await;
     findings.promise(
@@ -35,10 +35,10 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
 
     let calls = world.log.all();
     // A call that crosses from one into the next may end as in either.
-    let within = |from: Duration, to: Duration| {
-        calls.iter().filter(move |call| call.began >= from && call.ended <= to)
+    let within = |from: Turn, to: Turn| {
+        calls.iter().filter(move |call| call.began >= from.made && call.ended <= to.told)
     };
-    let before = failures(within(Duration::ZERO, silent));
+    let before = failures(calls.iter().filter(|call| call.ended <= silent.told));
     findings.promise("a slow store costs time and nothing else", before.is_empty(), told(&before));
     let mut all_are = |status: u16, from, to, promise: &str| {
         let other = within(from, to).filter(|call| !has(call, status)).count();
@@ -47,7 +47,7 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
     };
     all_are(504, silent, dead, "while the store is silent, phones get 504");
     all_are(502, dead, well, "while the store is dead, phones get 502");
-    let after = failures(calls.iter().filter(|call| call.began >= well));
+    let after = failures(calls.iter().filter(|call| call.began >= well.made));
     findings.promise("afterwards no call fails", after.is_empty(), told(&after));
     let reasons = world.records().reasons();
     for reason in ["backend_timeout", "backend_unreachable"] {
@@ -55,11 +55,11 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
         findings.promise(format!("records say `{reason}`"), count > 0, format!("{count} of them"));
     }
     let first =
-        calls.iter().filter(|call| call.began >= dead && call.is_served()).map(|call| call.ended).min();
+        calls.iter().filter(|call| call.began >= dead.made && call.is_served()).map(|call| call.ended).min();
     if let Some(first) = first {
         findings.figure(
             "from the store's recovery to the first served call",
-            (first - well).as_secs_f64(),
+            first.saturating_sub(well.told).as_secs_f64(),
             "s",
         );
     }
@@ -69,11 +69,20 @@ pub(super) async fn run(world: &mut World) -> Result<Findings, FleetError> {
     Ok(findings)
 }
 
-fn mood(world: &World, findings: &mut Findings, mood: Mood, name: &str) -> Duration {
+/// When the store's mood changed: its thread may feel the new one, and phones may get their answers, at any time from
+/// `told` on; from `made` on nobody finds the old one.
+#[derive(Clone, Copy)]
+struct Turn {
+    told: Duration,
+    made: Duration,
+}
+
+fn mood(world: &World, findings: &mut Findings, mood: Mood, name: &str) -> Turn {
+    let told = world.log.now();
     world.backend.feel(mood);
-    let at = world.log.now();
-    findings.moment(at, name);
-    at
+    let made = world.log.now();
+    findings.moment(made, name);
+    Turn { told, made }
 }
 
 async fn served(world: &World, crew: &Crew) -> Result<(), FleetError> {
