@@ -96,8 +96,8 @@ pub use request::{NewRequest, RequestError, ServerRequestContent};
 pub use serial::SerialNumber;
 pub use server_name::ServerName;
 pub use store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, FileError, Finished, Intent,
-    Kind, Layout, LockError, Query, RecordId, Revocation, RevocationReason, RevokedEntry, Side, SqliteStore,
-    State, Store, StoreError, Tier,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Exclusion, FileError, Finished,
+    Intent, Kind, Layout, LockError, Query, RecordId, Revocation, RevocationReason, RevokedEntry, Side,
+    SqlStore, State, Store, StoreError, Tier,
 };
 pub use subject::{AttributeType, NameError, SubjectName};

@@ -1,15 +1,18 @@
 //! What was issued, to whom, and what became of it: the inventory behind one trait.
 
+mod backend;
 mod files;
 mod layout;
 mod lock;
 mod schema;
+mod sql;
 mod sqlite;
 
 use std::path::PathBuf;
 
 use certs::{Timestamp, Validity};
 
+pub use backend::Exclusion;
 pub use files::FileError;
 pub(crate) use files::{
     folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_new, write_replacing,
@@ -18,7 +21,7 @@ pub use layout::Layout;
 pub(crate) use layout::make_folder;
 pub use lock::LockError;
 pub(crate) use lock::StoreLock;
-pub use sqlite::SqliteStore;
+pub use sql::SqlStore;
 
 /// The number of a certificate's row; it means nothing outside its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -246,6 +249,14 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether a row of the same key is there already.
+    fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Database(rusqlite::Error::SqliteFailure(failure, _))
+            if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
+    }
+}
+
 /// Which certificates are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Query {
@@ -265,6 +276,9 @@ pub enum Query {
 
 /// The inventory. Every method that writes is one durable transaction.
 pub trait Store: Send {
+    /// Keeps other hosts that share the inventory out until what is given back is dropped; a folder's own lock does the rest.
+    fn keep_out(&self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
+
     /// The authorities, roots first.
     fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError>;
 
