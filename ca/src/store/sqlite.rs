@@ -1,5 +1,7 @@
 //! The inventory in one SQLite file, written ahead and flushed to the disk with every transaction.
 
+mod publication;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use super::schema::STEPS;
 use super::{
     AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, Query,
-    RecordId, Revocation, RevocationReason, RevokedEntry, Side, State, Store, StoreError, Tier,
+    RecordId, Revocation, RevocationReason, ShardNumber, Side, State, Store, StoreError, Tier,
 };
 
 /// How long a transaction waits for another process's.
@@ -68,7 +70,7 @@ impl SqliteStore {
             finish_one(&transaction, id, certificate)?;
         }
         for crl in crls {
-            insert_crl(&transaction, crl)?;
+            publication::insert_crl(&transaction, crl)?;
             transaction.execute("UPDATE crl SET published = 1", [])?; // its file is there before the store is
         }
         append_audit(&transaction, audit)?;
@@ -175,8 +177,8 @@ impl Store for SqliteStore {
         let settled = match earlier {
             None => {
                 transaction.execute(
-                    "INSERT INTO revocation (certificate, authority, serial, not_after, revoked_at, reason)
-                     SELECT id, authority, serial, not_after, ?2, ?3 FROM certificate WHERE id = ?1",
+                    "INSERT INTO revocation (certificate, authority, serial, not_after, revoked_at, reason, shard)
+                     SELECT id, authority, serial, not_after, ?2, ?3, shard FROM certificate WHERE id = ?1",
                     params![id.0, revocation.at.unix(), revocation.reason.as_str()],
                 )?;
                 append_audit(&transaction, audit)?;
@@ -201,45 +203,6 @@ impl Store for SqliteStore {
         Ok(settled)
     }
 
-    fn revoked(&self, authority: AuthorityId, since: Timestamp) -> Result<Vec<RevokedEntry>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT serial, revoked_at, reason FROM revocation
-             WHERE authority = ?1 AND not_after >= ?2 ORDER BY revoked_at, serial",
-        )?;
-        let mut rows = statement.query(params![authority.0, since.unix()])?;
-        let mut entries = Vec::new();
-        while let Some(row) = rows.next()? {
-            let at = Timestamp::from_unix(row.get(1)?);
-            let reason = word(row, 2, RevocationReason::from_word)?;
-            entries.push(RevokedEntry { serial: row.get(0)?, revocation: Revocation { at, reason } });
-        }
-        Ok(entries)
-    }
-
-    fn last_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError> {
-        self.newest_crl(authority, false)
-    }
-
-    fn last_published_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError> {
-        self.newest_crl(authority, true)
-    }
-
-    fn crl_published(&mut self, crl: &CrlRecord) -> Result<(), StoreError> {
-        self.connection.execute(
-            "UPDATE crl SET published = 1 WHERE authority = ?1 AND number = ?2",
-            params![crl.authority.0, crl.number],
-        )?;
-        Ok(())
-    }
-
-    fn reserve_crl(&mut self, crl: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError> {
-        let transaction = self.begin()?;
-        insert_crl(&transaction, crl)?;
-        append_audit(&transaction, audit)?;
-        transaction.commit()?;
-        Ok(())
-    }
-
     fn note(&mut self, audit: &AuditEvent) -> Result<(), StoreError> {
         let transaction = self.begin()?;
         append_audit(&transaction, audit)?;
@@ -259,25 +222,6 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
-    fn newest_crl(&self, authority: AuthorityId, published: bool) -> Result<Option<CrlRecord>, StoreError> {
-        Ok(self
-            .connection
-            .query_row(
-                "SELECT number, this_update, next_update FROM crl
-                 WHERE authority = ?1 AND published >= ?2 ORDER BY number DESC LIMIT 1",
-                params![authority.0, published],
-                |row| {
-                    Ok(CrlRecord {
-                        authority,
-                        number: row.get(0)?,
-                        this_update: Timestamp::from_unix(row.get(1)?),
-                        next_update: Timestamp::from_unix(row.get(2)?),
-                    })
-                },
-            )
-            .optional()?)
-    }
-
     fn select(
         &self,
         condition: &str,
@@ -285,7 +229,7 @@ impl SqliteStore {
     ) -> Result<Vec<CertificateRecord>, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT c.id, c.authority, c.serial, c.state, c.kind, c.name, c.product, c.device_serial, c.public_key,
-                    c.not_before, c.not_after, c.reserved_at, c.folder, c.certificate, r.revoked_at, r.reason
+                    c.not_before, c.not_after, c.reserved_at, c.folder, c.certificate, r.revoked_at, r.reason, c.shard
              FROM certificate c LEFT JOIN revocation r ON r.certificate = c.id {condition} ORDER BY c.id"
         ))?;
         let mut rows = statement.query(parameters)?;
@@ -324,6 +268,7 @@ fn record(row: &Row<'_>) -> Result<CertificateRecord, StoreError> {
             },
             at: Timestamp::from_unix(row.get(11)?),
             folder: folder.into(),
+            shard: row.get::<_, Option<u32>>(16)?.map(ShardNumber),
         },
         certificate: row.get(13)?,
         revocation,
@@ -347,8 +292,8 @@ fn insert_intent(transaction: &Transaction<'_>, intent: &Intent) -> Result<Recor
     let inserted = transaction
         .prepare_cached(
             "INSERT INTO certificate (authority, serial, state, kind, name, product, device_serial, public_key,
-                                      not_before, not_after, reserved_at, folder)
-             VALUES (?1, ?2, 'intent', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                      not_before, not_after, reserved_at, folder, shard)
+             VALUES (?1, ?2, 'intent', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             intent.authority.0,
@@ -362,6 +307,7 @@ fn insert_intent(transaction: &Transaction<'_>, intent: &Intent) -> Result<Recor
             intent.validity.not_after.unix(),
             intent.at.unix(),
             folder,
+            intent.shard.map(|shard| shard.0),
         ]);
     match inserted {
         Ok(_) => Ok(RecordId(transaction.last_insert_rowid())),
@@ -385,14 +331,6 @@ fn finish_one(transaction: &Transaction<'_>, id: RecordId, certificate: &[u8]) -
     } else {
         Err(StoreError::Damaged { what: format!("row {} is no intent", id.0) })
     }
-}
-
-fn insert_crl(transaction: &Transaction<'_>, crl: &CrlRecord) -> Result<(), StoreError> {
-    transaction.execute(
-        "INSERT INTO crl (authority, number, this_update, next_update) VALUES (?1, ?2, ?3, ?4)",
-        params![crl.authority.0, crl.number, crl.this_update.unix(), crl.next_update.unix()],
-    )?;
-    Ok(())
 }
 
 /// Each entry holds the hash of the one before, so that a change in the middle shows.
