@@ -26,7 +26,7 @@ use crate::random::{OperatingSystem, RandomSource};
 use crate::signer::Signer;
 use crate::store::{
     AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side,
-    SqliteStore, State, Store, StoreError, StoreLock, Tier,
+    SqlStore, State, Store, StoreError, StoreLock, Tier,
 };
 
 use keys::AuthorityKey;
@@ -111,7 +111,7 @@ impl Authority {
         if !layout.database().is_file() {
             return Err(IssueError::NotInitialised { path: root.to_owned() });
         }
-        let store: Box<dyn Store> = Box::new(SqliteStore::open(&layout.database())?);
+        let store: Box<dyn Store> = Box::new(SqlStore::sqlite(&layout.database())?);
         let issuers = issuers_of(&*store)?;
         let kind = kind_of(&*store, &issuers)?;
         Ok(Self { layout, kind, store, issuers, clock, random: Arc::new(OperatingSystem), passphrase: None })
@@ -264,7 +264,7 @@ impl Authority {
 
     /// Takes the store for writing, and brings to an end what a killed process left.
     fn lock(&mut self) -> Result<StoreLock, IssueError> {
-        let lock = StoreLock::acquire(&self.layout.lock())?;
+        let lock = StoreLock::acquire(&self.layout.lock())?.with(self.store.keep_out()?);
         self.converge()?;
         Ok(lock)
     }

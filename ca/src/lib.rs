@@ -100,9 +100,9 @@ pub use serial::SerialNumber;
 pub use serve::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, ServeError, ServeOptions, serve};
 pub use server_name::ServerName;
 pub use store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, FileError, Finished, Intent,
-    Kind, Layout, LockError, Publication, PublicationStore, Query, RecordId, Revocation, RevocationMark,
-    RevocationMarks, RevocationReason, RevokedEntry, Shard, ShardNumber, Side, SqliteStore, State, Store,
-    StoreError, Tier,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Exclusion, FileError, Finished,
+    Intent, Kind, Layout, LockError, Publication, PublicationStore, Query, RecordId, Revocation,
+    RevocationMark, RevocationMarks, RevocationReason, RevokedEntry, Shard, ShardNumber, Side, SqlStore,
+    State, Store, StoreError, Tier,
 };
 pub use subject::{AttributeType, NameError, SubjectName};

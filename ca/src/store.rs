@@ -1,16 +1,19 @@
 //! What was issued, to whom, and what became of it: the inventory behind one trait.
 
+mod backend;
 mod files;
 mod layout;
 mod lock;
 mod publication;
 mod schema;
+mod sql;
 mod sqlite;
 
 use std::path::PathBuf;
 
 use certs::{Timestamp, Validity};
 
+pub use backend::Exclusion;
 pub use files::FileError;
 pub(crate) use files::{
     folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_new, write_replacing,
@@ -20,7 +23,7 @@ pub(crate) use layout::{crl_name, make_folder};
 pub use lock::LockError;
 pub(crate) use lock::StoreLock;
 pub use publication::{Publication, PublicationStore, RevocationMark, RevocationMarks, Shard, ShardNumber};
-pub use sqlite::SqliteStore;
+pub use sql::SqlStore;
 
 /// The number of a certificate's row; it means nothing outside its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -252,6 +255,14 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether a row of the same key is there already.
+    fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Database(rusqlite::Error::SqliteFailure(failure, _))
+            if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
+    }
+}
+
 /// Which certificates are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Query {
@@ -271,6 +282,9 @@ pub enum Query {
 
 /// The inventory. Every method that writes is one durable transaction.
 pub trait Store: PublicationStore + Send {
+    /// Keeps other hosts that share the inventory out until what is given back is dropped; a folder's own lock does the rest.
+    fn keep_out(&self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
+
     /// The authorities, roots first.
     fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError>;
 

@@ -21,7 +21,7 @@ use crate::profile::{Profile, validity_for};
 use crate::random::{OperatingSystem, RandomSource};
 use crate::serial::SerialNumber;
 use crate::store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, Side, SqliteStore,
+    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, Side, SqlStore,
     Store, StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
 };
 use crate::subject::{AttributeType, NameError, SubjectName};
@@ -187,7 +187,7 @@ fn check_same(
         if moved.exists() { moved } else { root.join(READY).join(name) }
     };
     let differs = |difference| Err(IssueError::UnfinishedDiffers { path: root.to_owned(), difference });
-    let store = SqliteStore::open(&part("ca.sqlite"))?;
+    let store = SqlStore::sqlite(&part("ca.sqlite"))?;
     for (name, asked) in settings(options) {
         match store.setting(name)? {
             Some(stored) if stored != asked => return differs(format!("--{name} {stored:?}, not {asked:?}")),
@@ -292,7 +292,7 @@ fn write_store(
 
     let database = layout.database();
     write_new(&database, b"", 0o600)?;
-    let mut store = SqliteStore::open(&database)?;
+    let mut store = SqlStore::sqlite(&database)?;
     let names: Vec<&str> = founded.iter().map(|one| one.record.name.as_str()).collect();
     let mut detail = json!({ "name": options.name, "shape": options.shape.as_str(), "key": options.key.as_str(), "authorities": names });
     if let Some(legacy) = options.test {

@@ -77,16 +77,15 @@ UPDATE crl SET published = 1;
     "
 INSERT INTO setting (name, value) VALUES ('test', 'no'), ('legacy', '');
 ",
-    // Lists in shards: a certificate's shard never changes, and a shard is tied to its URI for ever. Shard nought of `crl` is
-    // the complete list.
+    // Lists in shards: a certificate's shard never changes, and a shard is tied to its URI for ever. Shard nought of
+    // `revocation_list` is the complete list.
     "
 ALTER TABLE certificate ADD COLUMN shard INTEGER;
 ALTER TABLE revocation ADD COLUMN shard INTEGER;
 CREATE INDEX revocation_shard ON revocation (authority, shard, not_after);
 CREATE INDEX certificate_shard ON certificate (authority, shard, not_after);
 
-ALTER TABLE crl RENAME TO crl_before;
-CREATE TABLE crl (
+CREATE TABLE revocation_list (
     authority   INTEGER NOT NULL REFERENCES authority (id),
     shard       INTEGER NOT NULL,
     number      INTEGER NOT NULL,
@@ -95,9 +94,9 @@ CREATE TABLE crl (
     published   INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (authority, shard, number)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO crl (authority, shard, number, this_update, next_update, published)
-    SELECT authority, 0, number, this_update, next_update, published FROM crl_before;
-DROP TABLE crl_before;
+INSERT INTO revocation_list (authority, shard, number, this_update, next_update, published)
+    SELECT authority, 0, number, this_update, next_update, published FROM crl;
+DROP TABLE crl;
 
 CREATE TABLE publication (
     authority     INTEGER PRIMARY KEY REFERENCES authority (id),
