@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Authority;
 use super::keys::{AuthorityKey, StoreKind};
-use super::revoke::{CRL_DAYS, ROOT_CRL_DAYS};
+use super::publish::{CRL_DAYS, ROOT_CRL_DAYS};
 use crate::clock::Clock;
 use crate::crl::{self, CrlContent};
 use crate::error::IssueError;
@@ -267,16 +267,23 @@ fn write_store(
         if options.test.is_some() {
             next_update = next_update.min(one.certificate.validity().not_after);
         }
-        let crl = CrlRecord { authority: one.record.id, number: now.unix(), this_update: now, next_update };
+        let crl = CrlRecord {
+            authority: one.record.id,
+            shard: None,
+            number: now.unix(),
+            this_update: now,
+            next_update,
+        };
         let content = CrlContent {
             issuer: &one.certificate,
             number: crl.number,
             this_update: now,
             next_update,
+            point: None,
             entries: &[],
         };
         let list = crl::sign(&content, &*one.key.signer()?)?;
-        write_new(&layout.crl(name), armour("X509 CRL", &list).as_bytes(), 0o644)?;
+        write_new(&layout.crl(name, None), armour("X509 CRL", &list).as_bytes(), 0o644)?;
         sync_folder(&folder)?;
         crls.push(crl);
     }
@@ -360,6 +367,7 @@ fn authority(
         validity,
         at: now,
         folder: Path::new("authorities").join(&name),
+        shard: None,
     };
     let record = AuthorityRecord { id, name, side, tier, certificate: certificate.der().to_vec() };
     Ok(Founded { record, certificate, key, intent })
