@@ -7,6 +7,8 @@ mod keys;
 mod leaf;
 mod period;
 mod place;
+mod publication;
+mod publish;
 mod revoke;
 
 use std::path::{Path, PathBuf};
@@ -24,7 +26,7 @@ use crate::random::{OperatingSystem, RandomSource};
 use crate::signer::Signer;
 use crate::store::{
     AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side,
-    SqliteStore, State, Store, StoreError, StoreLock, Tier,
+    SqlStore, State, Store, StoreError, StoreLock, Tier,
 };
 
 use keys::AuthorityKey;
@@ -32,7 +34,9 @@ pub(crate) use keys::StoreKind;
 
 pub use found::{FoundOptions, Shape};
 pub use leaf::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
-pub use revoke::{CRL_DAYS, ListDays, Published, ROOT_CRL_DAYS, Revoked};
+pub use publication::{MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting};
+pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
+pub use revoke::Revoked;
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
 pub const DEVICE_DAYS: u32 = 7300;
@@ -107,21 +111,30 @@ impl Authority {
         if !layout.database().is_file() {
             return Err(IssueError::NotInitialised { path: root.to_owned() });
         }
-        let store: Box<dyn Store> = Box::new(SqliteStore::open(&layout.database())?);
-        let issuers = store
-            .authorities()?
-            .into_iter()
-            .map(|record| {
-                let certificate =
-                    Certificate::parse(&record.certificate).map_err(|error| IssueError::Authority {
-                        name: record.name.clone(),
-                        why: format!("its certificate is damaged: {error}"),
-                    })?;
-                Ok(Issuer { record, certificate, key: None })
-            })
-            .collect::<Result<Vec<_>, IssueError>>()?;
+        let store: Box<dyn Store> = Box::new(SqlStore::sqlite(&layout.database())?);
+        let issuers = issuers_of(&*store)?;
         let kind = kind_of(&*store, &issuers)?;
         Ok(Self { layout, kind, store, issuers, clock, random: Arc::new(OperatingSystem), passphrase: None })
+    }
+
+    /// Takes in what other processes did to the authorities; keys that are open stay open.
+    pub(crate) fn refresh(&mut self) -> Result<(), IssueError> {
+        let is_same = |now: &[AuthorityRecord], known: &[Issuer]| {
+            now.len() == known.len()
+                && now.iter().zip(known).all(|(now, known)| {
+                    now.id == known.record.id && now.certificate == known.record.certificate
+                })
+        };
+        if is_same(&self.store.authorities()?, &self.issuers) {
+            return Ok(());
+        }
+        let mut issuers = issuers_of(&*self.store)?;
+        for issuer in &mut issuers {
+            let known = self.issuers.iter_mut().find(|known| known.certificate == issuer.certificate);
+            issuer.key = known.and_then(|known| known.key.take());
+        }
+        self.issuers = issuers;
+        Ok(())
     }
 
     /// Whether this is a test store: what it issues is marked, may be weak, and is short-lived.
@@ -251,7 +264,7 @@ impl Authority {
 
     /// Takes the store for writing, and brings to an end what a killed process left.
     fn lock(&mut self) -> Result<StoreLock, IssueError> {
-        let lock = StoreLock::acquire(&self.layout.lock())?;
+        let lock = StoreLock::acquire(&self.layout.lock())?.with(self.store.keep_out()?);
         self.converge()?;
         Ok(lock)
     }
@@ -314,6 +327,22 @@ impl Authority {
     pub fn check_keys(&mut self, ids: &[AuthorityId]) -> Result<(), IssueError> {
         ids.iter().try_for_each(|id| self.signer(*id).map(|_key| ()))
     }
+}
+
+/// The authorities of a store, with their certificates read.
+fn issuers_of(store: &dyn Store) -> Result<Vec<Issuer>, IssueError> {
+    store
+        .authorities()?
+        .into_iter()
+        .map(|record| {
+            let certificate =
+                Certificate::parse(&record.certificate).map_err(|error| IssueError::Authority {
+                    name: record.name.clone(),
+                    why: format!("its certificate is damaged: {error}"),
+                })?;
+            Ok(Issuer { record, certificate, key: None })
+        })
+        .collect()
 }
 
 /// Whether the store is for tests: it says so, and its roots say it to everybody else.

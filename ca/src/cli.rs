@@ -3,12 +3,14 @@
 mod certificates;
 mod inventory;
 mod mirror;
+mod publication;
+mod serve;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
-use crate::authority::{CRL_DAYS, ROOT_CRL_DAYS, Shape};
+use crate::authority::Shape;
 use crate::key::KeyType;
 use crate::legacy::LegacyTrait;
 
@@ -18,6 +20,10 @@ pub use certificates::{
 };
 pub use inventory::{InspectArgs, ListArgs, RevokeArgs, ShowArgs, VerifyArgs};
 pub use mirror::MirrorArgs;
+pub use publication::{
+    CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
+};
+pub use serve::ServeArgs;
 
 /// The certificate authority for provisioning phones.
 ///
@@ -98,6 +104,11 @@ pub enum Command {
     /// Revocation lists
     #[command(subcommand)]
     Crl(CrlCommand),
+    /// Where certificates say that their revocation list is found
+    #[command(subcommand)]
+    Publication(PublicationCommand),
+    /// Serve revocation lists and the authorities' certificates over HTTP
+    Serve(ServeArgs),
     /// List the certificates issued
     List(ListArgs),
     /// Show one certificate and what became of it
@@ -150,43 +161,4 @@ pub struct InitArgs {
     /// Keep the authorities' keys in the clear: for laboratories only
     #[arg(long, conflicts_with = "passphrase-source")]
     pub no_passphrase: bool,
-}
-
-/// `crl …`
-#[derive(Debug, Subcommand)]
-pub enum CrlCommand {
-    /// Publish the revocation lists, below `trust/crls`
-    Publish(CrlPublishArgs),
-}
-
-/// `crl publish`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  provision-ca crl publish
-  provision-ca crl publish --authority client-root --out /var/www/crl/client.crl --der
-
-A gateway or web server refuses phones when the list it has is too old: publish again
-before the date shown, from cron for example. With `init --shape issuing`, the keys of the roots may be kept elsewhere:
-their lists are then left as they are, and made where the keys are, with `--authority`.")]
-pub struct CrlPublishArgs {
-    /// Only this authority's list: `client-root`, `server-root`, `client-issuing` or `server-issuing`
-    #[arg(long, value_name = "NAME")]
-    pub authority: Option<String>,
-
-    /// Also write the list to this file; without `--authority`, the list of the authority that signs phones
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-
-    /// Write `--out` as DER, as it is served over HTTP; the files below `trust/crls` are PEM
-    #[arg(long, requires = "out")]
-    pub der: bool,
-
-    /// Days until the next list is due at the latest
-    #[arg(long, default_value_t = CRL_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
-    pub days: u32,
-
-    /// The same for a root with an issuing authority below it, whose key may be kept offline
-    #[arg(long, value_name = "DAYS", default_value_t = ROOT_CRL_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
-    pub root_days: u32,
 }

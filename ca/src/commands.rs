@@ -7,7 +7,9 @@ mod init;
 mod inspect;
 mod list;
 mod mirror;
+mod publication;
 mod revoke;
+mod serve;
 mod server;
 mod show;
 mod verify;
@@ -91,6 +93,8 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Device(command) => device::run(&context, command),
         Command::Revoke(arguments) => revoke::run(&context, arguments),
         Command::Crl(command) => crl::run(&context, command),
+        Command::Publication(command) => publication::run(&context, command),
+        Command::Serve(arguments) => serve::run(&context, arguments),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(&context, arguments),

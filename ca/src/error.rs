@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use certs::Timestamp;
 
+use crate::authority::PublicationError;
 use crate::crl::CrlError;
 use crate::key::KeyError;
 use crate::mirror::MirrorError;
@@ -142,6 +143,9 @@ pub enum IssueError {
     /// No passphrase.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
+    /// An authority cannot publish so.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
     /// The random generator failed.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -247,6 +251,7 @@ impl IssueError {
                 "it lies wherever such a key is used: choose another, with `--key-passphrase-file` or `--key-passphrase-env`"
                     .to_owned(),
             ),
+            Self::Publication(error) => error.hint(),
             Self::Request(error) => error.hint(),
             Self::TestStoreOnly { .. } => Some(
                 "`provision-ca --store DIR init --test` makes a test store, whose certificates are marked and end within 90 days"

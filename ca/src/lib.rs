@@ -63,6 +63,7 @@ mod key;
 mod key_policy;
 mod legacy;
 mod lint;
+mod log;
 mod mirror;
 mod passphrase;
 mod printer;
@@ -71,6 +72,7 @@ mod random;
 mod request;
 mod resolve;
 mod serial;
+mod serve;
 mod server_name;
 mod signer;
 mod store;
@@ -78,8 +80,9 @@ mod subject;
 mod template;
 
 pub use authority::{
-    Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, FoundOptions, GenericRequest, Issued, Issuer, ListDays,
-    Published, ROOT_CRL_DAYS, Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
+    Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions, GenericRequest, Issued, Issuer,
+    ListDays, MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting, Published, ROOT_CRL_DAYS,
+    Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
@@ -94,10 +97,12 @@ pub use profile::{Profile, validity_for};
 pub use random::{OperatingSystem, RandomError, RandomSource};
 pub use request::{NewRequest, RequestError, ServerRequestContent};
 pub use serial::SerialNumber;
+pub use serve::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, ServeError, ServeOptions, serve};
 pub use server_name::ServerName;
 pub use store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, FileError, Finished, Intent,
-    Kind, Layout, LockError, Query, RecordId, Revocation, RevocationReason, RevokedEntry, Side, SqliteStore,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Exclusion, FileError, Finished,
+    Intent, Kind, Layout, LockError, Publication, PublicationStore, Query, RecordId, Revocation,
+    RevocationMark, RevocationMarks, RevocationReason, RevokedEntry, Shard, ShardNumber, Side, SqlStore,
     State, Store, StoreError, Tier,
 };
 pub use subject::{AttributeType, NameError, SubjectName};

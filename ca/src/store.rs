@@ -1,24 +1,29 @@
 //! What was issued, to whom, and what became of it: the inventory behind one trait.
 
+mod backend;
 mod files;
 mod layout;
 mod lock;
+mod publication;
 mod schema;
+mod sql;
 mod sqlite;
 
 use std::path::PathBuf;
 
 use certs::{Timestamp, Validity};
 
+pub use backend::Exclusion;
 pub use files::FileError;
 pub(crate) use files::{
     folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_new, write_replacing,
 };
 pub use layout::Layout;
-pub(crate) use layout::make_folder;
+pub(crate) use layout::{crl_name, make_folder};
 pub use lock::LockError;
 pub(crate) use lock::StoreLock;
-pub use sqlite::SqliteStore;
+pub use publication::{Publication, PublicationStore, RevocationMark, RevocationMarks, Shard, ShardNumber};
+pub use sql::SqlStore;
 
 /// The number of a certificate's row; it means nothing outside its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,6 +148,8 @@ pub struct Intent {
     pub at: Timestamp,
     /// Where its files go, below the store's folder.
     pub folder: PathBuf,
+    /// The list it is put on when it is revoked, beside the complete one; it stands in the certificate (CA F4, G1).
+    pub shard: Option<ShardNumber>,
 }
 
 /// One row of the inventory.
@@ -202,6 +209,8 @@ pub struct RevokedEntry {
 pub struct CrlRecord {
     /// Whose.
     pub authority: AuthorityId,
+    /// Which of its shards; the complete list is none.
+    pub shard: Option<ShardNumber>,
     /// Its number.
     pub number: i64,
     /// When it was made.
@@ -246,6 +255,14 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether a row of the same key is there already.
+    fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Database(rusqlite::Error::SqliteFailure(failure, _))
+            if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
+    }
+}
+
 /// Which certificates are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Query {
@@ -264,7 +281,10 @@ pub enum Query {
 }
 
 /// The inventory. Every method that writes is one durable transaction.
-pub trait Store: Send {
+pub trait Store: PublicationStore + Send {
+    /// Keeps other hosts that share the inventory out until what is given back is dropped; a folder's own lock does the rest.
+    fn keep_out(&self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
+
     /// The authorities, roots first.
     fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError>;
 
@@ -293,21 +313,6 @@ pub trait Store: Send {
         revocation: Revocation,
         audit: &AuditEvent,
     ) -> Result<Revocation, StoreError>;
-
-    /// The entries an authority's next list must have: those not expired at `since` (CA G3).
-    fn revoked(&self, authority: AuthorityId, since: Timestamp) -> Result<Vec<RevokedEntry>, StoreError>;
-
-    /// The authority's newest list, whether it was published or only begun.
-    fn last_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError>;
-
-    /// The authority's newest list that others could read.
-    fn last_published_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError>;
-
-    /// Records that a list lies where others read it.
-    fn crl_published(&mut self, crl: &CrlRecord) -> Result<(), StoreError>;
-
-    /// Takes the number of a list before it is signed; numbers only rise (CA G2).
-    fn reserve_crl(&mut self, crl: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError>;
 
     /// Writes an audit event that belongs to no certificate.
     fn note(&mut self, audit: &AuditEvent) -> Result<(), StoreError>;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Authority;
 use super::keys::{AuthorityKey, StoreKind};
-use super::revoke::{CRL_DAYS, ROOT_CRL_DAYS};
+use super::publish::{CRL_DAYS, ROOT_CRL_DAYS};
 use crate::clock::Clock;
 use crate::crl::{self, CrlContent};
 use crate::error::IssueError;
@@ -21,7 +21,7 @@ use crate::profile::{Profile, validity_for};
 use crate::random::{OperatingSystem, RandomSource};
 use crate::serial::SerialNumber;
 use crate::store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, Side, SqliteStore,
+    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, Side, SqlStore,
     Store, StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
 };
 use crate::subject::{AttributeType, NameError, SubjectName};
@@ -187,7 +187,7 @@ fn check_same(
         if moved.exists() { moved } else { root.join(READY).join(name) }
     };
     let differs = |difference| Err(IssueError::UnfinishedDiffers { path: root.to_owned(), difference });
-    let store = SqliteStore::open(&part("ca.sqlite"))?;
+    let store = SqlStore::sqlite(&part("ca.sqlite"))?;
     for (name, asked) in settings(options) {
         match store.setting(name)? {
             Some(stored) if stored != asked => return differs(format!("--{name} {stored:?}, not {asked:?}")),
@@ -267,16 +267,23 @@ fn write_store(
         if options.test.is_some() {
             next_update = next_update.min(one.certificate.validity().not_after);
         }
-        let crl = CrlRecord { authority: one.record.id, number: now.unix(), this_update: now, next_update };
+        let crl = CrlRecord {
+            authority: one.record.id,
+            shard: None,
+            number: now.unix(),
+            this_update: now,
+            next_update,
+        };
         let content = CrlContent {
             issuer: &one.certificate,
             number: crl.number,
             this_update: now,
             next_update,
+            point: None,
             entries: &[],
         };
         let list = crl::sign(&content, &*one.key.signer()?)?;
-        write_new(&layout.crl(name), armour("X509 CRL", &list).as_bytes(), 0o644)?;
+        write_new(&layout.crl(name, None), armour("X509 CRL", &list).as_bytes(), 0o644)?;
         sync_folder(&folder)?;
         crls.push(crl);
     }
@@ -285,7 +292,7 @@ fn write_store(
 
     let database = layout.database();
     write_new(&database, b"", 0o600)?;
-    let mut store = SqliteStore::open(&database)?;
+    let mut store = SqlStore::sqlite(&database)?;
     let names: Vec<&str> = founded.iter().map(|one| one.record.name.as_str()).collect();
     let mut detail = json!({ "name": options.name, "shape": options.shape.as_str(), "key": options.key.as_str(), "authorities": names });
     if let Some(legacy) = options.test {
@@ -360,6 +367,7 @@ fn authority(
         validity,
         at: now,
         folder: Path::new("authorities").join(&name),
+        shard: None,
     };
     let record = AuthorityRecord { id, name, side, tier, certificate: certificate.der().to_vec() };
     Ok(Founded { record, certificate, key, intent })

@@ -291,6 +291,7 @@ impl Authority {
             validity,
             at: now,
             folder: leaf.folder.clone(),
+            shard: self.draw_shard(leaf)?,
         })
     }
 
@@ -302,7 +303,9 @@ impl Authority {
             Vec::new()
         } else {
             let issuer_key = issuer.subject_key_identifier();
-            leaf.profile.extensions(&leaf.key.public_key, issuer_key, &leaf.names)?
+            let mut extensions = leaf.profile.extensions(&leaf.key.public_key, issuer_key, &leaf.names)?;
+            extensions.extend(self.pointers(intent)?.extensions()?);
+            extensions
         };
         let template = Template {
             version: rules.version(),

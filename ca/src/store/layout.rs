@@ -4,6 +4,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::ShardNumber;
 use super::files::{FileError, set_mode};
 
 /// The paths of one store.
@@ -12,7 +13,7 @@ use super::files::{FileError, set_mode};
 /// ca.sqlite                      the inventory                                   0600
 /// authorities/NAME/{cert,key}.pem                                                0700, 0600
 /// trust/{server,client}-root.pem what others need to check certificates          0755, 0644
-/// trust/crls/NAME.crl            revocation lists, PEM
+/// trust/crls/NAME{,.SHARD}.crl   revocation lists, PEM
 /// server/FQDN/{cert,chain,key}.pem                                               0700, 0600
 /// devices/MAC/{cert,chain,key}.pem; devices/ciscogeneric/
 /// requests/FQDN/                 certification requests for an outside authority
@@ -55,9 +56,9 @@ impl Layout {
         self.root.join("trust")
     }
 
-    /// An authority's revocation list.
-    pub fn crl(&self, authority: &str) -> PathBuf {
-        self.crls().join(format!("{authority}.crl"))
+    /// An authority's revocation list: the complete one, or that of a shard.
+    pub fn crl(&self, authority: &str, shard: Option<ShardNumber>) -> PathBuf {
+        self.crls().join(crl_name(authority, shard))
     }
 
     /// All revocation lists.
@@ -97,6 +98,11 @@ impl Layout {
     pub(crate) fn relative(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).map_or_else(|_elsewhere| path.to_owned(), Path::to_owned)
     }
+}
+
+/// The file of a revocation list, here and in its URI.
+pub(crate) fn crl_name(authority: &str, shard: Option<ShardNumber>) -> String {
+    shard.map_or_else(|| format!("{authority}.crl"), |shard| format!("{authority}.{shard}.crl"))
 }
 
 /// Makes a folder and those above it, when they are missing, with these permission bits.

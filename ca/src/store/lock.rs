@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::backend::Exclusion;
 use super::files::FileError;
 
 /// How long to wait for another writer.
@@ -17,6 +18,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct StoreLock {
     _file: File,
+    _other_hosts: Option<Box<dyn Exclusion>>,
 }
 
 /// The store is in use.
@@ -60,6 +62,11 @@ impl StoreLock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "process {}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { _file: file, _other_hosts: None })
+    }
+
+    /// Also keeps out other hosts that share the inventory.
+    pub(crate) fn with(self, other_hosts: Option<Box<dyn Exclusion>>) -> Self {
+        Self { _other_hosts: other_hosts, ..self }
     }
 }

@@ -1,7 +1,7 @@
 //! The database's tables. A new format is a new step at the end of [`STEPS`]; steps that were released never change.
 
 /// What brings a database from format `n` to `n + 1`.
-pub(super) const STEPS: [&str; 3] = [
+pub(super) const STEPS: [&str; 4] = [
     "
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
@@ -76,5 +76,42 @@ UPDATE crl SET published = 1;
     // program that does not know test stores must not open one.
     "
 INSERT INTO setting (name, value) VALUES ('test', 'no'), ('legacy', '');
+",
+    // Lists in shards: a certificate's shard never changes, and a shard is tied to its URI for ever. Shard nought of
+    // `revocation_list` is the complete list.
+    "
+ALTER TABLE certificate ADD COLUMN shard INTEGER;
+ALTER TABLE revocation ADD COLUMN shard INTEGER;
+CREATE INDEX revocation_shard ON revocation (authority, shard, not_after);
+CREATE INDEX certificate_shard ON certificate (authority, shard, not_after);
+
+CREATE TABLE revocation_list (
+    authority   INTEGER NOT NULL REFERENCES authority (id),
+    shard       INTEGER NOT NULL,
+    number      INTEGER NOT NULL,
+    this_update INTEGER NOT NULL,
+    next_update INTEGER NOT NULL,
+    published   INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (authority, shard, number)
+) STRICT, WITHOUT ROWID;
+INSERT INTO revocation_list (authority, shard, number, this_update, next_update, published)
+    SELECT authority, 0, number, this_update, next_update, published FROM crl;
+DROP TABLE crl;
+
+CREATE TABLE publication (
+    authority     INTEGER PRIMARY KEY REFERENCES authority (id),
+    url           TEXT NOT NULL,
+    ocsp          INTEGER NOT NULL,
+    complete_list INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE shard (
+    authority INTEGER NOT NULL REFERENCES authority (id),
+    shard     INTEGER NOT NULL,
+    uri       TEXT NOT NULL,
+    is_open   INTEGER NOT NULL,
+    PRIMARY KEY (authority, shard),
+    UNIQUE (authority, uri)
+) STRICT, WITHOUT ROWID;
 ",
 ];

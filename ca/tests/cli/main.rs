@@ -9,5 +9,7 @@ mod legacy;
 mod mirror;
 mod openssl;
 mod others;
+mod serve;
+mod shards;
 mod support;
 mod survival;

@@ -1,3 +1,4 @@
+use rusqlite::Connection;
 use serde_json::json;
 
 use super::*;
@@ -22,11 +23,21 @@ fn intent(serial: u8) -> Intent {
         validity: Validity { not_before: at(0), not_after: at(100) },
         at: at(0),
         folder: "devices/000e08abcdef".into(),
+        shard: None,
     }
 }
 
-fn store(folder: &tempfile::TempDir) -> SqliteStore {
-    let mut store = SqliteStore::open(&folder.path().join("ca.sqlite")).unwrap();
+fn path(folder: &tempfile::TempDir) -> std::path::PathBuf {
+    folder.path().join("ca.sqlite")
+}
+
+/// The tables, past the store.
+fn tables(folder: &tempfile::TempDir) -> Connection {
+    Connection::open(path(folder)).unwrap()
+}
+
+fn store(folder: &tempfile::TempDir) -> SqlStore {
+    let mut store = SqlStore::sqlite(&path(folder)).unwrap();
     let authority = AuthorityRecord {
         id: AuthorityId(1),
         name: "client-root".to_owned(),
@@ -69,8 +80,7 @@ fn i3_i4_the_audit_log_is_a_chain_and_is_written_with_what_it_tells_of() {
     store.finish(&[Finished { id: ids[0], certificate: vec![1], audit: audit("issue") }]).unwrap();
     let superseded = Revocation { at: at(1), reason: RevocationReason::Superseded };
     store.revoke(ids[0], superseded, &audit("revoke")).unwrap();
-    let rows: Vec<(String, Vec<u8>, Vec<u8>)> = store
-        .connection
+    let rows: Vec<(String, Vec<u8>, Vec<u8>)> = tables(&folder)
         .prepare("SELECT event, previous, hash FROM audit ORDER BY sequence")
         .unwrap()
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -85,15 +95,16 @@ fn i3_i4_the_audit_log_is_a_chain_and_is_written_with_what_it_tells_of() {
 #[test]
 fn a_store_of_a_newer_program_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    store(&folder).connection.pragma_update(None, "user_version", 99).unwrap();
-    let again = SqliteStore::open(&folder.path().join("ca.sqlite"));
+    drop(store(&folder));
+    tables(&folder).pragma_update(None, "user_version", 99).unwrap();
+    let again = SqlStore::sqlite(&path(&folder));
     assert!(matches!(again, Err(StoreError::TooNew { found: 99, .. })));
 }
 
 #[test]
 fn writes_are_flushed_before_they_are_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let connection = store(&folder).connection;
+    let connection = Sqlite::open(&path(&folder)).unwrap().connection;
     let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
     let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!((synchronous, journal.as_str()), (2, "wal"), "2 is FULL");

@@ -1,0 +1,342 @@
+//! The inventory as tables, in whichever database they are.
+
+mod publication;
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use certs::{Timestamp, Validity};
+
+use super::backend::{Backend, Exclusion, Row, Value, values};
+use super::sqlite::Sqlite;
+use super::{
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, Query,
+    RecordId, Revocation, RevocationReason, Side, State, Store, StoreError, Tier,
+};
+
+/// A [`Store`] in a database.
+#[derive(Debug)]
+pub struct SqlStore {
+    pub(super) backend: RefCell<Box<dyn Backend>>,
+}
+
+impl SqlStore {
+    /// Opens the SQLite database at `path`, making or upgrading its tables.
+    pub fn sqlite(path: &Path) -> Result<Self, StoreError> {
+        Self::with(Box::new(Sqlite::open(path)?))
+    }
+
+    pub(super) fn with(mut backend: Box<dyn Backend>) -> Result<Self, StoreError> {
+        backend.upgrade()?;
+        Ok(Self { backend: RefCell::new(backend) })
+    }
+
+    /// Does all of `work` in one transaction, or nothing of it.
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Backend) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let backend = self.backend.get_mut();
+        backend.begin()?;
+        match work(&mut **backend).and_then(|done| backend.commit().map(|()| done)) {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                backend.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes everything a fresh store begins with, at once.
+    pub(crate) fn found(
+        &mut self,
+        settings: &[(&str, String)],
+        authorities: &[AuthorityRecord],
+        certificates: &[(Intent, Vec<u8>)],
+        crls: &[CrlRecord],
+        audit: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.write(|backend| {
+            for (name, value) in settings {
+                backend.execute(
+                    "INSERT INTO setting (name, value) VALUES (?1, ?2)
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    values![*name, value],
+                )?;
+            }
+            for authority in authorities {
+                insert_authority(backend, authority)?;
+            }
+            for (intent, certificate) in certificates {
+                let id = insert_intent(backend, intent)?;
+                finish_one(backend, id, certificate)?;
+            }
+            for crl in crls {
+                publication::insert_crl(backend, crl)?;
+                // Its file is there before the store is.
+                backend.execute("UPDATE revocation_list SET published = 1", &[])?;
+            }
+            append_audit(backend, audit)
+        })
+    }
+
+    /// Moves everything out of the write-ahead log, so that the file alone is the database.
+    pub(crate) fn settle(self) -> Result<(), StoreError> {
+        self.backend.into_inner().settle()
+    }
+
+    pub(super) fn select(
+        &self,
+        condition: &str,
+        values: &[Value],
+    ) -> Result<Vec<CertificateRecord>, StoreError> {
+        let statement = format!("SELECT {COLUMNS} {condition} ORDER BY c.id");
+        self.backend.borrow_mut().rows(&statement, values, record)
+    }
+}
+
+/// What [`record`] reads, and from where.
+pub(super) const COLUMNS: &str =
+    "c.id, c.authority, c.serial, c.state, c.kind, c.name, c.product, c.device_serial, c.public_key,
+     c.not_before, c.not_after, c.reserved_at, c.folder, c.certificate, r.revoked_at, r.reason, c.shard
+     FROM certificate c LEFT JOIN revocation r ON r.certificate = c.id";
+
+impl Store for SqlStore {
+    fn keep_out(&self) -> Result<Option<Box<dyn Exclusion>>, StoreError> {
+        self.backend.borrow_mut().keep_out()
+    }
+
+    fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError> {
+        self.backend.borrow_mut().rows(
+            "SELECT id, name, side, tier, certificate FROM authority ORDER BY id",
+            &[],
+            |row| {
+                Ok(AuthorityRecord {
+                    id: AuthorityId(row.integer(0)?),
+                    name: row.text(1)?,
+                    side: row.word(2, Side::from_word)?,
+                    tier: row.word(3, Tier::from_word)?,
+                    certificate: row.bytes(4)?,
+                })
+            },
+        )
+    }
+
+    fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let row =
+            self.backend.borrow_mut().row("SELECT value FROM setting WHERE name = ?1", values![name])?;
+        row.map(|row| row.text(0)).transpose()
+    }
+
+    fn reserve(&mut self, intents: &[Intent]) -> Result<Vec<RecordId>, StoreError> {
+        self.write(|backend| intents.iter().map(|intent| insert_intent(backend, intent)).collect())
+    }
+
+    fn finish(&mut self, finished: &[Finished]) -> Result<(), StoreError> {
+        self.write(|backend| {
+            for one in finished {
+                finish_one(backend, one.id, &one.certificate)?;
+                append_audit(backend, &one.audit)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn abandon(&mut self, ids: &[RecordId]) -> Result<(), StoreError> {
+        self.write(|backend| {
+            for id in ids {
+                backend.execute(
+                    "UPDATE certificate SET state = 'abandoned' WHERE id = ?1 AND state = 'intent'",
+                    values![id.0],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    fn certificate(&self, id: RecordId) -> Result<Option<CertificateRecord>, StoreError> {
+        Ok(self.select("WHERE c.id = ?1", values![id.0])?.into_iter().next())
+    }
+
+    fn find(&self, query: &Query) -> Result<Vec<CertificateRecord>, StoreError> {
+        match query {
+            Query::All => self.select("", &[]),
+            Query::DeviceSerial(serial) => self.select("WHERE c.device_serial = ?1", values![serial]),
+            Query::Name(kind, name) => {
+                self.select("WHERE c.name = ?1 AND c.kind = ?2", values![name, kind.as_str()])
+            }
+            Query::PublicKey(key) => self.select("WHERE c.public_key = ?1", values![key]),
+            Query::Serial(serial) => self.select("WHERE c.serial = ?1", values![serial]),
+            Query::Unfinished => self.select("WHERE c.state = 'intent'", &[]),
+        }
+    }
+
+    fn revoke(
+        &mut self,
+        id: RecordId,
+        revocation: Revocation,
+        audit: &AuditEvent,
+    ) -> Result<Revocation, StoreError> {
+        self.write(|backend| revoke_one(backend, id, revocation, audit))
+    }
+
+    fn note(&mut self, audit: &AuditEvent) -> Result<(), StoreError> {
+        self.write(|backend| append_audit(backend, audit))
+    }
+
+    fn last_audit(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = self.backend.borrow_mut().row(
+            "SELECT max(at) FROM audit
+             WHERE sequence >= coalesce((SELECT max(sequence) FROM audit WHERE event = 'clock'), 0)",
+            &[],
+        )?;
+        let at = row.map(|row| row.optional_integer(0)).transpose()?.flatten();
+        Ok(at.map(Timestamp::from_unix))
+    }
+}
+
+pub(super) fn record(row: &Row) -> Result<CertificateRecord, StoreError> {
+    let revocation = match row.optional_integer(14)? {
+        None => None,
+        Some(at) => Some(Revocation {
+            at: Timestamp::from_unix(at),
+            reason: row.word(15, RevocationReason::from_word)?,
+        }),
+    };
+    Ok(CertificateRecord {
+        id: RecordId(row.integer(0)?),
+        state: row.word(3, State::from_word)?,
+        intent: Intent {
+            authority: AuthorityId(row.integer(1)?),
+            serial: row.bytes(2)?,
+            kind: row.word(4, Kind::from_word)?,
+            name: row.text(5)?,
+            product: row.optional_text(6)?,
+            device_serial: row.optional_text(7)?,
+            public_key: row.digest(8)?,
+            validity: Validity {
+                not_before: Timestamp::from_unix(row.integer(9)?),
+                not_after: Timestamp::from_unix(row.integer(10)?),
+            },
+            at: Timestamp::from_unix(row.integer(11)?),
+            folder: row.text(12)?.into(),
+            shard: publication::shard(row, 16)?,
+        },
+        certificate: row.optional_bytes(13)?,
+        revocation,
+    })
+}
+
+fn insert_authority(backend: &mut dyn Backend, authority: &AuthorityRecord) -> Result<(), StoreError> {
+    backend.execute(
+        "INSERT INTO authority (id, name, side, tier, certificate) VALUES (?1, ?2, ?3, ?4, ?5)",
+        values![
+            authority.id.0,
+            &authority.name,
+            authority.side.as_str(),
+            authority.tier.as_str(),
+            &authority.certificate,
+        ],
+    )?;
+    Ok(())
+}
+
+fn insert_intent(backend: &mut dyn Backend, intent: &Intent) -> Result<RecordId, StoreError> {
+    let folder = intent
+        .folder
+        .to_str()
+        .ok_or_else(|| StoreError::Damaged { what: format!("folder {:?} is not text", intent.folder) })?;
+    let inserted = backend.row(
+        "INSERT INTO certificate (authority, serial, state, kind, name, product, device_serial, public_key,
+                                  not_before, not_after, reserved_at, folder, shard)
+         VALUES (?1, ?2, 'intent', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING id",
+        values![
+            intent.authority.0,
+            &intent.serial,
+            intent.kind.as_str(),
+            &intent.name,
+            &intent.product,
+            &intent.device_serial,
+            &intent.public_key,
+            intent.validity.not_before.unix(),
+            intent.validity.not_after.unix(),
+            intent.at.unix(),
+            folder,
+            publication::value(intent.shard),
+        ],
+    );
+    match inserted {
+        Ok(Some(row)) => Ok(RecordId(row.integer(0)?)),
+        Ok(None) => Err(StoreError::Damaged { what: "a new row has no number".to_owned() }),
+        Err(error) if error.is_duplicate() => Err(StoreError::SerialTaken),
+        Err(error) => Err(error),
+    }
+}
+
+fn finish_one(backend: &mut dyn Backend, id: RecordId, certificate: &[u8]) -> Result<(), StoreError> {
+    let changed = backend.execute(
+        "UPDATE certificate SET state = 'issued', certificate = ?2 WHERE id = ?1 AND state = 'intent'",
+        values![id.0, certificate],
+    )?;
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged { what: format!("row {} is no intent", id.0) })
+    }
+}
+
+pub(super) fn revoke_one(
+    backend: &mut dyn Backend,
+    id: RecordId,
+    revocation: Revocation,
+    audit: &AuditEvent,
+) -> Result<Revocation, StoreError> {
+    let earlier =
+        backend.row("SELECT revoked_at, reason FROM revocation WHERE certificate = ?1", values![id.0])?;
+    let Some(earlier) = earlier else {
+        backend.execute(
+            "INSERT INTO revocation (certificate, authority, serial, not_after, revoked_at, reason, shard)
+             SELECT id, authority, serial, not_after, ?2, ?3, shard FROM certificate WHERE id = ?1",
+            values![id.0, revocation.at.unix(), revocation.reason.as_str()],
+        )?;
+        append_audit(backend, audit)?;
+        return Ok(revocation);
+    };
+    let at = Timestamp::from_unix(earlier.integer(0)?);
+    let before = earlier.word(1, RevocationReason::from_word)?;
+    if revocation.reason != RevocationReason::KeyCompromise || before == revocation.reason {
+        return Ok(Revocation { at, reason: before });
+    }
+    backend.execute(
+        "UPDATE revocation SET reason = ?2 WHERE certificate = ?1",
+        values![id.0, revocation.reason.as_str()],
+    )?;
+    append_audit(backend, audit)?;
+    Ok(Revocation { at, reason: revocation.reason })
+}
+
+/// Each entry holds the hash of the one before, so that a change in the middle shows.
+pub(super) fn append_audit(backend: &mut dyn Backend, audit: &AuditEvent) -> Result<(), StoreError> {
+    let last = backend.row("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1", &[])?;
+    let (sequence, previous) = match last {
+        None => (1, vec![0; 32]),
+        Some(row) => (row.integer(0)? + 1, row.bytes(1)?),
+    };
+    let detail = audit.detail.to_string();
+    let mut content = previous.clone();
+    content.extend(sequence.to_be_bytes());
+    content.extend(audit.at.unix().to_be_bytes());
+    content.extend(audit.event.as_bytes());
+    content.push(0);
+    content.extend(detail.as_bytes());
+    let hash = digest(&SHA256, &content).as_ref().to_vec();
+    backend.execute(
+        "INSERT INTO audit (sequence, at, event, detail, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        values![sequence, audit.at.unix(), audit.event, detail, &previous, &hash],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
