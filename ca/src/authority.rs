@@ -5,8 +5,10 @@ mod issue;
 mod judge;
 mod keys;
 mod leaf;
+mod mass;
 mod period;
 mod place;
+mod renew;
 mod revoke;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ use crate::key;
 use crate::legacy::{Legacy, TEST_UNIT};
 use crate::passphrase::Passphrase;
 use crate::random::{OperatingSystem, RandomSource};
+use crate::selector::Selector;
 use crate::signer::Signer;
 use crate::store::{
     AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side,
@@ -31,7 +34,9 @@ use keys::AuthorityKey;
 pub(crate) use keys::StoreKind;
 
 pub use found::{FoundOptions, Shape};
-pub use leaf::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
+pub use leaf::{
+    DeviceRequest, GenericRequest, Issued, Renewal, RenewalRequest, ServerRequest, Standing, SubjectKey,
+};
 pub use revoke::{CRL_DAYS, ListDays, Published, ROOT_CRL_DAYS, Revoked};
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
@@ -227,6 +232,11 @@ impl Authority {
         queries.push(Query::Name(Kind::Authority, selector.to_owned()));
         if let Some(serial) = certs::Serial::parse_hex(selector) {
             queries.push(Query::Serial(serial.as_bytes().to_vec()));
+        }
+        if let Ok(word) = Selector::parse(&[selector], self.now())
+            && let Some(fingerprint) = word.fingerprint()
+        {
+            queries.push(Query::Fingerprint(fingerprint));
         }
         // What was begun and given up is shown only when there is nothing else.
         let mut given_up = Vec::new();

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod inventory;
+mod lifecycle;
 mod mirror;
 
 use std::path::PathBuf;
@@ -17,6 +18,10 @@ pub use certificates::{
     ServerIssueArgs,
 };
 pub use inventory::{InspectArgs, ListArgs, RevokeArgs, ShowArgs, VerifyArgs};
+pub use lifecycle::{
+    ExpiringArgs, ExportArgs, ExportFormat, MassOptions, ReissueArgs, RekeyArgs, RenewArgs, Span,
+    SuccessorOptions, UnholdArgs,
+};
 pub use mirror::MirrorArgs;
 
 /// The certificate authority for provisioning phones.
@@ -93,13 +98,25 @@ pub enum Command {
     /// Certificates of phones
     #[command(subcommand)]
     Device(DeviceCommand),
-    /// Take a certificate back
+    /// New dates for certificates, with the same keys
+    Renew(RenewArgs),
+    /// New keys and new dates for certificates
+    Rekey(RekeyArgs),
+    /// The same certificates as the authority writes them today
+    Reissue(ReissueArgs),
+    /// Take certificates back
     Revoke(RevokeArgs),
+    /// Take back a `certificateHold`
+    Unhold(UnholdArgs),
     /// Revocation lists
     #[command(subcommand)]
     Crl(CrlCommand),
     /// List the certificates issued
     List(ListArgs),
+    /// List the certificates that end soon
+    Expiring(ExpiringArgs),
+    /// Write certificates to files, as PEM, DER or PKCS #12
+    Export(ExportArgs),
     /// Show one certificate and what became of it
     Show(ShowArgs),
     /// Explain any certificate, request, revocation list or key

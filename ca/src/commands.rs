@@ -3,13 +3,18 @@
 mod bulk;
 mod crl;
 mod device;
+mod expiring;
+mod export;
 mod init;
 mod inspect;
 mod list;
+mod mass;
 mod mirror;
+mod renew;
 mod revoke;
 mod server;
 mod show;
+mod unhold;
 mod verify;
 
 use std::path::Path;
@@ -89,7 +94,13 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Init(arguments) => init::run(&context, arguments),
         Command::Server(command) => server::run(&context, command),
         Command::Device(command) => device::run(&context, command),
+        Command::Renew(arguments) => renew::renew(&context, arguments),
+        Command::Rekey(arguments) => renew::rekey(&context, arguments),
+        Command::Reissue(arguments) => renew::reissue(&context, arguments),
         Command::Revoke(arguments) => revoke::run(&context, arguments),
+        Command::Unhold(arguments) => unhold::run(&context, arguments),
+        Command::Expiring(arguments) => expiring::run(&context, arguments),
+        Command::Export(arguments) => export::run(&context, arguments),
         Command::Crl(command) => crl::run(&context, command),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),

@@ -125,6 +125,16 @@ pub enum IssueError {
         /// What was asked for.
         selector: String,
     },
+    /// This certificate has no successor.
+    #[error("{name}, certificate {serial}: {why}")]
+    NotRenewable {
+        /// Host name or MAC address.
+        name: String,
+        /// The certificate's serial number.
+        serial: String,
+        /// Why.
+        why: String,
+    },
     /// No store here.
     #[error("{} holds no certificate authority", path.display())]
     NotInitialised {
@@ -259,6 +269,7 @@ impl IssueError {
             | Self::Lint { .. }
             | Self::Lock(LockError::File(_))
             | Self::Name(_)
+            | Self::NotRenewable { .. }
             | Self::Passphrase(_)
             | Self::Random(_)
             | Self::RootRevocation { .. }

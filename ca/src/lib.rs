@@ -70,6 +70,7 @@ mod profile;
 mod random;
 mod request;
 mod resolve;
+mod selector;
 mod serial;
 mod server_name;
 mod signer;
@@ -79,7 +80,8 @@ mod template;
 
 pub use authority::{
     Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, FoundOptions, GenericRequest, Issued, Issuer, ListDays,
-    Published, ROOT_CRL_DAYS, Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
+    Published, ROOT_CRL_DAYS, Renewal, RenewalRequest, Revoked, SERVER_DAYS, ServerRequest, Shape, Standing,
+    SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
@@ -93,11 +95,12 @@ pub use passphrase::{Passphrase, PassphraseError, PassphraseSource, Whose};
 pub use profile::{Profile, validity_for};
 pub use random::{OperatingSystem, RandomError, RandomSource};
 pub use request::{NewRequest, RequestError, ServerRequestContent};
+pub use selector::{Selector, SelectorError};
 pub use serial::SerialNumber;
 pub use server_name::ServerName;
 pub use store::{
     AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Exclusion, FileError, Finished,
-    Intent, Kind, Layout, LockError, Query, RecordId, Revocation, RevocationReason, RevokedEntry, Side,
-    SqlStore, State, Store, StoreError, Tier,
+    Intent, Kind, Layout, Lifecycle, LockError, Page, Query, RecordId, Revocation, RevocationReason,
+    RevokedEntry, Search, Side, SqlStore, State, Store, StoreError, Superseded, Tally, Tier,
 };
 pub use subject::{AttributeType, NameError, SubjectName};

@@ -3,8 +3,10 @@
 mod backend;
 mod files;
 mod layout;
+mod lifecycle;
 mod lock;
 mod schema;
+mod search;
 mod sql;
 mod sqlite;
 
@@ -19,8 +21,10 @@ pub(crate) use files::{
 };
 pub use layout::Layout;
 pub(crate) use layout::make_folder;
+pub use lifecycle::Lifecycle;
 pub use lock::LockError;
 pub(crate) use lock::StoreLock;
+pub use search::{Page, Search, Tally};
 pub use sql::SqlStore;
 
 /// The number of a certificate's row; it means nothing outside its store.
@@ -189,6 +193,19 @@ pub struct Finished {
     pub certificate: Vec<u8>,
     /// What is written into the audit log with it.
     pub audit: AuditEvent,
+    /// The certificate whose place it takes, which ends with it.
+    pub supersedes: Option<Superseded>,
+}
+
+/// A certificate that ends because another took its place.
+#[derive(Debug, Clone)]
+pub struct Superseded {
+    /// Its row.
+    pub id: RecordId,
+    /// When and why.
+    pub revocation: Revocation,
+    /// What is written into the audit log about it.
+    pub audit: AuditEvent,
 }
 
 /// One entry of a revocation list.
@@ -264,6 +281,8 @@ pub enum Query {
     All,
     /// Those of this device serial number.
     DeviceSerial(String),
+    /// The one with this SHA-256 fingerprint.
+    Fingerprint([u8; 32]),
     /// Those of this kind and name.
     Name(Kind, String),
     /// The one with this public key (SHA-256 of its `SubjectPublicKeyInfo`).
@@ -275,7 +294,7 @@ pub enum Query {
 }
 
 /// The inventory. Every method that writes is one durable transaction.
-pub trait Store: Send {
+pub trait Store: Search + Lifecycle + Send {
     /// Keeps other hosts that share the inventory out until what is given back is dropped; a folder's own lock does the rest.
     fn keep_out(&self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
 

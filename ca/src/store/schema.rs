@@ -1,7 +1,7 @@
 //! The database's tables. A new format is a new step at the end of [`STEPS`]; steps that were released never change.
 
 /// What brings a database from format `n` to `n + 1`.
-pub(super) const STEPS: [&str; 3] = [
+pub(super) const STEPS: [&str; 4] = [
     "
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
@@ -76,5 +76,12 @@ UPDATE crl SET published = 1;
     // program that does not know test stores must not open one.
     "
 INSERT INTO setting (name, value) VALUES ('test', 'no'), ('legacy', '');
+",
+    // Certificates by their fingerprint, and by their end.
+    "
+ALTER TABLE certificate ADD COLUMN fingerprint BLOB;
+CREATE INDEX certificate_fingerprint ON certificate (fingerprint);
+CREATE INDEX certificate_unprinted   ON certificate (id) WHERE fingerprint IS NULL AND certificate IS NOT NULL;
+CREATE INDEX certificate_not_after   ON certificate (not_after);
 ",
 ];

@@ -1,16 +1,19 @@
 //! The inventory as tables, in whichever database they are.
 
+mod lifecycle;
+mod search;
+
 use std::cell::RefCell;
 use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use certs::{Timestamp, Validity};
+use certs::{Fingerprint, Timestamp, Validity};
 
 use super::backend::{Backend, Exclusion, Row, Value, values};
 use super::sqlite::Sqlite;
 use super::{
     AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, Query,
-    RecordId, Revocation, RevocationReason, RevokedEntry, Side, State, Store, StoreError, Tier,
+    RecordId, Revocation, RevocationReason, RevokedEntry, Side, State, Store, StoreError, Superseded, Tier,
 };
 
 /// A [`Store`] in a database.
@@ -27,7 +30,30 @@ impl SqlStore {
 
     pub(super) fn with(mut backend: Box<dyn Backend>) -> Result<Self, StoreError> {
         backend.upgrade()?;
-        Ok(Self { backend: RefCell::new(backend) })
+        let mut store = Self { backend: RefCell::new(backend) };
+        while store.add_fingerprints()? {}
+        Ok(store)
+    }
+
+    /// Gives certificates of an earlier format their fingerprints, some at a time; whether there were any without.
+    fn add_fingerprints(&mut self) -> Result<bool, StoreError> {
+        let rows = self.backend.get_mut().rows(
+            "SELECT id, certificate FROM certificate WHERE fingerprint IS NULL AND certificate IS NOT NULL LIMIT 1000",
+            &[],
+            |row| Ok((row.integer(0)?, row.bytes(1)?)),
+        )?;
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        self.write(|backend| {
+            for (id, certificate) in &rows {
+                backend.execute(
+                    "UPDATE certificate SET fingerprint = ?2 WHERE id = ?1",
+                    values![*id, Fingerprint::of(certificate).as_bytes()],
+                )?;
+            }
+            Ok(true)
+        })
     }
 
     /// Does all of `work` in one transaction, or nothing of it.
@@ -152,6 +178,9 @@ impl Store for SqlStore {
             for one in finished {
                 finish_one(backend, one.id, &one.certificate)?;
                 append_audit(backend, &one.audit)?;
+                if let Some(Superseded { id, revocation, audit }) = &one.supersedes {
+                    revoke_one(backend, *id, *revocation, audit)?;
+                }
             }
             Ok(())
         })
@@ -177,6 +206,7 @@ impl Store for SqlStore {
         match query {
             Query::All => self.select("", &[]),
             Query::DeviceSerial(serial) => self.select("WHERE c.device_serial = ?1", values![serial]),
+            Query::Fingerprint(fingerprint) => self.select("WHERE c.fingerprint = ?1", values![fingerprint]),
             Query::Name(kind, name) => {
                 self.select("WHERE c.name = ?1 AND c.kind = ?2", values![name, kind.as_str()])
             }
@@ -326,8 +356,9 @@ fn insert_intent(backend: &mut dyn Backend, intent: &Intent) -> Result<RecordId,
 
 fn finish_one(backend: &mut dyn Backend, id: RecordId, certificate: &[u8]) -> Result<(), StoreError> {
     let changed = backend.execute(
-        "UPDATE certificate SET state = 'issued', certificate = ?2 WHERE id = ?1 AND state = 'intent'",
-        values![id.0, certificate],
+        "UPDATE certificate SET state = 'issued', certificate = ?2, fingerprint = ?3
+         WHERE id = ?1 AND state = 'intent'",
+        values![id.0, certificate, Fingerprint::of(certificate).as_bytes()],
     )?;
     if changed == 1 {
         Ok(())

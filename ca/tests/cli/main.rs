@@ -6,6 +6,7 @@ mod bulk;
 mod commands;
 mod hostile;
 mod legacy;
+mod lifecycle;
 mod mirror;
 mod openssl;
 mod others;
