@@ -1,13 +1,18 @@
 //! The certificate authority: the store, the authorities' keys, and the verbs that use them.
 
+mod backup;
+mod check;
 mod found;
 mod issue;
 mod judge;
 mod keys;
 mod leaf;
+mod log;
 mod mass;
 mod period;
 mod place;
+mod publication;
+mod publish;
 mod renew;
 mod revoke;
 
@@ -26,18 +31,23 @@ use crate::random::{OperatingSystem, RandomSource};
 use crate::selector::Selector;
 use crate::signer::Signer;
 use crate::store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side,
-    SqlStore, State, Store, StoreError, StoreLock, Tier,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, PostgresUrl, Query,
+    Side, SqlStore, State, Store, StoreError, StoreLock, Tier,
 };
 
 use keys::AuthorityKey;
 pub(crate) use keys::StoreKind;
 
+pub use backup::Copied;
+pub use check::StoreReport;
 pub use found::{FoundOptions, Shape};
 pub use leaf::{
     DeviceRequest, GenericRequest, Issued, Renewal, RenewalRequest, ServerRequest, Standing, SubjectKey,
 };
-pub use revoke::{CRL_DAYS, ListDays, Published, ROOT_CRL_DAYS, Revoked};
+pub use log::LogReport;
+pub use publication::{MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting};
+pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
+pub use revoke::Revoked;
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
 pub const DEVICE_DAYS: u32 = 7300;
@@ -109,24 +119,33 @@ impl Authority {
     /// Opens the store in the folder `root`.
     pub fn open(root: &Path, clock: Arc<dyn Clock>) -> Result<Self, IssueError> {
         let layout = Layout::new(root);
-        if !layout.database().is_file() {
+        if !layout.database().is_file() && !layout.database_url().is_file() {
             return Err(IssueError::NotInitialised { path: root.to_owned() });
         }
-        let store: Box<dyn Store> = Box::new(SqlStore::sqlite(&layout.database())?);
-        let issuers = store
-            .authorities()?
-            .into_iter()
-            .map(|record| {
-                let certificate =
-                    Certificate::parse(&record.certificate).map_err(|error| IssueError::Authority {
-                        name: record.name.clone(),
-                        why: format!("its certificate is damaged: {error}"),
-                    })?;
-                Ok(Issuer { record, certificate, key: None })
-            })
-            .collect::<Result<Vec<_>, IssueError>>()?;
+        let store: Box<dyn Store> = Box::new(open_database(&layout)?);
+        let issuers = issuers_of(&*store)?;
         let kind = kind_of(&*store, &issuers)?;
         Ok(Self { layout, kind, store, issuers, clock, random: Arc::new(OperatingSystem), passphrase: None })
+    }
+
+    /// Takes in what other processes did to the authorities; keys that are open stay open.
+    pub(crate) fn refresh(&mut self) -> Result<(), IssueError> {
+        let is_same = |now: &[AuthorityRecord], known: &[Issuer]| {
+            now.len() == known.len()
+                && now.iter().zip(known).all(|(now, known)| {
+                    now.id == known.record.id && now.certificate == known.record.certificate
+                })
+        };
+        if is_same(&self.store.authorities()?, &self.issuers) {
+            return Ok(());
+        }
+        let mut issuers = issuers_of(&*self.store)?;
+        for issuer in &mut issuers {
+            let known = self.issuers.iter_mut().find(|known| known.certificate == issuer.certificate);
+            issuer.key = known.and_then(|known| known.key.take());
+        }
+        self.issuers = issuers;
+        Ok(())
     }
 
     /// Whether this is a test store: what it issues is marked, may be weak, and is short-lived.
@@ -263,6 +282,7 @@ impl Authority {
     fn lock(&mut self) -> Result<StoreLock, IssueError> {
         let lock = StoreLock::acquire(&self.layout.lock())?.with(self.store.keep_out()?);
         self.converge()?;
+        self.write_log()?;
         Ok(lock)
     }
 
@@ -323,6 +343,38 @@ impl Authority {
     /// Checks that these authorities' keys can be opened, before any work is done with them.
     pub fn check_keys(&mut self, ids: &[AuthorityId]) -> Result<(), IssueError> {
         ids.iter().try_for_each(|id| self.signer(*id).map(|_key| ()))
+    }
+}
+
+/// The authorities of a store, with their certificates read.
+fn issuers_of(store: &dyn Store) -> Result<Vec<Issuer>, IssueError> {
+    store
+        .authorities()?
+        .into_iter()
+        .map(|record| {
+            let certificate =
+                Certificate::parse(&record.certificate).map_err(|error| IssueError::Authority {
+                    name: record.name.clone(),
+                    why: format!("its certificate is damaged: {error}"),
+                })?;
+            Ok(Issuer { record, certificate, key: None })
+        })
+        .collect()
+}
+
+/// The inventory: on a server when the folder says so, else in the folder.
+fn open_database(layout: &Layout) -> Result<SqlStore, IssueError> {
+    let path = layout.database_url();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let url = PostgresUrl::parse(&text, layout.root())
+                .map_err(|source| IssueError::DatabaseUrl { path, source })?;
+            Ok(SqlStore::postgres(&url)?)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(SqlStore::sqlite(&layout.database())?)
+        }
+        Err(source) => Err(FileError::new("read", &path, source).into()),
     }
 }
 

@@ -4,12 +4,15 @@ mod certificates;
 mod inventory;
 mod lifecycle;
 mod mirror;
+mod publication;
+mod serve;
+mod upkeep;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
-use crate::authority::{CRL_DAYS, ROOT_CRL_DAYS, Shape};
+use crate::authority::Shape;
 use crate::key::KeyType;
 use crate::legacy::LegacyTrait;
 
@@ -23,6 +26,11 @@ pub use lifecycle::{
     SuccessorOptions, UnholdArgs,
 };
 pub use mirror::MirrorArgs;
+pub use publication::{
+    CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
+};
+pub use serve::ServeArgs;
+pub use upkeep::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand};
 
 /// The certificate authority for provisioning phones.
 ///
@@ -111,6 +119,11 @@ pub enum Command {
     /// Revocation lists
     #[command(subcommand)]
     Crl(CrlCommand),
+    /// Where certificates say that their revocation list is found
+    #[command(subcommand)]
+    Publication(PublicationCommand),
+    /// Serve revocation lists and the authorities' certificates over HTTP
+    Serve(ServeArgs),
     /// List the certificates issued
     List(ListArgs),
     /// List the certificates that end soon
@@ -123,6 +136,14 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Check a certificate against a trust anchor
     Verify(VerifyArgs),
+    /// The tamper-evident log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// The inventory and the files
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Copy the whole store, as it is at one moment
+    Backup(BackupArgs),
     /// Make test twins of real certificates: the same in everything but their keys
     Mirror(MirrorArgs),
 }
@@ -138,7 +159,11 @@ Examples:
 
 A test store makes certificates as old phones carry them, to try a gateway with: `device issue
 --legacy`. They are marked: the authorities' names begin with TEST, and everything ends within 90
-days unless `--days` says otherwise. A store stays what it was made as.")]
+days unless `--days` says otherwise. A store stays what it was made as.
+
+With `--database`, hosts share one authority: make it on one, and copy `authorities`, `trust` and
+`database.url` to the others. Give a password as in postgres://USER:PASSWORD@HOST/NAME by the environment
+variable, and encrypt with ?sslmode=verify-full&sslrootcert=FILE.")]
 pub struct InitArgs {
     /// Your name, as it stands in the authorities' certificates
     #[arg(long, default_value = "Provisioning")]
@@ -164,46 +189,11 @@ pub struct InitArgs {
     #[arg(long, value_enum, value_name = "TRAIT", value_delimiter = ',')]
     pub legacy: Vec<LegacyTrait>,
 
+    /// Keep the inventory on a PostgreSQL server, for several hosts that share it, as postgres://USER@HOST/NAME
+    #[arg(long, value_name = "URL", env = "PROVISION_CA_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+
     /// Keep the authorities' keys in the clear: for laboratories only
     #[arg(long, conflicts_with = "passphrase-source")]
     pub no_passphrase: bool,
-}
-
-/// `crl …`
-#[derive(Debug, Subcommand)]
-pub enum CrlCommand {
-    /// Publish the revocation lists, below `trust/crls`
-    Publish(CrlPublishArgs),
-}
-
-/// `crl publish`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  provision-ca crl publish
-  provision-ca crl publish --authority client-root --out /var/www/crl/client.crl --der
-
-A gateway or web server refuses phones when the list it has is too old: publish again
-before the date shown, from cron for example. With `init --shape issuing`, the keys of the roots may be kept elsewhere:
-their lists are then left as they are, and made where the keys are, with `--authority`.")]
-pub struct CrlPublishArgs {
-    /// Only this authority's list: `client-root`, `server-root`, `client-issuing` or `server-issuing`
-    #[arg(long, value_name = "NAME")]
-    pub authority: Option<String>,
-
-    /// Also write the list to this file; without `--authority`, the list of the authority that signs phones
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-
-    /// Write `--out` as DER, as it is served over HTTP; the files below `trust/crls` are PEM
-    #[arg(long, requires = "out")]
-    pub der: bool,
-
-    /// Days until the next list is due at the latest
-    #[arg(long, default_value_t = CRL_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
-    pub days: u32,
-
-    /// The same for a root with an issuing authority below it, whose key may be kept offline
-    #[arg(long, value_name = "DAYS", default_value_t = ROOT_CRL_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
-    pub root_days: u32,
 }

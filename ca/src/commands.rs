@@ -10,11 +10,14 @@ mod inspect;
 mod list;
 mod mass;
 mod mirror;
+mod publication;
 mod renew;
 mod revoke;
+mod serve;
 mod server;
 mod show;
 mod unhold;
+mod upkeep;
 mod verify;
 
 use std::path::Path;
@@ -102,11 +105,16 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Expiring(arguments) => expiring::run(&context, arguments),
         Command::Export(arguments) => export::run(&context, arguments),
         Command::Crl(command) => crl::run(&context, command),
+        Command::Publication(command) => publication::run(&context, command),
+        Command::Serve(arguments) => serve::run(&context, arguments),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(&context, arguments),
         Command::Verify(arguments) => verify::run(&context, arguments),
         Command::Mirror(arguments) => mirror::run(&context, arguments),
+        Command::Audit(command) => upkeep::audit(&context, command),
+        Command::Store(command) => upkeep::store(&context, command),
+        Command::Backup(arguments) => upkeep::backup(&context, arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! Certificate revocation lists: full lists, version 2, one per authority (RFC 5280 §5; CA G2).
+//! Certificate revocation lists, version 2: complete ones, and those of one distribution point (RFC 5280 §5; CA G2).
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,12 @@ use certs::{Certificate, RevocationList, Timestamp, Version};
 use der::asn1::{Any, Uint};
 use der::{Decode, Encode, Enumerated, Sequence};
 use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 use x509_cert::time::Time;
 
 use crate::key::KeyError;
+use crate::profile::pointers::full_name;
 use crate::profile::{authority_key_identifier, extension};
 use crate::signer::Signer;
 use crate::store::{Revocation, RevocationReason, RevokedEntry};
@@ -57,6 +59,8 @@ pub(crate) struct CrlContent<'a> {
     pub(crate) number: i64,
     pub(crate) this_update: Timestamp,
     pub(crate) next_update: Timestamp,
+    /// The URI whose certificates the list covers; all of the issuer's without.
+    pub(crate) point: Option<&'a str>,
     pub(crate) entries: &'a [RevokedEntry],
 }
 
@@ -125,6 +129,10 @@ fn to_tbs(content: &CrlContent<'_>, algorithm: &AlgorithmIdentifierOwned) -> Res
         identifier.map(authority_key_identifier).transpose()?.into_iter().collect::<Vec<_>>();
     let number = Uint::new(&content.number.to_be_bytes())?;
     extensions.push(extension(CRL_NUMBER, false, &number)?);
+    if let Some(uri) = content.point {
+        // Critical: who does not understand it must not take the list for complete (RFC 5280 §5.2.5).
+        extensions.push(extension(ISSUING_DISTRIBUTION_POINT, true, &issuing_point(uri)?)?);
+    }
     let distinct: BTreeSet<_> = content.entries.iter().map(|entry| &entry.serial).collect();
     if distinct.len() != content.entries.len() {
         return Err(CrlError::Lint("a serial number occurs twice".to_owned())); // CA R15
@@ -160,6 +168,28 @@ fn entry(entry: &RevokedEntry) -> der::Result<Entry> {
     Ok(Entry { serial: Uint::new(&entry.serial)?, at: time(entry.revocation.at)?, extensions })
 }
 
+/// A list for certificates of all kinds and all reasons that name this URI.
+fn issuing_point(uri: &str) -> der::Result<IssuingDistributionPoint> {
+    Ok(IssuingDistributionPoint {
+        distribution_point: Some(full_name(uri)?),
+        only_contains_user_certs: false,
+        only_contains_ca_certs: false,
+        only_some_reasons: None,
+        indirect_crl: false,
+        only_contains_attribute_certs: false,
+    })
+}
+
+fn covers(list: &RevocationList, point: Option<&str>) -> bool {
+    match (list.distribution_point(), point) {
+        (None, None) => true,
+        (Some(certs::DistributionPointName::Full(names)), Some(uri)) => {
+            matches!(&**names, [certs::GeneralName::Uri(found)] if **found == *uri)
+        }
+        (None | Some(_), None | Some(_)) => false,
+    }
+}
+
 fn check(der: &[u8], content: &CrlContent<'_>) -> Result<(), CrlError> {
     let list = RevocationList::parse(der).map_err(|error| CrlError::Lint(error.to_string()))?;
     let complaint = |text: &str| Err(CrlError::Lint(text.to_owned()));
@@ -175,6 +205,7 @@ fn check(der: &[u8], content: &CrlContent<'_>) -> Result<(), CrlError> {
         (list.this_update() == content.this_update, "its beginning changed"),
         (list.next_update() == Some(content.next_update), "its end changed"),
         (names_key == content.issuer.subject_key_identifier(), "it names another key"),
+        (covers(&list, content.point), "it covers other certificates"),
         (list.len() == content.entries.len(), "entries are missing"),
     ] {
         if !ok {
@@ -197,6 +228,8 @@ fn check(der: &[u8], content: &CrlContent<'_>) -> Result<(), CrlError> {
 }
 
 const CRL_NUMBER: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("2.5.29.20");
+const ISSUING_DISTRIBUTION_POINT: der::asn1::ObjectIdentifier =
+    der::asn1::ObjectIdentifier::new_unwrap("2.5.29.28");
 const REASON_CODE: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("2.5.29.21");
 
 #[cfg(test)]
@@ -235,7 +268,15 @@ mod tests {
     fn made(entries: &[RevokedEntry], days: i64) -> Result<RevocationList, CrlError> {
         let (issuer, key) = authority();
         let next_update = NOW.plus_seconds(days * 86_400);
-        let content = CrlContent { issuer: &issuer, number: 7, this_update: NOW, next_update, entries };
+        let point = Some("http://pki.example.com/crl/root.1.crl");
+        for point in [None, point] {
+            let content =
+                CrlContent { issuer: &issuer, number: 7, this_update: NOW, next_update, point, entries };
+            let list = RevocationList::parse(&sign(&content, &key)?).unwrap();
+            assert!(list.is_usable() && covers(&list, point), "G2: its scope is what was meant");
+        }
+        let content =
+            CrlContent { issuer: &issuer, number: 7, this_update: NOW, next_update, point, entries };
         let list = RevocationList::parse(&sign(&content, &key)?).unwrap();
         let named = list.authority_key_identifier().and_then(|one| one.key_identifier.as_deref());
         assert_eq!(named, issuer.subject_key_identifier(), "R14: the list names the issuer's key");
@@ -270,8 +311,14 @@ mod tests {
         let (issuer, key) = authority();
         let next_update = NOW.plus_seconds(86_400);
         let entries = [entry(1, RevocationReason::Superseded)];
-        let meant =
-            CrlContent { issuer: &issuer, number: 7, this_update: NOW, next_update, entries: &entries };
+        let meant = CrlContent {
+            issuer: &issuer,
+            number: 7,
+            this_update: NOW,
+            next_update,
+            point: Some("http://pki.example.com/crl/root.1.crl"),
+            entries: &entries,
+        };
         let der = sign(&meant, &key).unwrap();
         assert!(check(&der, &meant).is_ok());
         let later = NOW.plus_seconds(1);
@@ -282,6 +329,11 @@ mod tests {
             (CrlContent { number: 8, ..meant }, "the number changed"),
             (CrlContent { this_update: later, ..meant }, "its beginning changed"),
             (CrlContent { next_update: later, ..meant }, "its end changed"),
+            (CrlContent { point: None, ..meant }, "it covers other certificates"),
+            (
+                CrlContent { point: Some("http://pki.example.com/crl/root.2.crl"), ..meant },
+                "it covers other certificates",
+            ),
             (CrlContent { entries: &other_reason, ..meant }, "the reason of an entry changed"),
             (CrlContent { entries: &other_date, ..meant }, "the date of an entry changed"),
             (CrlContent { entries: &[], ..meant }, "entries are missing"),

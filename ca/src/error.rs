@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use certs::Timestamp;
 
+use crate::authority::PublicationError;
 use crate::crl::CrlError;
 use crate::key::KeyError;
 use crate::mirror::MirrorError;
 use crate::passphrase::PassphraseError;
 use crate::random::RandomError;
 use crate::request::RequestError;
-use crate::store::{FileError, LockError, StoreError};
+use crate::store::{FileError, LockError, StoreError, UrlError};
 use crate::subject::NameError;
 
 /// An authority did not do what was asked.
@@ -47,6 +48,15 @@ pub enum IssueError {
     /// A list could not be made.
     #[error(transparent)]
     Crl(#[from] CrlError),
+    /// The store's folder names a database that cannot be understood.
+    #[error("{} names no database", path.display())]
+    DatabaseUrl {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: UrlError,
+    },
     /// Another device has this serial number.
     #[error("device serial number {serial} belongs to {mac}, which has a valid certificate")]
     DeviceSerialTaken {
@@ -152,6 +162,9 @@ pub enum IssueError {
     /// No passphrase.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
+    /// An authority cannot publish so.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
     /// The random generator failed.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -257,12 +270,14 @@ impl IssueError {
                 "it lies wherever such a key is used: choose another, with `--key-passphrase-file` or `--key-passphrase-env`"
                     .to_owned(),
             ),
+            Self::Publication(error) => error.hint(),
             Self::Request(error) => error.hint(),
             Self::TestStoreOnly { .. } => Some(
                 "`provision-ca --store DIR init --test` makes a test store, whose certificates are marked and end within 90 days"
                     .to_owned(),
             ),
             Self::Authority { .. }
+            | Self::DatabaseUrl { .. }
             | Self::Encoding(_)
             | Self::File(_)
             | Self::KeyMismatch { .. }

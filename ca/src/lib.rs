@@ -63,6 +63,7 @@ mod key;
 mod key_policy;
 mod legacy;
 mod lint;
+mod log;
 mod mirror;
 mod passphrase;
 mod printer;
@@ -72,6 +73,7 @@ mod request;
 mod resolve;
 mod selector;
 mod serial;
+mod serve;
 mod server_name;
 mod signer;
 mod store;
@@ -79,9 +81,10 @@ mod subject;
 mod template;
 
 pub use authority::{
-    Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, FoundOptions, GenericRequest, Issued, Issuer, ListDays,
+    Authority, CRL_DAYS, Copied, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions, GenericRequest, Issued,
+    Issuer, ListDays, LogReport, MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting,
     Published, ROOT_CRL_DAYS, Renewal, RenewalRequest, Revoked, SERVER_DAYS, ServerRequest, Shape, Standing,
-    SubjectKey,
+    StoreReport, SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
@@ -97,10 +100,13 @@ pub use random::{OperatingSystem, RandomError, RandomSource};
 pub use request::{NewRequest, RequestError, ServerRequestContent};
 pub use selector::{Selector, SelectorError};
 pub use serial::SerialNumber;
+pub use serve::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, ServeError, ServeOptions, serve};
 pub use server_name::ServerName;
 pub use store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Exclusion, FileError, Finished,
-    Intent, Kind, Layout, Lifecycle, LockError, Page, Query, RecordId, Revocation, RevocationReason,
-    RevokedEntry, Search, Side, SqlStore, State, Store, StoreError, Superseded, Tally, Tier,
+    AuditEvent, AuditLog, AuthorityId, AuthorityRecord, CertificateRecord, Checkpoint, CrlRecord, Exclusion,
+    FileError, Finished, Intent, Kind, Layout, Lifecycle, LockError, LogEntry, Page, PostgresUrl,
+    Publication, PublicationStore, Query, RecordId, Revocation, RevocationMark, RevocationMarks,
+    RevocationReason, RevokedEntry, Search, Shard, ShardNumber, Side, SqlStore, State, Store, StoreError,
+    Superseded, Tally, Tier, UrlError,
 };
 pub use subject::{AttributeType, NameError, SubjectName};

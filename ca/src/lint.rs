@@ -245,6 +245,7 @@ fn check_extensions(
         }
     };
     require(certificate.subject_key_identifier().is_some(), "there is no subject key identifier");
+    require(names_one_list(certificate), "it names more than one revocation list, or none that http fetches");
     match profile {
         Profile::Authority { path_length } => {
             let stated = constraints.and_then(|constraints| constraints.path_length);
@@ -276,6 +277,20 @@ fn check_extensions(
                 "the common name is not among the subject alternative names",
             );
         }
+    }
+}
+
+/// One distribution point with one http URI, or none at all (CA F4).
+fn names_one_list(certificate: &Certificate) -> bool {
+    match certificate.crl_distribution_points() {
+        [] => true,
+        [point] => {
+            let uris: Vec<_> = point.uris().collect();
+            matches!(&uris[..], [uri] if uri.starts_with("http://"))
+                && !point.only_some_reasons
+                && point.crl_issuer.is_empty()
+        }
+        [_, _, ..] => false,
     }
 }
 

@@ -129,7 +129,8 @@ impl Listing {
     }
 }
 
-fn with_causes(error: &dyn Error) -> String {
+/// An error and its causes in one line, from the outermost level in.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

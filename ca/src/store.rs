@@ -1,10 +1,14 @@
 //! What was issued, to whom, and what became of it: the inventory behind one trait.
 
 mod backend;
+mod database_url;
 mod files;
 mod layout;
 mod lifecycle;
 mod lock;
+mod log;
+mod postgres;
+mod publication;
 mod schema;
 mod search;
 mod sql;
@@ -15,15 +19,18 @@ use std::path::PathBuf;
 use certs::{Timestamp, Validity};
 
 pub use backend::Exclusion;
+pub use database_url::{PostgresUrl, UrlError};
 pub use files::FileError;
 pub(crate) use files::{
     folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_new, write_replacing,
 };
 pub use layout::Layout;
-pub(crate) use layout::make_folder;
+pub(crate) use layout::{crl_name, make_folder};
 pub use lifecycle::Lifecycle;
 pub use lock::LockError;
 pub(crate) use lock::StoreLock;
+pub use log::{AuditLog, Checkpoint, LogEntry};
+pub use publication::{Publication, PublicationStore, RevocationMark, RevocationMarks, Shard, ShardNumber};
 pub use search::{Page, Search, Tally};
 pub use sql::SqlStore;
 
@@ -150,6 +157,8 @@ pub struct Intent {
     pub at: Timestamp,
     /// Where its files go, below the store's folder.
     pub folder: PathBuf,
+    /// The list it is put on when it is revoked, beside the complete one; it stands in the certificate (CA F4, G1).
+    pub shard: Option<ShardNumber>,
 }
 
 /// One row of the inventory.
@@ -222,6 +231,8 @@ pub struct RevokedEntry {
 pub struct CrlRecord {
     /// Whose.
     pub authority: AuthorityId,
+    /// Which of its shards; the complete list is none.
+    pub shard: Option<ShardNumber>,
     /// Its number.
     pub number: i64,
     /// When it was made.
@@ -253,6 +264,23 @@ pub enum StoreError {
     /// The database refused.
     #[error("the store's database failed")]
     Database(#[from] rusqlite::Error),
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The database holds another certificate authority.
+    #[error("the database holds another certificate authority")]
+    InUse,
+    /// The database server refused, or the connection to it failed.
+    #[error("the store's database server failed")]
+    Server(#[from] ::postgres::Error),
+    /// The database server's authority cannot be used.
+    #[error("{} cannot vouch for the database server: {why}", path.display())]
+    ServerTrust {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A serial number is taken already (CA A2).
     #[error("the serial number is taken")]
     SerialTaken,
@@ -269,8 +297,19 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a row of the same key is there already.
     fn is_duplicate(&self) -> bool {
-        matches!(self, Self::Database(rusqlite::Error::SqliteFailure(failure, _))
-            if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
+        match self {
+            Self::Database(rusqlite::Error::SqliteFailure(failure, _)) => {
+                failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+            }
+            Self::Server(error) => error.code() == Some(&::postgres::error::SqlState::UNIQUE_VIOLATION),
+            Self::Damaged { .. }
+            | Self::Database(_)
+            | Self::File(_)
+            | Self::InUse
+            | Self::SerialTaken
+            | Self::ServerTrust { .. }
+            | Self::TooNew { .. } => false,
+        }
     }
 }
 
@@ -294,7 +333,7 @@ pub enum Query {
 }
 
 /// The inventory. Every method that writes is one durable transaction.
-pub trait Store: Search + Lifecycle + Send {
+pub trait Store: AuditLog + PublicationStore + Search + Lifecycle + Send {
     /// Keeps other hosts that share the inventory out until what is given back is dropped; a folder's own lock does the rest.
     fn keep_out(&self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
 
@@ -326,21 +365,6 @@ pub trait Store: Search + Lifecycle + Send {
         revocation: Revocation,
         audit: &AuditEvent,
     ) -> Result<Revocation, StoreError>;
-
-    /// The entries an authority's next list must have: those not expired at `since` (CA G3).
-    fn revoked(&self, authority: AuthorityId, since: Timestamp) -> Result<Vec<RevokedEntry>, StoreError>;
-
-    /// The authority's newest list, whether it was published or only begun.
-    fn last_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError>;
-
-    /// The authority's newest list that others could read.
-    fn last_published_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError>;
-
-    /// Records that a list lies where others read it.
-    fn crl_published(&mut self, crl: &CrlRecord) -> Result<(), StoreError>;
-
-    /// Takes the number of a list before it is signed; numbers only rise (CA G2).
-    fn reserve_crl(&mut self, crl: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError>;
 
     /// Writes an audit event that belongs to no certificate.
     fn note(&mut self, audit: &AuditEvent) -> Result<(), StoreError>;

@@ -393,7 +393,8 @@ fn lists_for_the_gateway_are_there_from_the_first_day() {
         let place = Place::new();
         let authority = place.found(shape, now());
         for name in names {
-            let list = RevocationList::parse(&std::fs::read(authority.layout().crl(name)).unwrap()).unwrap();
+            let list =
+                RevocationList::parse(&std::fs::read(authority.layout().crl(name, None)).unwrap()).unwrap();
             assert!(list.is_usable() && list.is_empty());
             let issuer = authority.issuers().iter().find(|issuer| issuer.name() == name).unwrap();
             assert!(list.verify_signature(issuer.certificate().public_key()).is_ok());

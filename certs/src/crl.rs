@@ -20,7 +20,7 @@ pub(crate) use scope::Scope;
 use crate::der::{self, Element, Reader, tag};
 use crate::envelope::Envelope;
 use crate::error::ParseError;
-use crate::extension::{AuthorityKeyIdentifier, Extension};
+use crate::extension::{AuthorityKeyIdentifier, DistributionPointName, Extension};
 use crate::fingerprint::Fingerprint;
 use crate::key::PublicKey;
 use crate::name::DistinguishedName;
@@ -247,6 +247,11 @@ impl RevocationList {
         let tbs = self.der.get(self.tbs.clone()).unwrap_or_default();
         let signature = self.der.get(self.signature.clone()).unwrap_or_default();
         self.signature_algorithm.verify(key, tbs, signature)
+    }
+
+    /// The distribution point whose certificates it covers; without one, all of its issuer (RFC 5280 §5.2.5).
+    pub fn distribution_point(&self) -> Option<&DistributionPointName> {
+        self.scope.point()
     }
 
     pub(crate) fn scope(&self) -> &Scope {

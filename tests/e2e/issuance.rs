@@ -219,3 +219,51 @@ fn a_list_of_phones_is_issued_and_each_is_let_in() {
         assert_eq!(client.get(PROFILE).status(), 403);
     }
 }
+
+/// CA G1: each phone's certificate names one list of several; the gateway has them all, and no other.
+#[test]
+fn a_phone_is_refused_by_the_shard_its_certificate_names() {
+    let folder = WorkDir::new();
+    ca(&folder, &["init", "--key", "p256", "--no-passphrase"]).success();
+    ca(&folder, &["server", "issue", HOST]).success();
+    let set = ["publication", "set", "http://pki.example.com", "--authority", "client-root"];
+    ca(&folder, &[&set[..], &["--shards", "8", "--shards-only"]].concat()).success();
+    let macs: Vec<_> = (0..24).map(|at| format!("000e08abcd{at:02x}")).collect();
+    let lines: String =
+        macs.iter().enumerate().map(|(at, mac)| format!("CP-8841-3PCC,S{at:04},{mac}\n")).collect();
+    folder.write("devices.csv", lines);
+    ca(&folder, &["device", "issue", "--csv", "devices.csv", "--key", "p256"]).success();
+    let (revoked, good) = macs.split_at(8);
+    for mac in revoked {
+        ca(&folder, &["revoke", mac, "--reason", "keyCompromise"]).success();
+    }
+    ca(&folder, &["crl", "publish", "--authority", "client-root"]).success();
+    let crls = folder.join("provision-ca/trust/crls");
+    let lists: Vec<_> = std::fs::read_dir(&crls)
+        .unwrap()
+        .map(|one| one.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let shards = lists.iter().filter(|name| name.starts_with("client-root.")).count();
+    assert_eq!(shards, 8, "no complete list: {lists:?}");
+    let scene = scene_of(&folder);
+    for mac in &macs {
+        scene.folder.write(format!("profiles/{mac}.cfg"), profile(mac));
+    }
+    let gateway = scene.start();
+    for mac in good {
+        let got = client_of(&folder, &gateway, mac).get(&format!("/{mac}.cfg"));
+        assert_eq!(got.answer().text(), profile(mac));
+    }
+    for mac in revoked {
+        refused(&gateway, &client_of(&folder, &gateway, mac), Reason::Revoked);
+    }
+    drop(gateway);
+    // A shard that is missing is no shard without entries: its phones are refused, the others are served.
+    let text = read(folder.join(format!("provision-ca/devices/{}/cert.pem", good[0])));
+    let (_, der) = pem_blocks(&text).remove(0);
+    let uri = |name: &str| der.windows(name.len()).any(|part| part == name.as_bytes());
+    let own = lists.iter().find(|name| uri(name)).unwrap();
+    std::fs::remove_file(crls.join(own)).unwrap();
+    let gateway = scene.start();
+    refused(&gateway, &client_of(&folder, &gateway, &good[0]), Reason::RevocationUnknown);
+}

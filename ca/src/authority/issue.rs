@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::leaf::{DeviceRequest, GenericRequest, Issued, Judged, LeafRequest, LeafSubject, ServerRequest};
 use super::mass::event;
-use super::{Authority, DEVICE_DAYS, SERVER_DAYS};
+use super::{Authority, DEVICE_DAYS, Issuer, SERVER_DAYS};
 use crate::device::{GENERIC_NAME, generic_subject};
 use crate::error::IssueError;
 use crate::legacy::{Legacy, is_short};
@@ -185,8 +185,14 @@ impl Authority {
             };
             outcomes.push(outcome);
         }
+        let signed_by =
+            accepted.first().map(|(_, leaf, _)| self.issuer_for(leaf.side).map(Issuer::id)).transpose()?;
         for (index, outcome) in self.make(accepted, now)? {
             outcomes[index] = Some(outcome);
+        }
+        if let Some(id) = signed_by {
+            self.checkpoint(id, now)?;
+            self.write_log()?;
         }
         Ok(outcomes.into_iter().flatten().collect())
     }
@@ -304,6 +310,7 @@ impl Authority {
             validity,
             at: now,
             folder: leaf.folder.clone(),
+            shard: self.draw_shard(leaf)?,
         })
     }
 
@@ -315,7 +322,9 @@ impl Authority {
             Vec::new()
         } else {
             let issuer_key = issuer.subject_key_identifier();
-            leaf.profile.extensions(&leaf.key.public_key, issuer_key, &leaf.names)?
+            let mut extensions = leaf.profile.extensions(&leaf.key.public_key, issuer_key, &leaf.names)?;
+            extensions.extend(self.pointers(intent)?.extensions()?);
+            extensions
         };
         let template = Template {
             version: rules.version(),

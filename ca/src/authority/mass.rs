@@ -77,6 +77,7 @@ impl Authority {
             revocations.push((record.id, Revocation { at: now, reason }, audit));
         }
         let settled = self.store.revoke_all(&revocations)?;
+        self.write_log()?;
         let revoked = records.into_iter().zip(settled).map(|(record, revocation)| {
             let already = record.revocation.is_some();
             Revoked { record, revocation, already }
@@ -93,7 +94,9 @@ impl Authority {
         let now = self.plausible_now()?;
         let holds: Vec<_> =
             records.iter().map(|record| (record.id, event(record, "unhold", now, None))).collect();
-        Ok(self.store.unhold_all(&holds)?)
+        let lifted = self.store.unhold_all(&holds)?;
+        self.write_log()?;
+        Ok(lifted)
     }
 
     fn is_root(&self, record: &CertificateRecord) -> bool {

@@ -4,15 +4,18 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::ShardNumber;
 use super::files::{FileError, set_mode};
 
 /// The paths of one store.
 ///
 /// ```text
 /// ca.sqlite                      the inventory                                   0600
+/// database.url                   instead of it: the server it is on              0600
+/// audit.log                      the audit log, one entry a line                 0600
 /// authorities/NAME/{cert,key}.pem                                                0700, 0600
 /// trust/{server,client}-root.pem what others need to check certificates          0755, 0644
-/// trust/crls/NAME.crl            revocation lists, PEM
+/// trust/crls/NAME{,.SHARD}.crl   revocation lists, PEM
 /// server/FQDN/{cert,chain,key}.pem                                               0700, 0600
 /// devices/MAC/{cert,chain,key}.pem; devices/ciscogeneric/
 /// requests/FQDN/                 certification requests for an outside authority
@@ -41,6 +44,16 @@ impl Layout {
         self.root.join("ca.sqlite")
     }
 
+    /// Where the inventory is when it is on a database server.
+    pub fn database_url(&self) -> PathBuf {
+        self.root.join("database.url")
+    }
+
+    /// The audit log, one entry a line.
+    pub fn audit_log(&self) -> PathBuf {
+        self.root.join("audit.log")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
@@ -55,9 +68,9 @@ impl Layout {
         self.root.join("trust")
     }
 
-    /// An authority's revocation list.
-    pub fn crl(&self, authority: &str) -> PathBuf {
-        self.crls().join(format!("{authority}.crl"))
+    /// An authority's revocation list: the complete one, or that of a shard.
+    pub fn crl(&self, authority: &str, shard: Option<ShardNumber>) -> PathBuf {
+        self.crls().join(crl_name(authority, shard))
     }
 
     /// All revocation lists.
@@ -97,6 +110,11 @@ impl Layout {
     pub(crate) fn relative(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).map_or_else(|_elsewhere| path.to_owned(), Path::to_owned)
     }
+}
+
+/// The file of a revocation list, here and in its URI.
+pub(crate) fn crl_name(authority: &str, shard: Option<ShardNumber>) -> String {
+    shard.map_or_else(|| format!("{authority}.crl"), |shard| format!("{authority}.{shard}.crl"))
 }
 
 /// Makes a folder and those above it, when they are missing, with these permission bits.

@@ -1,7 +1,7 @@
 //! The database's tables. A new format is a new step at the end of [`STEPS`]; steps that were released never change.
 
 /// What brings a database from format `n` to `n + 1`.
-pub(super) const STEPS: [&str; 4] = [
+pub(super) const STEPS: [&str; 6] = [
     "
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
@@ -77,11 +77,58 @@ UPDATE crl SET published = 1;
     "
 INSERT INTO setting (name, value) VALUES ('test', 'no'), ('legacy', '');
 ",
+    // Lists in shards: a certificate's shard never changes, and a shard is tied to its URI for ever. Shard nought of
+    // `revocation_list` is the complete list.
+    "
+ALTER TABLE certificate ADD COLUMN shard INTEGER;
+ALTER TABLE revocation ADD COLUMN shard INTEGER;
+CREATE INDEX revocation_shard ON revocation (authority, shard, not_after);
+CREATE INDEX certificate_shard ON certificate (authority, shard, not_after);
+
+CREATE TABLE revocation_list (
+    authority   INTEGER NOT NULL REFERENCES authority (id),
+    shard       INTEGER NOT NULL,
+    number      INTEGER NOT NULL,
+    this_update INTEGER NOT NULL,
+    next_update INTEGER NOT NULL,
+    published   INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (authority, shard, number)
+) STRICT, WITHOUT ROWID;
+INSERT INTO revocation_list (authority, shard, number, this_update, next_update, published)
+    SELECT authority, 0, number, this_update, next_update, published FROM crl;
+DROP TABLE crl;
+
+CREATE TABLE publication (
+    authority     INTEGER PRIMARY KEY REFERENCES authority (id),
+    url           TEXT NOT NULL,
+    ocsp          INTEGER NOT NULL,
+    complete_list INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE shard (
+    authority INTEGER NOT NULL REFERENCES authority (id),
+    shard     INTEGER NOT NULL,
+    uri       TEXT NOT NULL,
+    is_open   INTEGER NOT NULL,
+    PRIMARY KEY (authority, shard),
+    UNIQUE (authority, uri)
+) STRICT, WITHOUT ROWID;
+",
     // Certificates by their fingerprint, and by their end.
     "
 ALTER TABLE certificate ADD COLUMN fingerprint BLOB;
 CREATE INDEX certificate_fingerprint ON certificate (fingerprint);
 CREATE INDEX certificate_unprinted   ON certificate (id) WHERE fingerprint IS NULL AND certificate IS NOT NULL;
 CREATE INDEX certificate_not_after   ON certificate (not_after);
+",
+    // The audit log, signed as far as it went.
+    "
+CREATE TABLE checkpoint (
+    sequence  INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    hash      BLOB NOT NULL,
+    authority TEXT NOT NULL,
+    signature BLOB NOT NULL
+) STRICT;
 ",
 ];

@@ -1,19 +1,22 @@
 //! The inventory as tables, in whichever database they are.
 
 mod lifecycle;
+mod log;
+mod publication;
 mod search;
 
 use std::cell::RefCell;
 use std::path::Path;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use certs::{Fingerprint, Timestamp, Validity};
 
 use super::backend::{Backend, Exclusion, Row, Value, values};
+use super::database_url::PostgresUrl;
+use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, Query,
-    RecordId, Revocation, RevocationReason, RevokedEntry, Side, State, Store, StoreError, Superseded, Tier,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, LogEntry,
+    Query, RecordId, Revocation, RevocationReason, Side, State, Store, StoreError, Superseded, Tier,
 };
 
 /// A [`Store`] in a database.
@@ -26,6 +29,36 @@ impl SqlStore {
     /// Opens the SQLite database at `path`, making or upgrading its tables.
     pub fn sqlite(path: &Path) -> Result<Self, StoreError> {
         Self::with(Box::new(Sqlite::open(path)?))
+    }
+
+    /// Opens the database on a PostgreSQL server, making or upgrading its tables.
+    pub fn postgres(url: &PostgresUrl) -> Result<Self, StoreError> {
+        Self::with(Box::new(Postgres::open(url)?))
+    }
+
+    /// Moves an inventory from an SQLite file into an empty database on a PostgreSQL server. Killed and called again, it
+    /// finds what it did.
+    ///
+    /// # Errors
+    /// There is another store in that database.
+    pub(crate) fn move_to(path: &Path, url: &PostgresUrl) -> Result<(), StoreError> {
+        let mut file = Sqlite::open(path)?;
+        let source = Self::with(Box::new(Sqlite::open(path)?))?;
+        let target = Self::postgres(url)?;
+        let (ours, theirs) = (source.authorities()?, target.authorities()?);
+        if !theirs.is_empty() {
+            let same = ours.len() == theirs.len()
+                && ours.iter().zip(&theirs).all(|(one, other)| one.certificate == other.certificate);
+            return if same { Ok(()) } else { Err(StoreError::InUse) };
+        }
+        let tables = log::tables(&mut file)?;
+        log::copy_tables(&tables, &mut file, &mut **target.backend.borrow_mut())?;
+        // Numbers were given to the rows; the next one must be another.
+        target.backend.borrow_mut().row(
+            "SELECT setval(pg_get_serial_sequence('certificate', 'id'), coalesce(max(id), 0) + 1, FALSE) FROM certificate",
+            &[],
+        )?;
+        Ok(())
     }
 
     pub(super) fn with(mut backend: Box<dyn Backend>) -> Result<Self, StoreError> {
@@ -97,8 +130,9 @@ impl SqlStore {
                 finish_one(backend, id, certificate)?;
             }
             for crl in crls {
-                insert_crl(backend, crl)?;
-                backend.execute("UPDATE crl SET published = 1", &[])?; // its file is there before the store is
+                publication::insert_crl(backend, crl)?;
+                // Its file is there before the store is.
+                backend.execute("UPDATE revocation_list SET published = 1", &[])?;
             }
             append_audit(backend, audit)
         })
@@ -107,23 +141,6 @@ impl SqlStore {
     /// Moves everything out of the write-ahead log, so that the file alone is the database.
     pub(crate) fn settle(self) -> Result<(), StoreError> {
         self.backend.into_inner().settle()
-    }
-
-    fn newest_crl(&self, authority: AuthorityId, published: bool) -> Result<Option<CrlRecord>, StoreError> {
-        let row = self.backend.borrow_mut().row(
-            "SELECT number, this_update, next_update FROM crl
-             WHERE authority = ?1 AND published >= ?2 ORDER BY number DESC LIMIT 1",
-            values![authority.0, published],
-        )?;
-        row.map(|row| {
-            Ok(CrlRecord {
-                authority,
-                number: row.integer(0)?,
-                this_update: Timestamp::from_unix(row.integer(1)?),
-                next_update: Timestamp::from_unix(row.integer(2)?),
-            })
-        })
-        .transpose()
     }
 
     pub(super) fn select(
@@ -139,7 +156,7 @@ impl SqlStore {
 /// What [`record`] reads, and from where.
 pub(super) const COLUMNS: &str =
     "c.id, c.authority, c.serial, c.state, c.kind, c.name, c.product, c.device_serial, c.public_key,
-     c.not_before, c.not_after, c.reserved_at, c.folder, c.certificate, r.revoked_at, r.reason
+     c.not_before, c.not_after, c.reserved_at, c.folder, c.certificate, r.revoked_at, r.reason, c.shard
      FROM certificate c LEFT JOIN revocation r ON r.certificate = c.id";
 
 impl Store for SqlStore {
@@ -225,44 +242,6 @@ impl Store for SqlStore {
         self.write(|backend| revoke_one(backend, id, revocation, audit))
     }
 
-    fn revoked(&self, authority: AuthorityId, since: Timestamp) -> Result<Vec<RevokedEntry>, StoreError> {
-        self.backend.borrow_mut().rows(
-            "SELECT serial, revoked_at, reason FROM revocation
-             WHERE authority = ?1 AND not_after >= ?2 ORDER BY revoked_at, serial",
-            values![authority.0, since.unix()],
-            |row| {
-                let at = Timestamp::from_unix(row.integer(1)?);
-                let reason = row.word(2, RevocationReason::from_word)?;
-                Ok(RevokedEntry { serial: row.bytes(0)?, revocation: Revocation { at, reason } })
-            },
-        )
-    }
-
-    fn last_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError> {
-        self.newest_crl(authority, false)
-    }
-
-    fn last_published_crl(&self, authority: AuthorityId) -> Result<Option<CrlRecord>, StoreError> {
-        self.newest_crl(authority, true)
-    }
-
-    fn crl_published(&mut self, crl: &CrlRecord) -> Result<(), StoreError> {
-        self.write(|backend| {
-            backend.execute(
-                "UPDATE crl SET published = 1 WHERE authority = ?1 AND number = ?2",
-                values![crl.authority.0, crl.number],
-            )?;
-            Ok(())
-        })
-    }
-
-    fn reserve_crl(&mut self, crl: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError> {
-        self.write(|backend| {
-            insert_crl(backend, crl)?;
-            append_audit(backend, audit)
-        })
-    }
-
     fn note(&mut self, audit: &AuditEvent) -> Result<(), StoreError> {
         self.write(|backend| append_audit(backend, audit))
     }
@@ -303,6 +282,7 @@ pub(super) fn record(row: &Row) -> Result<CertificateRecord, StoreError> {
             },
             at: Timestamp::from_unix(row.integer(11)?),
             folder: row.text(12)?.into(),
+            shard: publication::shard(row, 16)?,
         },
         certificate: row.optional_bytes(13)?,
         revocation,
@@ -330,8 +310,8 @@ fn insert_intent(backend: &mut dyn Backend, intent: &Intent) -> Result<RecordId,
         .ok_or_else(|| StoreError::Damaged { what: format!("folder {:?} is not text", intent.folder) })?;
     let inserted = backend.row(
         "INSERT INTO certificate (authority, serial, state, kind, name, product, device_serial, public_key,
-                                  not_before, not_after, reserved_at, folder)
-         VALUES (?1, ?2, 'intent', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
+                                  not_before, not_after, reserved_at, folder, shard)
+         VALUES (?1, ?2, 'intent', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING id",
         values![
             intent.authority.0,
             &intent.serial,
@@ -344,6 +324,7 @@ fn insert_intent(backend: &mut dyn Backend, intent: &Intent) -> Result<RecordId,
             intent.validity.not_after.unix(),
             intent.at.unix(),
             folder,
+            publication::value(intent.shard),
         ],
     );
     match inserted {
@@ -377,8 +358,9 @@ pub(super) fn revoke_one(
         backend.row("SELECT revoked_at, reason FROM revocation WHERE certificate = ?1", values![id.0])?;
     let Some(earlier) = earlier else {
         backend.execute(
-            "INSERT INTO revocation (certificate, authority, serial, not_after, revoked_at, reason)
-             SELECT id, authority, serial, not_after, ?2, ?3 FROM certificate WHERE id = ?1",
+            "INSERT INTO revocation (certificate, authority, serial, not_after, revoked_at, reason, shard)
+             SELECT id, authority, serial, not_after, CAST(?2 AS BIGINT), CAST(?3 AS TEXT), shard
+             FROM certificate WHERE id = ?1",
             values![id.0, revocation.at.unix(), revocation.reason.as_str()],
         )?;
         append_audit(backend, audit)?;
@@ -397,29 +379,15 @@ pub(super) fn revoke_one(
     Ok(Revocation { at, reason: revocation.reason })
 }
 
-fn insert_crl(backend: &mut dyn Backend, crl: &CrlRecord) -> Result<(), StoreError> {
-    backend.execute(
-        "INSERT INTO crl (authority, number, this_update, next_update) VALUES (?1, ?2, ?3, ?4)",
-        values![crl.authority.0, crl.number, crl.this_update.unix(), crl.next_update.unix()],
-    )?;
-    Ok(())
-}
-
 /// Each entry holds the hash of the one before, so that a change in the middle shows.
 pub(super) fn append_audit(backend: &mut dyn Backend, audit: &AuditEvent) -> Result<(), StoreError> {
     let last = backend.row("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1", &[])?;
     let (sequence, previous) = match last {
-        None => (1, vec![0; 32]),
-        Some(row) => (row.integer(0)? + 1, row.bytes(1)?),
+        None => (1, [0; 32]),
+        Some(row) => (row.integer(0)? + 1, row.digest(1)?),
     };
     let detail = audit.detail.to_string();
-    let mut content = previous.clone();
-    content.extend(sequence.to_be_bytes());
-    content.extend(audit.at.unix().to_be_bytes());
-    content.extend(audit.event.as_bytes());
-    content.push(0);
-    content.extend(detail.as_bytes());
-    let hash = digest(&SHA256, &content).as_ref().to_vec();
+    let hash = LogEntry::hash_of(&previous, sequence, audit.at, audit.event, &detail);
     backend.execute(
         "INSERT INTO audit (sequence, at, event, detail, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         values![sequence, audit.at.unix(), audit.event, detail, &previous, &hash],

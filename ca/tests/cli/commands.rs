@@ -51,6 +51,8 @@ fn help_is_for_a_telephone_engineer() {
         ("help-device-issue", vec!["device", "issue", "--help"]),
         ("help-revoke", vec!["revoke", "--help"]),
         ("help-crl-publish", vec!["crl", "publish", "--help"]),
+        ("help-publication-set", vec!["publication", "set", "--help"]),
+        ("help-serve", vec!["serve", "--help"]),
         ("help-inspect", vec!["inspect", "--help"]),
         ("help-verify", vec!["verify", "--help"]),
         ("help-mirror", vec!["mirror", "--help"]),

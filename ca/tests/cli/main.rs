@@ -10,5 +10,8 @@ mod lifecycle;
 mod mirror;
 mod openssl;
 mod others;
+mod serve;
+mod shards;
 mod support;
 mod survival;
+mod upkeep;

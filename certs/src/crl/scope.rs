@@ -46,6 +46,10 @@ impl Scope {
         Ok((Self { point, only_user, only_ca }, unusable))
     }
 
+    pub(super) fn point(&self) -> Option<&DistributionPointName> {
+        self.point.as_ref()
+    }
+
     /// Whether a certificate of the list's issuer falls within the list (RFC 5280 §6.3.3 b).
     pub(crate) fn covers(&self, certificate: &Certificate, issuer: &DistinguishedName) -> bool {
         let is_authority = certificate.basic_constraints().is_some_and(|constraints| constraints.ca);

@@ -23,6 +23,7 @@ fn intent(serial: u8) -> Intent {
         validity: Validity { not_before: at(0), not_after: at(100) },
         at: at(0),
         folder: "devices/000e08abcdef".into(),
+        shard: None,
     }
 }
 

@@ -1,0 +1,157 @@
+//! Sharded revocation lists, judged by OpenSSL and webpki (CA G1).
+
+use rustls_pki_types::{CertificateDer, UnixTime};
+use webpki::{
+    CertRevocationList, EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationCheckDepth,
+    RevocationOptionsBuilder, anchor_from_trusted_cert, aws_lc_rs as algorithms,
+};
+
+use crate::support::{Workplace, openssl_is_here};
+
+const SHARDS: usize = 4;
+
+/// Phones on every one of several shards, the first of them revoked, and nothing but shards published.
+fn published() -> (Workplace, Vec<(String, String)>) {
+    let here = Workplace::with_authorities(&[]);
+    let set = ["publication", "set", "http://pki.example.com", "--authority", "client-root", "--shards", "4"];
+    here.run(&[&set[..], &["--shards-only"]].concat()).done();
+    let mut phones: Vec<(String, String)> = Vec::new();
+    let of_shard = |phones: &[(String, String)], uri: &str| phones.iter().filter(|one| one.1 == uri).count();
+    for number in 0..200 {
+        let mac = format!("000e0800{number:04x}");
+        let phone = ["device", "issue", "--model", "CP-8841-3PCC", "--key", "p256"];
+        here.run(&[&phone[..], &["--serial", &mac, "--mac", &mac]].concat()).done();
+        let text = here.read(&format!("provision-ca/devices/{mac}/cert.pem"));
+        let certificate = certs::Certificate::parse_pem(text).unwrap();
+        let [point] = certificate.crl_distribution_points() else { panic!("one point") };
+        let uri = point.uris().next().unwrap().to_owned();
+        phones.push((mac, uri));
+        let mut uris: Vec<_> = phones.iter().map(|one| one.1.clone()).collect();
+        uris.sort();
+        uris.dedup();
+        if uris.len() == SHARDS && uris.iter().all(|uri| of_shard(&phones, uri) > 1) {
+            break;
+        }
+    }
+    here.run(&["revoke", &phones[0].0, "--reason", "keyCompromise"]).done();
+    here.run(&["crl", "publish"]).done();
+    (here, phones)
+}
+
+fn file_of(uri: &str) -> String {
+    format!("provision-ca/trust/crls/{}", uri.rsplit('/').next().unwrap())
+}
+
+#[test]
+fn g1_openssl_sees_revoked_with_the_certificates_own_shard_alone() {
+    if !openssl_is_here("g1_openssl_sees_revoked_with_the_certificates_own_shard_alone") {
+        return;
+    }
+    let (here, phones) = published();
+    assert!(!here.path("provision-ca/trust/crls/client-root.crl").exists(), "only shards are published");
+    let judge = |mac: &str, list: &str| {
+        let (root, chain) =
+            ("provision-ca/trust/client-root.pem", format!("provision-ca/devices/{mac}/chain.pem"));
+        here.openssl(&[
+            "verify",
+            "-x509_strict",
+            "-crl_check",
+            "-extended_crl",
+            "-CRLfile",
+            list,
+            "-CAfile",
+            root,
+            &chain,
+        ])
+    };
+    let (revoked, own) = &phones[0];
+    let verdict = judge(revoked, &file_of(own));
+    assert!(verdict.stderr.contains("certificate revoked"), "{}", verdict.stderr);
+    let (_, other) = phones.iter().find(|one| one.1 != *own).unwrap();
+    let verdict = judge(revoked, &file_of(other));
+    assert!(
+        !verdict.stderr.contains("certificate revoked") && verdict.code != Some(0),
+        "another shard says nothing of it: {}",
+        verdict.stderr
+    );
+    let (good, _) = phones.iter().skip(1).find(|one| one.1 == *own).unwrap();
+    judge(good, &file_of(own)).done();
+    let text = here.openssl(&["crl", "-in", &file_of(own), "-noout", "-text"]).done();
+    assert!(text.contains("X509v3 Issuing Distribution Point: critical"), "{text}");
+    assert!(text.contains(own.as_str()), "{text}");
+}
+
+#[test]
+fn g1_webpki_sees_revoked_with_the_own_shard_and_unknown_with_another() {
+    let (here, phones) = published();
+    let der = |path: &str| pem::parse(here.read(path)).unwrap().into_contents();
+    let root = CertificateDer::from(der("provision-ca/trust/client-root.pem"));
+    let judge = |mac: &str, uris: &[&str]| {
+        let leaf = CertificateDer::from(der(&format!("provision-ca/devices/{mac}/cert.pem")));
+        let lists: Vec<CertRevocationList<'_>> = uris
+            .iter()
+            .map(|uri| OwnedCertRevocationList::from_der(&der(&file_of(uri))).unwrap().into())
+            .collect();
+        let lists: Vec<_> = lists.iter().collect();
+        let options = RevocationOptionsBuilder::new(&lists)
+            .unwrap()
+            .with_depth(RevocationCheckDepth::EndEntity)
+            .build();
+        let now =
+            certs::RevocationList::parse(here.read(&file_of(uris[0])).as_bytes()).unwrap().this_update();
+        let now = u64::try_from(now.unix() + 1).unwrap();
+        EndEntityCert::try_from(&leaf)?
+            .verify_for_usage(
+                &[algorithms::ECDSA_P256_SHA256],
+                &[anchor_from_trusted_cert(&root)?],
+                &[],
+                UnixTime::since_unix_epoch(std::time::Duration::from_secs(now)),
+                KeyUsage::client_auth(),
+                Some(options),
+                None,
+            )
+            .map(|_path| ())
+    };
+    let (revoked, own) = &phones[0];
+    let (_, other) = phones.iter().find(|one| one.1 != *own).unwrap();
+    let (good, _) = phones.iter().skip(1).find(|one| one.1 == *own).unwrap();
+    assert_eq!(judge(revoked, &[own]), Err(webpki::Error::CertRevoked));
+    assert_eq!(judge(revoked, &[other]), Err(webpki::Error::UnknownRevocationStatus));
+    assert_eq!(judge(revoked, &[other, own]), Err(webpki::Error::CertRevoked));
+    judge(good, &[own]).unwrap();
+}
+
+#[test]
+fn the_lists_are_shown_with_their_shards() {
+    let here = Workplace::with_authorities(&[]);
+    let set = ["publication", "set", "http://pki.example.com/", "--shards", "2"];
+    let said = here.run(&set).done();
+    assert!(said.contains("http://pki.example.com\n  shards  2\n  ocsp    no\n"), "{said}");
+    here.run(&["crl", "publish", "--authority", "client-root"]).done();
+    let said: serde_json::Value = serde_json::from_str(&here.run(&["crl", "show", "--json"]).done()).unwrap();
+    let states: Vec<_> = said["lists"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|list| {
+            (list["authority"].as_str().unwrap(), list["shard"].as_u64(), list["state"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("server-root", None, "current"),
+            ("server-root", Some(1), "missing"),
+            ("server-root", Some(2), "missing"),
+            ("client-root", None, "current"),
+            ("client-root", Some(1), "current"),
+            ("client-root", Some(2), "current"),
+        ]
+    );
+    let refused = here.run(&["publication", "set", "https://pki.example.com"]).refused();
+    assert!(refused.contains("hint: give the address"), "{refused}");
+    here.run(&["publication", "clear"]).done();
+    assert!(here.run(&["publication", "show"]).done().contains("certificates name no revocation list"));
+    let last = here.run(&["crl", "publish", "--authority", "client-root", "--last"]).done();
+    assert!(last.contains("client-root\n"), "{last}");
+}
