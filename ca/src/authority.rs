@@ -9,6 +9,7 @@ mod period;
 mod place;
 mod publication;
 mod publish;
+mod responder;
 mod revoke;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub use found::{FoundOptions, Shape};
 pub use leaf::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
 pub use publication::{MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting};
 pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
+pub use responder::RESPONDER_DAYS;
 pub use revoke::Revoked;
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
@@ -238,6 +240,7 @@ impl Authority {
         queries.push(Query::Name(Kind::Server, selector.to_ascii_lowercase()));
         queries.push(Query::Name(Kind::Generic, selector.to_owned()));
         queries.push(Query::Name(Kind::Authority, selector.to_owned()));
+        queries.push(Query::Name(Kind::Responder, selector.to_owned()));
         if let Some(serial) = certs::Serial::parse_hex(selector) {
             queries.push(Query::Serial(serial.as_bytes().to_vec()));
         }

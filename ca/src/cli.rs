@@ -3,6 +3,7 @@
 mod certificates;
 mod inventory;
 mod mirror;
+mod ocsp;
 mod publication;
 mod serve;
 
@@ -20,6 +21,7 @@ pub use certificates::{
 };
 pub use inventory::{InspectArgs, ListArgs, RevokeArgs, ShowArgs, VerifyArgs};
 pub use mirror::MirrorArgs;
+pub use ocsp::{OcspCommand, OcspIssueArgs};
 pub use publication::{
     CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
 };
@@ -107,6 +109,9 @@ pub enum Command {
     /// Where certificates say that their revocation list is found
     #[command(subcommand)]
     Publication(PublicationCommand),
+    /// The responders that `serve` answers with
+    #[command(subcommand)]
+    Ocsp(OcspCommand),
     /// Serve revocation lists and the authorities' certificates over HTTP
     Serve(ServeArgs),
     /// List the certificates issued

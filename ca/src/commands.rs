@@ -7,6 +7,7 @@ mod init;
 mod inspect;
 mod list;
 mod mirror;
+mod ocsp;
 mod publication;
 mod revoke;
 mod serve;
@@ -95,6 +96,7 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Crl(command) => crl::run(&context, command),
         Command::Publication(command) => publication::run(&context, command),
         Command::Serve(arguments) => serve::run(&context, arguments),
+        Command::Ocsp(command) => ocsp::run(&context, command),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(&context, arguments),

@@ -65,6 +65,7 @@ mod legacy;
 mod lint;
 mod log;
 mod mirror;
+mod ocsp;
 mod passphrase;
 mod printer;
 mod profile;
@@ -81,8 +82,8 @@ mod template;
 
 pub use authority::{
     Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions, GenericRequest, Issued, Issuer,
-    ListDays, MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting, Published, ROOT_CRL_DAYS,
-    Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
+    ListDays, MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting, Published,
+    RESPONDER_DAYS, ROOT_CRL_DAYS, Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
