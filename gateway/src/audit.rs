@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `v` | version of the format, 1 |
 //! | `time` | when the record was made: RFC 3339, UTC, microseconds |
-//! | `event` | `connection` (refused, or ended before a request), `request`, `closed` (the end of a connection that had requests), `repeated` (refusals that were counted), `gap` (records that were lost) |
+//! | `event` | `connection` (refused, or ended before a request), `request`, `closed` (the end of a connection that had requests), `repeated` (refusals that were counted), `gap` (records that were lost), `said` (a phone's own syslog message) |
 //! | `connection`, `request` | identifiers; the request's stands on refusal pages |
 //! | `peer`, `listener` | addresses and ports |
 //! | `host` | the first name of the virtual host |
@@ -27,6 +27,7 @@
 //! | `requests`, `ended` | of `closed`: how many, with their `bytes` together, and how it ended: `done` (either side closed), `idle`, `overdue`, `broken` (the network), `cut_off` (the gateway stopped) |
 //! | `count`, `first`, `last` | of `repeated`: how many, when; the other members are those of the first of them |
 //! | `count`, `since` | of `gap`: how many, since when |
+//! | `said` | of `said`: what the phone says, which proves nothing: `mac`, `product`, `task` (`resync`, `upgrade`), `progress` (`requesting`, `successful`, `failed`), `url`, `error` |
 //! | `rule`, `decision`, `reason`, `detail` | what decided, `permit`, `deny` or `waived`, the reason code, our words |
 //! | `duration_us` | microseconds |
 //! | `backend` | who answered |
@@ -43,6 +44,7 @@ pub mod query;
 mod queue;
 mod record;
 mod repetition;
+mod said;
 pub mod sink;
 mod target;
 mod writer;
@@ -57,12 +59,14 @@ use std::{
 };
 
 use self::queue::{Lane, Queue};
+pub(crate) use self::target::without_secrets;
 pub use self::{
     database::{AuditDatabase, DatabaseError, DatabaseUrl},
     facts::{CertificateFacts, ConnectionFacts, ConnectionFragment, DeviceFacts, HelloFacts, TlsFacts},
     identifier::{ConnectionId, ConnectionIds, RequestId},
     record::{AuditRecord, Decision, Event},
     repetition::{OnRepetition, Repetition, Windows},
+    said::{EntrySaid, Progress, Said, Task},
     sink::{
         AuditSink, DatabaseSink, Destination, Facility, FileSink, Keep, Message, Rotation, StdoutSink,
         SyslogConfig, SyslogFormat, SyslogHeader, SyslogSink, SyslogTls, WhenFull,
@@ -171,6 +175,11 @@ impl Auditor {
 
     /// Records what happened. Never waits for the file.
     pub fn record(&self, record: &AuditRecord<'_>) {
+        self.write(|time, line| record.write(time, line));
+    }
+
+    /// Hands over one line.
+    fn write(&self, write: impl FnOnce(SystemTime, &mut Vec<u8>)) {
         thread_local! {
             static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
@@ -178,7 +187,7 @@ impl Auditor {
         let time = (self.clock)();
         LINE.with_borrow_mut(|line| {
             line.clear();
-            record.write(time, line);
+            write(time, line);
             handle.0.push(line, time);
         });
     }

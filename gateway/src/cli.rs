@@ -118,6 +118,12 @@ pub struct Probe {
     /// The certificate's key (PEM).
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub key: Option<PathBuf>,
+    /// Read the key's passphrase from the first line of this file.
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "passphrase_env")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Read the key's passphrase from the environment variable of this name.
+    #[arg(long, value_name = "NAME", requires = "key")]
+    pub passphrase_env: Option<String>,
     /// The host in the phones' Profile_Rule, where it is not HOST.
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,

@@ -53,6 +53,9 @@
 //! | | `certificate`, `private-key` | what it shows; needed off the loopback | plain HTTP |
 //! | | `metrics` | `token` or `open` | `token` |
 //! | | `database`, `database-password-file` | the audit database that the page is drawn from, `sqlite:FILE` or `postgres://USER@HOST/NAME` | the first database of `[audit]` |
+//! | `[phone-syslog]` | `address` | the UDP address where phones' own syslog messages are taken | none are |
+//! | | `networks` | where they may come from | needed |
+//! | | `messages-per-address`, `messages` | how many a second, from one address and from all | 20, 2000 |
 //! | `[limits]` | see [`Limits`] | | each has a default |
 
 mod admin;
@@ -66,6 +69,7 @@ mod host;
 mod limits;
 mod listener;
 mod name;
+mod phone_syslog;
 mod revocation;
 mod suites;
 mod trust;
@@ -89,6 +93,7 @@ pub use self::{
     limits::Limits,
     listener::ListenerConfig,
     name::{HostName, HostNameError, HostNames},
+    phone_syslog::PhoneSyslogConfig,
     revocation::LoadedList,
     trust::TrustConfig,
 };
@@ -108,6 +113,8 @@ pub struct Config {
     pub audit: Option<AuditConfig>,
     /// Where people and monitoring systems look; `None` when there is no such listener.
     pub admin: Option<Arc<AdminConfig>>,
+    /// Where phones' own syslog messages are taken; `None` when none are.
+    pub phone_syslog: Option<Arc<PhoneSyslogConfig>>,
     /// The configuration file.
     pub source: PathBuf,
     /// The files and folders whose change asks for a reload: certificates, keys, CRLs, deny lists.
@@ -167,6 +174,9 @@ impl Config {
         let admin = root.optional_table("admin");
         let own_database = audit.as_ref().and_then(AuditConfig::database);
         let admin = admin.and_then(|table| AdminConfig::read(&table, &files, own_database));
+        let phone_syslog = root.optional_table("phone-syslog");
+        let phone_syslog =
+            phone_syslog.and_then(|table| PhoneSyslogConfig::read(&table, &files, audit.as_ref()));
         root.finish();
         let watched = files.into_watched();
         let warnings = document.finish()?;
@@ -176,6 +186,7 @@ impl Config {
             limits,
             audit,
             admin: admin.map(Arc::new),
+            phone_syslog: phone_syslog.map(Arc::new),
             source: source.to_owned(),
             watched,
             changes_at: changes_at(&hosts, now),

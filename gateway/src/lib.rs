@@ -64,6 +64,7 @@ pub mod forward;
 pub mod handshake;
 pub mod metrics;
 pub mod peer;
+pub mod phone_syslog;
 pub mod printer;
 #[cfg(feature = "quickstart")]
 pub mod quickstart;

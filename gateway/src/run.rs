@@ -75,6 +75,9 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
                 RunError::Server(ServerError::Listen { .. }) => Some(
                     "another program may use the port, or it is below 1024 and needs root; try: ss -ltnp",
                 ),
+                RunError::Server(ServerError::PhoneSyslog { .. }) => Some(
+                    "another program, such as rsyslog, may use the port, or it is below 1024 and needs root; try: ss -lunp",
+                ),
                 RunError::Audit { .. } => Some("the folder must exist and be writable for this user"),
                 RunError::AuditDatabase(_)
                 | RunError::Config(_)
@@ -163,6 +166,9 @@ fn announce(server: &Server, config: &Config) -> io::Result<()> {
     }
     if let Some(address) = server.admin_address() {
         writeln!(out, "admin on {address}")?;
+    }
+    if let Some(address) = server.phone_syslog_address() {
+        writeln!(out, "phones' syslog on {address}")?;
     }
     writeln!(out, "ready")?;
     out.flush()

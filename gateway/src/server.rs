@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::connection;
 use crate::exceptions::ExceptionCounts;
 use crate::metrics::Metrics;
+use crate::phone_syslog::{self, PhoneSyslog};
 use crate::site::{ListenerKey, Site, SiteError};
 
 /// What every connection shares. Nothing in it is locked on the way of a request.
@@ -37,6 +38,7 @@ pub struct Gateway {
     exceptions: ExceptionCounts,
     repetition: Repetition,
     metrics: Metrics,
+    phone_syslog: phone_syslog::Counts,
     stopping: watch::Sender<Stopping>,
     cutting_off: AtomicBool,
 }
@@ -52,6 +54,7 @@ impl Gateway {
             exceptions: ExceptionCounts::default(),
             repetition: Repetition::default(),
             metrics: Metrics::default(),
+            phone_syslog: phone_syslog::Counts::default(),
             stopping: watch::Sender::new(Stopping::Running),
             cutting_off: AtomicBool::new(false),
         })
@@ -147,6 +150,11 @@ impl Gateway {
         &self.metrics
     }
 
+    /// What became of phones' syslog messages.
+    pub fn phone_syslog(&self) -> &phone_syslog::Counts {
+        &self.phone_syslog
+    }
+
     /// How many connections are open.
     pub fn open_connections(&self) -> usize {
         self.counters.open()
@@ -177,6 +185,15 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The address for phones' syslog cannot be listened on.
+    #[error("cannot listen on UDP {address} for phones' syslog")]
+    PhoneSyslog {
+        /// As configured.
+        address: SocketAddr,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
     /// The TLS library does not take what the admin listener is to show.
     #[error("TLS for the admin listener cannot be set up")]
     AdminTls(#[source] io::Error),
@@ -194,6 +211,7 @@ pub struct Server {
     gateway: Arc<Gateway>,
     listeners: HashMap<ListenerKey, Listening>,
     admin: Option<AdminListening>,
+    phone_syslog: PhoneSyslog,
 }
 
 /// The listener for people and monitoring systems.
@@ -224,9 +242,12 @@ impl Server {
             bound.push((key, bind(key.address)?));
         }
         let admin = prepare_admin(config, None)?;
+        let mut phone_syslog = PhoneSyslog::default();
+        let prepared = prepare_phone_syslog(config, &phone_syslog)?;
         let gateway = Gateway::new(site, auditor);
         gateway.repetition.configure(on_repetition(config));
-        let mut server = Self { gateway, listeners: HashMap::new(), admin: None };
+        phone_syslog.take(config.phone_syslog.as_ref(), prepared, &gateway);
+        let mut server = Self { gateway, listeners: HashMap::new(), admin: None, phone_syslog };
         server.take_admin(config, admin)?;
         for (key, listener) in bound {
             server.listen(key, listener);
@@ -242,6 +263,11 @@ impl Server {
     /// The address of the admin listener, if there is one.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|admin| admin.listening.bound)
+    }
+
+    /// The UDP address where phones' syslog is taken, if it is.
+    pub fn phone_syslog_address(&self) -> Option<SocketAddr> {
+        self.phone_syslog.bound()
     }
 
     /// What the connections share.
@@ -262,7 +288,9 @@ impl Server {
             }
         }
         let admin = prepare_admin(config, self.admin.as_ref())?;
+        let phone_syslog = prepare_phone_syslog(config, &self.phone_syslog)?;
         self.take_admin(config, admin)?;
+        self.phone_syslog.take(config.phone_syslog.as_ref(), phone_syslog, &self.gateway);
         self.gateway.site.store(Arc::new(site));
         self.gateway.repetition.configure(on_repetition(config));
         self.gateway.exceptions.log();
@@ -291,6 +319,7 @@ impl Server {
     async fn end(mut self, limit: Duration) -> usize {
         let deadline = Instant::now() + limit;
         self.gateway.exceptions.log();
+        self.phone_syslog.stop();
         for listening in self.listeners.values() {
             listening.task.abort();
         }
@@ -372,19 +401,37 @@ async fn accept_all(gateway: Arc<Gateway>, listener: TcpListener, key: ListenerK
         let (stream, peer) = accept::next(&listener).await;
         if gateway.auditor().is_full() {
             let auditor = Auditor::clone(&gateway.auditor());
+            let mut waiting = Waiting { gateway: &gateway, peer, bound, reason: Some(Reason::ShuttingDown) };
             patient = if patient { auditor.has_room().await } else { !auditor.is_full() };
             if !patient {
                 drop(stream);
-                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                connection::turn_away(&gateway, gateway.ids.next(), peer, bound, Reason::AuditFull);
+                waiting.reason = Some(Reason::AuditFull);
                 continue;
             }
+            waiting.reason = None;
         }
         patient = true;
         // One beyond the limits is on record, and its socket is closed.
         if let Ok(serving) = gateway.take(stream, peer, bound, key) {
             tokio::spawn(serving);
         }
+    }
+}
+
+/// A connection that waits for room for its record. Should its listener be stopped meanwhile, or there be no room, it is refused,
+/// on record.
+struct Waiting<'a> {
+    gateway: &'a Gateway,
+    peer: SocketAddr,
+    bound: SocketAddr,
+    reason: Option<Reason>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Some(reason) = self.reason else { return };
+        let peer = SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port());
+        connection::turn_away(self.gateway, self.gateway.ids.next(), peer, self.bound, reason);
     }
 }
 
@@ -398,6 +445,17 @@ fn prepare_admin(
     let keeps_socket = current.is_some_and(|current| current.address == wanted.address);
     let socket = if keeps_socket { None } else { Some(bind(wanted.address)?) };
     Ok(Some((settings, socket)))
+}
+
+fn prepare_phone_syslog(
+    config: &Config,
+    current: &PhoneSyslog,
+) -> Result<phone_syslog::Prepared, ServerError> {
+    let wanted = config.phone_syslog.as_deref();
+    current.prepare(wanted).map_err(|source| ServerError::PhoneSyslog {
+        address: wanted.map_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)), |wanted| wanted.address),
+        source,
+    })
 }
 
 /// Binds with a backlog for the morning after a power cut: a whole region calls within seconds.

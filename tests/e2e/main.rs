@@ -6,8 +6,10 @@
 mod admin;
 mod apache;
 mod audit;
+mod audit_burst;
 mod audit_commands;
 mod audit_cost;
+mod audit_server;
 mod audit_sinks;
 mod authorization;
 mod backend;
@@ -23,6 +25,7 @@ mod limits;
 mod old_phones;
 mod page;
 mod peers;
+mod phone_syslog;
 mod pkits;
 mod probe;
 mod proofs;

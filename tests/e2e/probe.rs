@@ -62,6 +62,54 @@ fn with<'a>(presenting: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     presenting.iter().map(String::as_str).chain(more.iter().copied()).collect()
 }
 
+#[test]
+fn an_encrypted_key_is_opened_with_the_passphrase_of_a_file_or_a_variable() {
+    if !all_present(
+        "an_encrypted_key_is_opened_with_the_passphrase_of_a_file_or_a_variable",
+        &[Peer::Openssl],
+    ) {
+        return;
+    }
+    let scene = scene("modern", &[HOST]);
+    let gateway = scene.start();
+    let mut arguments = presenting(&scene.folder, "phone", &phone(&scene, &phone_template()));
+    let encrypted = scene.folder.join("encrypted.pem");
+    let mut openssl = Peer::Openssl.command();
+    openssl.args([
+        "pkcs8",
+        "-topk8",
+        "-v2",
+        "aes-256-cbc",
+        "-passout",
+        "pass:s3cret word",
+        "-in",
+        &arguments[3],
+        "-out",
+    ]);
+    process::run(openssl.arg(&encrypted), b"").success();
+    arguments[3] = text(encrypted);
+    arguments.extend(["--path".to_owned(), PROFILE.to_owned(), "--server-name".to_owned(), HOST.to_owned()]);
+    let server = gateway.address().to_string();
+    let right = text(scene.folder.write_private("right", "s3cret word\r\nnot this\n"));
+    let wrong = text(scene.folder.write_private("wrong", "secret word\n"));
+    let opened = probe(&server, &with(&arguments, &["--passphrase-file", &right]));
+    assert!(opened.code == Some(0) && opened.out.contains("200"), "{opened:?}");
+    let mut named = Command::new(binary::gateway());
+    named.args(["probe", &server]).args(&arguments).args(["--passphrase-env", "PROBE_TEST"]);
+    let opened = process::run(named.env("PROBE_TEST", "s3cret word"), b"");
+    assert_eq!(opened.code, Some(0), "{opened:?}");
+    for (more, error, hint) in [
+        (&[][..], "it is encrypted, and no passphrase is given", "--passphrase-file FILE"),
+        (&["--passphrase-file", &wrong], "the passphrase does not open it", "only the first line"),
+        (&["--passphrase-env", "PROBE_TEST"], "the environment variable PROBE_TEST is not set", ""),
+    ] {
+        let refused = probe(&server, &with(&arguments, more));
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.err.contains(error) && refused.err.contains(hint), "{}", refused.err);
+        assert!(!refused.err.contains("s3cret"), "{}", refused.err);
+    }
+}
+
 /// Version and suite, as the report has them.
 fn suites(report: &Value) -> BTreeSet<(String, String)> {
     let versions = report["versions"].as_array().unwrap().iter();

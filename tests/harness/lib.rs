@@ -21,6 +21,7 @@
 //! | [`browser`] | a real Chromium that types, presses and shows |
 //! | [`apache`], [`curl`], [`old_stack`], [`openssl`], [`postgres`], [`rsyslog`] | the peers |
 //! | [`pkits`] | NIST's path validation suite, case by case |
+//! | [`year`] | audit records of a fleet, to measure answers with |
 //! | [`expect`] | waiting, and what is missing |
 
 // A test that cannot be set up has failed: the panic names the line.
@@ -54,3 +55,4 @@ pub mod process;
 pub mod process_tree;
 pub mod rsyslog;
 pub mod workdir;
+pub mod year;

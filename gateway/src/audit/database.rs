@@ -182,6 +182,12 @@ impl AuditDatabase {
         self.backend.query(statement, &[], &mut |_| Ok(()))
     }
 
+    /// Brings the tables up to date once more.
+    #[cfg(test)]
+    pub(crate) fn upgrade_for_tests(&mut self) -> Result<(), DatabaseError> {
+        self.backend.upgrade()
+    }
+
     /// The database's answer to a statement; for [`query`](crate::audit::query), where statements are written.
     pub(super) fn backend(&mut self) -> &mut dyn Backend {
         &mut *self.backend

@@ -13,6 +13,8 @@ use serde::{Deserialize, Deserializer, de};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::audit::said::EntrySaid;
+
 /// A time in microseconds since 1970, UTC. Displays as `2026-11-23T02:25:11.000042Z`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(i64);
@@ -121,6 +123,8 @@ words! {
         Repeated "repeated"
         /// Records that were lost.
         Gap "gap"
+        /// What a phone says of itself by syslog.
+        Said "said"
     }
 }
 
@@ -135,6 +139,8 @@ words! {
         Failed "failed"
         /// Nobody knows: the record was lost.
         Lost "lost"
+        /// Only what a phone says of itself: it proves nothing.
+        Said "said"
     }
 }
 
@@ -147,6 +153,8 @@ words! {
         Request "request"
         /// Lost records.
         Gap "gap"
+        /// Messages of phones about themselves.
+        Said "said"
     }
 }
 
@@ -159,6 +167,8 @@ words! {
         Certificate "certificate"
         /// It stands in the path of a request without a certificate. Anybody can ask.
         Path "path"
+        /// It stands in a syslog message. Anybody can send one.
+        Syslog "syslog"
     }
 }
 
@@ -203,6 +213,7 @@ pub struct Entry {
     pub first: Option<Moment>,
     #[serde(default, deserialize_with = "optional_moment")]
     pub last: Option<Moment>,
+    pub said: Option<EntrySaid>,
 }
 
 /// What the client hello offered.
@@ -288,6 +299,7 @@ impl Entry {
             EntryEvent::Connection | EntryEvent::Closed | EntryEvent::Repeated => Subject::Connection,
             EntryEvent::Request => Subject::Request,
             EntryEvent::Gap => Subject::Gap,
+            EntryEvent::Said => Subject::Said,
         }
     }
 
@@ -296,15 +308,17 @@ impl Entry {
     pub fn weight(&self) -> u64 {
         match self.event {
             EntryEvent::Gap | EntryEvent::Repeated => self.count.unwrap_or(1),
-            EntryEvent::Connection | EntryEvent::Closed | EntryEvent::Request => 1,
+            EntryEvent::Connection | EntryEvent::Closed | EntryEvent::Request | EntryEvent::Said => 1,
         }
     }
 
     /// How it ended.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        if self.event == EntryEvent::Gap {
-            return Outcome::Lost;
+        match self.event {
+            EntryEvent::Gap => return Outcome::Lost,
+            EntryEvent::Said => return Outcome::Said,
+            EntryEvent::Connection | EntryEvent::Request | EntryEvent::Closed | EntryEvent::Repeated => {}
         }
         if self.decision.as_deref() == Some("deny") || self.event == EntryEvent::Repeated {
             return Outcome::Refused;
@@ -325,6 +339,10 @@ impl Entry {
     /// The MAC address the record belongs to, and how that is known.
     #[must_use]
     pub fn mac(&self) -> Option<(MacAddress, MacSource)> {
+        if self.event == EntryEvent::Said {
+            let mac = self.said.as_ref().and_then(|said| MacAddress::parse(&said.mac).ok());
+            return mac.map(|mac| (mac, MacSource::Syslog));
+        }
         if let Some(device) = self.device.as_ref().filter(|device| device.kind != "anonymous") {
             let mac = device.mac.as_deref().and_then(|mac| MacAddress::parse(mac).ok());
             return mac.map(|mac| (mac, MacSource::Device));

@@ -20,7 +20,7 @@ pub use self::cidr::{Cidr, NotACidr};
 pub use self::device::{
     DeviceStatus, DevicesBy, ExpiryCount, PresentedCertificate, Refusal, Sighting, SightingKind,
 };
-pub use self::filter::{Filter, RecordId, StoredRecord};
+pub use self::filter::{Filter, PhonesSay, RecordId, StoredRecord};
 pub use self::summary::{By, Point, Tally};
 
 #[cfg(doc)]

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::audit::{ConnectionFragment, RequestId, json::Object, target::without_secrets};
 
 /// The version of the record format, the member `v`.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 1;
 /// What is written of a User-Agent: model and firmware stand at its beginning.
 const LONGEST_USER_AGENT: usize = 256;
 
@@ -227,7 +227,7 @@ fn start<'out>(out: &'out mut Vec<u8>, time: SystemTime, event: &'static str) ->
 }
 
 /// A time as `2026-11-23T02:25:11.000042Z`: UTC, microseconds.
-struct Rfc3339(SystemTime);
+pub(super) struct Rfc3339(pub(super) SystemTime);
 
 impl std::fmt::Display for Rfc3339 {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

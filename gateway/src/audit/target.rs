@@ -9,7 +9,7 @@ const SECRET: [&str; 14] = [
 ];
 
 /// The target with the values of such parameters replaced by `***`.
-pub(super) fn without_secrets(target: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn without_secrets(target: &[u8]) -> Cow<'_, [u8]> {
     let Some(question) = target.iter().position(|byte| *byte == b'?') else { return Cow::Borrowed(target) };
     let (path, query) = target.split_at(question + 1);
     let separator = |byte: &u8| matches!(byte, b'&' | b';');

@@ -51,7 +51,7 @@ pub enum AuditQuestion {
 /// Which records are shown. What is not said does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct AuditFilter {
-    /// Of this MAC address, in any spelling: proven, or only claimed by a refused certificate or a path.
+    /// Of this MAC address, in any spelling: proven, or only claimed by a refused certificate, a path or a phone's syslog.
     #[arg(long)]
     pub mac: Option<MacAddress>,
     /// Since then: how long ago (90m, 2h, 3d, 1w), a day (2026-11-23) or a time (2026-11-23T02:25:11Z). UTC.
@@ -127,6 +127,9 @@ pub struct AuditSummary {
     /// Count what happened since then only, as in `audit --since`.
     #[arg(long, value_name = "TIME")]
     pub since: Option<TimePoint>,
+    /// Count what happened until then only, as in `audit --until`.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<TimePoint>,
     /// How many values are shown at most.
     #[arg(long, value_name = "N", default_value = "100")]
     pub limit: NonZeroU32,

@@ -6,11 +6,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
 use std::time::Duration;
 
 use certs::{Certificate, Timestamp};
 use policies::TlsVersion;
 use rustls_pki_types::ServerName;
+use zeroize::Zeroizing;
 
 use self::family::{Evidence, Family};
 use self::hello::{Extensions, Offer};
@@ -20,7 +22,7 @@ use self::scan::{Flight, Spoken, Target, Until};
 use self::session::{Credentials, Session, Wish};
 use super::presented::{PresentedError, presented};
 use super::{Outcome, Streams};
-use crate::config::credentials::{KeyError, PrivateKey};
+use crate::config::credentials::{self, KeyError, PrivateKey};
 use crate::{cli, printer};
 
 pub mod family;
@@ -49,12 +51,15 @@ enum ProbeError {
         #[source]
         source: KeyError,
     },
-    #[error("the key file {path} cannot be read")]
+    #[error("the {what} file {path} cannot be read")]
     KeyFile {
+        what: &'static str,
         path: String,
         #[source]
         source: io::Error,
     },
+    #[error("the environment variable {0} is not set")]
+    PassphraseUnset(String),
     #[error("\"{0}\" is no path of a URL")]
     Path(String),
     #[error("\"{0}\" is no host name")]
@@ -72,15 +77,15 @@ impl ProbeError {
         match self {
             Self::Certificate(error) => error.hint(),
             Self::Connect { .. } => Some("is the server running, and is it the right port?"),
-            Self::Key { source: KeyError::PassphraseMissing, .. } => {
-                Some("take the passphrase off for the probe: openssl pkey -in KEY -out PLAIN")
-            }
+            Self::Key { source: KeyError::PassphraseMissing, .. } => Some(
+                "--passphrase-file FILE reads the passphrase from a file, --passphrase-env NAME from a variable",
+            ),
             Self::Key { source, .. } => source.hint(),
             Self::Path(_) => Some("such as /000e08abcdef.cfg"),
             Self::Target(_) => Some("such as prov.example.com:443 or 192.0.2.7:8443"),
             Self::Timeout(_) => Some("such as 5s"),
             Self::Unresolved(_) => Some("give the address, and the name as --server-name"),
-            Self::KeyFile { .. } | Self::ServerName(_) => None,
+            Self::KeyFile { .. } | Self::PassphraseUnset(_) | Self::ServerName(_) => None,
         }
     }
 
@@ -124,7 +129,18 @@ struct Question {
 
 impl Question {
     fn read(arguments: &cli::Probe) -> Result<Self, ProbeError> {
-        let cli::Probe { server, certificate, key, server_name, family, path, timeout, json: _ } = arguments;
+        let cli::Probe {
+            server,
+            certificate,
+            key,
+            passphrase_file,
+            passphrase_env,
+            server_name,
+            family,
+            path,
+            timeout,
+            json: _,
+        } = arguments;
         let timeout = policies::document::parse_duration(timeout)
             .ok()
             .filter(|timeout| (Duration::from_millis(10)..=Duration::from_secs(300)).contains(timeout))
@@ -146,7 +162,9 @@ impl Question {
         }
         let credentials = match (certificate, key) {
             (Some(certificate), Some(key)) => {
-                Some(Credentials { chain: presented(certificate)?, key: read_key(key)? })
+                let passphrase = read_passphrase(passphrase_file.as_deref(), passphrase_env.as_deref())?;
+                let key = read_key(key, passphrase.as_ref().map(|text| text.as_slice()))?;
+                Some(Credentials { chain: presented(certificate)?, key })
             }
             _ => None,
         };
@@ -280,11 +298,33 @@ impl Question {
     }
 }
 
-fn read_key(path: &std::path::Path) -> Result<PrivateKey, ProbeError> {
-    let shown = || path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| ProbeError::KeyFile { path: shown(), source })?;
-    let bytes = zeroize::Zeroizing::new(bytes);
-    PrivateKey::parse(&bytes, None).map_err(|source| ProbeError::Key { path: shown(), source })
+fn read_key(path: &Path, passphrase: Option<&[u8]>) -> Result<PrivateKey, ProbeError> {
+    let bytes = read_secret("key", path)?;
+    PrivateKey::parse(&bytes, passphrase)
+        .map_err(|source| ProbeError::Key { path: path.display().to_string(), source })
+}
+
+/// The passphrase of the key, if one is named.
+fn read_passphrase(
+    file: Option<&Path>,
+    variable: Option<&str>,
+) -> Result<Option<Zeroizing<Vec<u8>>>, ProbeError> {
+    match (file, variable) {
+        (Some(file), _) => {
+            let bytes = read_secret("passphrase", file)?;
+            Ok(Some(Zeroizing::new(credentials::first_line(&bytes).to_vec())))
+        }
+        (None, Some(name)) => match std::env::var_os(name) {
+            Some(value) => Ok(Some(Zeroizing::new(value.into_encoded_bytes()))),
+            None => Err(ProbeError::PassphraseUnset(name.to_owned())),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+fn read_secret(what: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, ProbeError> {
+    let read = std::fs::read(path).map(Zeroizing::new);
+    read.map_err(|source| ProbeError::KeyFile { what, path: path.display().to_string(), source })
 }
 
 /// `host:port`, `[address]:port`, or a host alone, whose port is 443.

@@ -48,7 +48,12 @@ impl TraceError {
             Self::Server(ServerError::Listen { .. }) => {
                 Some("give another port than the gateway that runs; ports below 1024 need root")
             }
-            Self::Server(ServerError::AdminTls(_) | ServerError::Random | ServerError::Site(_))
+            Self::Server(
+                ServerError::AdminTls(_)
+                | ServerError::PhoneSyslog { .. }
+                | ServerError::Random
+                | ServerError::Site(_),
+            )
             | Self::System(_) => None,
         }
     }

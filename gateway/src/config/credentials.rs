@@ -271,8 +271,13 @@ fn is_bearable(scheme: &EncryptionScheme) -> bool {
 pub(super) fn read_passphrase(files: &Files<'_, '_>, file: &Located<String>) -> Option<Zeroizing<Vec<u8>>> {
     let contents = files.read_watched("passphrase file", file)?;
     let bytes = Zeroizing::new(contents.bytes);
+    Some(Zeroizing::new(first_line(&bytes).to_vec()))
+}
+
+/// The first line, without its line end.
+pub(crate) fn first_line(bytes: &[u8]) -> &[u8] {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    Some(Zeroizing::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Why a file gives no private key. Says nothing of its contents.

@@ -11,6 +11,7 @@ mod audit;
 mod fixture;
 mod keys;
 mod mistakes;
+mod phone_syslog;
 mod warnings;
 
 pub(crate) use fixture::{Fixture, SOUND};

@@ -4,6 +4,7 @@ use policies::Reason;
 
 use super::exposition::{Exposition, Format, Kind};
 use super::{Counts, Handshake, process};
+use crate::audit::SinkStatus;
 use crate::clock;
 use crate::server::Gateway;
 
@@ -17,6 +18,7 @@ pub fn write(gateway: &Gateway, format: Format) -> String {
     exceptions(&mut out, gateway);
     expiry(&mut out, gateway);
     load(&mut out, gateway);
+    phone_syslog(&mut out, gateway);
     process::write(&mut out);
     out.finish()
 }
@@ -186,6 +188,57 @@ fn load(out: &mut Exposition, gateway: &Gateway) {
     out.sample(&[], auditor.dropped());
     out.family("provision_gateway_audit_failing", Kind::Gauge, "1 while audit records cannot be written.");
     out.sample(&[], u8::from(auditor.failing()));
+    sinks(out, &auditor.sinks());
+}
+
+/// What is read of a sink.
+type OfSink = fn(&SinkStatus) -> u64;
+
+/// Each sink by its name, in which no password stands.
+fn sinks(out: &mut Exposition, sinks: &[SinkStatus]) {
+    let families: [(&'static str, Kind, &'static str, OfSink); 4] = [
+        (
+            "provision_gateway_audit_sink_queue_bytes",
+            Kind::Gauge,
+            "Octets of audit records that wait for a sink or are being written to it.",
+            |sink| u64::try_from(sink.queued).unwrap_or(u64::MAX),
+        ),
+        (
+            "provision_gateway_audit_sink_queue_limit_bytes",
+            Kind::Gauge,
+            "Octets of audit records that may wait for a sink.",
+            |sink| u64::try_from(sink.limit).unwrap_or(u64::MAX),
+        ),
+        (
+            "provision_gateway_audit_sink_records_lost_total",
+            Kind::Counter,
+            "Audit records that a sink lost: its queue was full, or it did not take them before the end.",
+            |sink| sink.dropped,
+        ),
+        (
+            "provision_gateway_audit_sink_failing",
+            Kind::Gauge,
+            "1 while audit records cannot be written to a sink.",
+            |sink| u64::from(sink.failing),
+        ),
+    ];
+    for (name, kind, help, value) in families {
+        out.family(name, kind, help);
+        for sink in sinks {
+            out.sample(&[("sink", &sink.name)], value(sink));
+        }
+    }
+}
+
+fn phone_syslog(out: &mut Exposition, gateway: &Gateway) {
+    out.family(
+        "provision_gateway_phone_syslog_messages_total",
+        Kind::Counter,
+        "Datagrams of phones' syslog, by what became of them.",
+    );
+    for (fate, count) in gateway.phone_syslog().all() {
+        out.sample(&[("outcome", fate.as_str())], count);
+    }
 }
 
 fn word(reason: Option<Reason>) -> &'static str {

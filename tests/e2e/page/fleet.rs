@@ -31,6 +31,7 @@ impl Story {
         }
         story.renewed();
         story.copied();
+        story.said();
         let appended = database.append(Self::batch(1), story.text.as_bytes()).unwrap();
         assert_eq!((appended.records, appended.unreadable), (story.count, 0));
     }
@@ -118,13 +119,11 @@ impl Story {
         }
     }
 
-    /// A phone whose certificate was renewed.
+    /// A phone whose certificate was renewed: it lasts longer than the one of its hours before, which is not seen again.
     fn renewed(&mut self) {
-        for (ago, key, until) in [(7000, "one", "2027-01-01"), (600, "two", "2032-01-01")] {
-            let mut served = served(2, "0000000000000abc");
-            served["certificate"] = certificate("000e08abcd02", "Device Root", key, until);
-            self.record(ago, &served);
-        }
+        let mut served = served(2, "0000000000000abc");
+        served["certificate"] = certificate("000e08abcd02", "Device Root", "renewed", "2032-01-01");
+        self.record(600, &served);
     }
 
     /// A phone whose key was copied to another, which is somewhere else.
@@ -136,6 +135,20 @@ impl Story {
             served["peer"] = format!("198.51.{}.4:5000", 100 + turn).into();
             served["user_agent"] = "cisco/CP-7841-3PCC (FCH9999)".into();
             self.record(500 - turn, &served);
+        }
+    }
+
+    /// What a phone says of itself, between its connections.
+    fn said(&mut self) {
+        let url = "https://prov.example.com:443/000e08abcd01.cfg";
+        for (ago, progress, error) in [
+            (70, "requesting", None),
+            (60, "successful", None),
+            (50, "failed", Some("TCP connection timeout")),
+        ] {
+            let said = json!({ "mac": "000e08abcd01", "product": "CP-7841-3PCC", "task": "resync", "progress": progress, "url": url,
+                "error": error });
+            self.record(ago, &json!({ "event": "said", "peer": "192.0.2.1:5060", "said": said }));
         }
     }
 

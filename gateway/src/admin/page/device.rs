@@ -8,7 +8,8 @@ use super::entry::{self, Naming};
 use super::text::{Told, ago, day, number, when};
 use crate::audit::entry::{MacSource, Moment};
 use crate::audit::query::{
-    Change, DeviceStatus, Filter, PresentedCertificate, RecordId, Sighting, SightingKind, StoredRecord,
+    Change, DeviceStatus, Filter, PhonesSay, PresentedCertificate, RecordId, Sighting, SightingKind,
+    StoredRecord,
 };
 use crate::audit::{AuditDatabase, DatabaseError};
 
@@ -23,6 +24,8 @@ pub(super) struct Story {
     certificates: Vec<PresentedCertificate>,
     sightings: Vec<Sighting>,
     records: Vec<StoredRecord>,
+    /// What the phone says of itself in the time of these records.
+    said: Vec<StoredRecord>,
     before: Option<RecordId>,
 }
 
@@ -32,26 +35,37 @@ impl Story {
         mac: MacAddress,
         before: Option<RecordId>,
     ) -> Result<Self, DatabaseError> {
-        let filter = Filter { mac: Some(mac), before, ..Filter::default() };
+        let filter = |said| Filter { mac: Some(mac), before, said, ..Filter::default() };
+        // One more than is shown tells whether there is another page.
+        let records = database.records(&filter(PhonesSay::LeftOut), PAGE + 1)?;
+        // Apart, so that no number of messages that anybody may send leaves out what happened.
+        let mut said = database.records(&filter(PhonesSay::Only), PAGE)?;
+        let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
+        if records.len() > page {
+            let oldest = records.get(page - 1).map(|record| record.id);
+            said.retain(|message| Some(message.id) > oldest);
+        }
         Ok(Self {
             mac,
             status: database.device(mac)?,
             certificates: database.certificates(mac)?,
             sightings: database.sightings(mac)?,
-            // One more than is shown tells whether there is another page.
-            records: database.records(&filter, PAGE + 1)?,
+            records,
+            said,
             before,
         })
     }
 
     /// Whether nothing is known of it.
     pub(super) fn is_unknown(&self) -> bool {
-        self.status.is_none() && self.records.is_empty() && self.before.is_none()
+        self.status.is_none() && self.records.is_empty() && self.said.is_empty() && self.before.is_none()
     }
 
     pub(super) fn show(&self, now: Moment) -> Markup {
-        let Self { mac, status, certificates, sightings, records, before } = self;
+        let Self { mac, status, certificates, sightings, records, said, before } = self;
         let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
+        let mut told: Vec<&StoredRecord> = records.iter().take(page).chain(said).collect();
+        told.sort_by_key(|record| std::cmp::Reverse(record.id));
         html! {
             @match status {
                 Some(status) => {
@@ -59,14 +73,17 @@ impl Story {
                     (noted(&Change::of_device_lately(status, certificates, sightings), now))
                 }
                 None => {
-                    p.claim { "No phone has ever shown a certificate with this address. What there is are requests for its files." }
+                    p.claim { "No phone has ever shown a certificate with this address. What there is are requests for its files, or what syslog messages say." }
                 }
             }
             section {
                 h2 { "What happened" }
-                p.quiet { "Newest first. What a refused certificate or a path only claims is marked." }
-                @if records.is_empty() { p { "No more records." } }
-                (entry::list(records.get(..page).unwrap_or(records), Naming::Own, now))
+                p.quiet { "Newest first. What a refused certificate, a path or a syslog message only claims is marked." }
+                @if told.is_empty() { p { "No more records." } }
+                (entry::list(told, Naming::Own, now))
+                @if said.len() >= page { p.quiet {
+                    "More of what the phone says: " code { "provision-gateway audit --mac " (mac) " --event said" }
+                } }
                 nav.pages aria-label="Older and newer records" {
                     @if before.is_some() { a href=(format!("/device/{mac}")) { "Newest" } " " }
                     @if records.len() > page { @if let Some(last) = records.get(page - 1) {
@@ -104,7 +121,7 @@ fn facts(status: &DeviceStatus, now: Moment) -> Markup {
                         }
                         @match refusal.source {
                             MacSource::Device => {}
-                            MacSource::Certificate | MacSource::Path => " (claimed, not proven)",
+                            MacSource::Certificate | MacSource::Path | MacSource::Syslog => " (claimed, not proven)",
                         }
                     }
                     None => "never",

@@ -18,7 +18,11 @@ pub(super) enum Naming {
 }
 
 /// Records, newest first.
-pub(super) fn list(records: &[StoredRecord], naming: Naming, now: Moment) -> Markup {
+pub(super) fn list<'a>(
+    records: impl IntoIterator<Item = &'a StoredRecord>,
+    naming: Naming,
+    now: Moment,
+) -> Markup {
     html! {
         ol.records #records { @for record in records { (item(record, naming, now)) } }
     }
@@ -50,6 +54,7 @@ pub(super) const fn class(outcome: Outcome) -> &'static str {
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",
         Outcome::Lost => "lost",
+        Outcome::Said => "said",
     }
 }
 
@@ -60,6 +65,7 @@ fn word(entry: &Entry) -> &'static str {
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",
         Outcome::Lost => "lost",
+        Outcome::Said => "says",
     }
 }
 
@@ -107,6 +113,11 @@ fn sentence(entry: &Entry) -> Markup {
                 @if let Some(reason) = &entry.reason { " (" (Told(reason)) ")" }
                 "."
             }
+            EntryEvent::Said => {
+                "The phone says: "
+                @match &entry.said { Some(said) => (Told(&said.to_string())), None => "nothing" }
+                "."
+            }
         }
         @if let Some(alert) = &entry.alert { " TLS alert: " (Told(alert)) "." }
         @if !entry.exceptions.is_empty() { " Exceptions that were needed: " (Told(&entry.exceptions.join(", "))) "." }
@@ -133,7 +144,7 @@ fn request(entry: &Entry) -> Markup {
                 @if let Some(rule) = &entry.rule { ", by the rule “" (Told(rule)) "”" }
                 ": " (because(entry))
             }
-            Outcome::Failed | Outcome::Lost => {
+            Outcome::Failed | Outcome::Lost | Outcome::Said => {
                 " failed"
                 @if let Some(status) = entry.status { " with " (status) }
                 ": " (because(entry))
@@ -169,6 +180,9 @@ fn evidence(entry: &Entry, naming: Naming) -> Markup {
         }
         MacSource::Path => {
             "Not proven: the address stands in the path that was asked for, and anybody can ask."
+        }
+        MacSource::Syslog => {
+            return html! { p.quiet { "Not proven: it is what a syslog message says, and anybody can send one." } };
         }
     };
     html! {

@@ -148,7 +148,8 @@ pub(super) fn columns(
 ) -> Markup {
     let starts = period.starts(now);
     let step = i64::from(period.step()).saturating_mul(1_000_000);
-    let parts = Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Lost).map(|outcome| {
+    let ended = [Outcome::Served, Outcome::Refused, Outcome::Failed];
+    let parts = ended.iter().map(|outcome| {
         let mut counts = vec![0_u64; starts.len()];
         for point in points.iter().filter(|point| point.outcome == *outcome) {
             let from = starts.first().map_or(0, |start| start.micros());

@@ -55,11 +55,11 @@ pub(super) fn page(title: &str, here: &str, asked: &str, refresh: Refresh, body:
                     }
                     form.search role="search" action="/search" {
                         label for="q" { "Find a phone" }
-                        input #q name="q" type="search" value=(Plain(asked)) placeholder="MAC, serial number or request id"
+                        input #q name="q" type="search" value=(Plain(asked)) placeholder="MAC, serial, request id"
                             maxlength="100" autocomplete="off" spellcheck="false";
                         button { "Find" }
                     }
-                    form method="post" action="/logout" { button.quiet { "Sign out" } }
+                    form.leave method="post" action="/logout" { button.quiet { "Sign out" } }
                 }
                 main #main { h1 { (Told(title)) } (body) }
                 footer { "Times are UTC. This page only shows; it changes nothing." }

@@ -18,7 +18,7 @@ pub(super) fn list() -> Markup {
             section {
                 h2 { (stage.as_str()) }
                 dl { @for reason in Reason::ALL.iter().filter(|reason| reason.stage() == *stage) {
-                    dt { (super::entry::reason_link(*reason)) } dd { (reason.meaning()) }
+                    dt { (super::entry::reason_link(*reason)) } dd { (prose(reason.meaning())) }
                 } }
             }
         }
@@ -45,15 +45,24 @@ pub(super) fn counts(
 pub(super) fn explanation(reason: Reason) -> Markup {
     html! {
         dl.facts {
-            dt { "what it means" } dd { (reason.meaning()) }
-            dt { "what the phone shows" } dd { (phone::shows(reason).join(" ")) }
-            dt { "what to do" } dd { (reason.remedy()) }
+            dt { "what it means" } dd { (prose(reason.meaning())) }
+            dt { "what the phone shows" } dd { (prose(&phone::shows(reason).join(" "))) }
+            dt { "what to do" } dd { (prose(reason.remedy())) }
             dt { "step" } dd { (reason.stage().as_str()) }
             dt { "look first at" } dd { "the " (reason.fault().as_str()) }
         }
         p {
             a href=(format!("/records?reason={reason}")) { "Its records" } " · "
             a href=(format!("/records?reason={reason}&since=24h")) { "those of the last 24 hours" }
+        }
+    }
+}
+
+/// A text of ours, in which code stands between backticks.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (place, part) in text.split('`').enumerate() {
+            @if place % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }

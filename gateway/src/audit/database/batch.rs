@@ -58,6 +58,7 @@ const RECORDS: Insert = Insert {
         "not_after",
         "exceptions",
         "user_agent",
+        "said_mac",
     ],
     on_conflict: "",
 };
@@ -80,7 +81,65 @@ const TALLIES: Insert = Insert {
         first_seen = CASE WHEN excluded.first_seen < audit_tally.first_seen THEN excluded.first_seen ELSE audit_tally.first_seen END, \
         last_seen = CASE WHEN excluded.last_seen > audit_tally.last_seen THEN excluded.last_seen ELSE audit_tally.last_seen END",
 };
-/// What a stranger's certificate claims never replaces what the device has proven.
+/// Whether a row tells what is so now: what the device proved replaces what was claimed, and the later the earlier. Gateways that
+/// share a database do not write in the order of time.
+macro_rules! is_current {
+    () => {
+        "(excluded.proven > audit_device.proven OR (excluded.proven = audit_device.proven \
+         AND excluded.current_at >= COALESCE(audit_device.current_at, 0)))"
+    };
+}
+/// Takes a fact from the row that tells what is so now, where it tells it.
+macro_rules! current {
+    ($column:literal) => {
+        concat!(
+            $column,
+            " = CASE WHEN ",
+            is_current!(),
+            " THEN COALESCE(excluded.",
+            $column,
+            ", audit_device.",
+            $column,
+            ") ELSE audit_device.",
+            $column,
+            " END, "
+        )
+    };
+}
+/// The same of a certificate's facts, which belong together.
+macro_rules! certified {
+    ($column:literal) => {
+        concat!(
+            $column,
+            " = CASE WHEN ",
+            is_current!(),
+            " AND excluded.sha256 IS NOT NULL THEN excluded.",
+            $column,
+            " ELSE audit_device.",
+            $column,
+            " END, "
+        )
+    };
+}
+/// Takes what belongs to the later of two times.
+macro_rules! later {
+    ($column:literal, $time:literal) => {
+        concat!(
+            $column,
+            " = CASE WHEN excluded.",
+            $time,
+            " >= COALESCE(audit_device.",
+            $time,
+            ", excluded.",
+            $time,
+            ") THEN excluded.",
+            $column,
+            " ELSE audit_device.",
+            $column,
+            " END, "
+        )
+    };
+}
 const DEVICES: Insert = Insert {
     table: "audit_device",
     columns: &[
@@ -104,27 +163,33 @@ const DEVICES: Insert = Insert {
         "peer",
         "host",
         "records",
+        "current_at",
     ],
-    on_conflict: "ON CONFLICT (mac) DO UPDATE SET \
-        product = CASE WHEN excluded.proven >= audit_device.proven THEN COALESCE(excluded.product, audit_device.product) ELSE audit_device.product END, \
-        serial = CASE WHEN excluded.proven >= audit_device.proven THEN COALESCE(excluded.serial, audit_device.serial) ELSE audit_device.serial END, \
-        first_seen = CASE WHEN excluded.first_seen < audit_device.first_seen THEN excluded.first_seen ELSE audit_device.first_seen END, \
-        last_seen = CASE WHEN excluded.last_seen > audit_device.last_seen THEN excluded.last_seen ELSE audit_device.last_seen END, \
-        last_success = COALESCE(excluded.last_success, audit_device.last_success), \
-        refusal_reason = CASE WHEN excluded.last_refusal IS NULL THEN audit_device.refusal_reason ELSE excluded.refusal_reason END, \
-        refusal_source = CASE WHEN excluded.last_refusal IS NULL THEN audit_device.refusal_source ELSE excluded.refusal_source END, \
-        last_refusal = COALESCE(excluded.last_refusal, audit_device.last_refusal), \
-        subject_name = CASE WHEN excluded.proven >= audit_device.proven AND excluded.sha256 IS NOT NULL THEN excluded.subject_name ELSE audit_device.subject_name END, \
-        issuer = CASE WHEN excluded.proven >= audit_device.proven AND excluded.sha256 IS NOT NULL THEN excluded.issuer ELSE audit_device.issuer END, \
-        certificate_serial = CASE WHEN excluded.proven >= audit_device.proven AND excluded.sha256 IS NOT NULL THEN excluded.certificate_serial ELSE audit_device.certificate_serial END, \
-        key_sha256 = CASE WHEN excluded.proven >= audit_device.proven AND excluded.sha256 IS NOT NULL THEN excluded.key_sha256 ELSE audit_device.key_sha256 END, \
-        not_after = CASE WHEN excluded.proven >= audit_device.proven AND excluded.sha256 IS NOT NULL THEN excluded.not_after ELSE audit_device.not_after END, \
-        sha256 = CASE WHEN excluded.proven >= audit_device.proven AND excluded.sha256 IS NOT NULL THEN excluded.sha256 ELSE audit_device.sha256 END, \
-        user_agent = CASE WHEN excluded.proven >= audit_device.proven THEN COALESCE(excluded.user_agent, audit_device.user_agent) ELSE audit_device.user_agent END, \
-        peer = CASE WHEN excluded.proven >= audit_device.proven THEN COALESCE(excluded.peer, audit_device.peer) ELSE audit_device.peer END, \
-        host = CASE WHEN excluded.proven >= audit_device.proven THEN COALESCE(excluded.host, audit_device.host) ELSE audit_device.host END, \
-        records = audit_device.records + excluded.records, \
-        proven = CASE WHEN excluded.proven > audit_device.proven THEN excluded.proven ELSE audit_device.proven END",
+    on_conflict: concat!(
+        "ON CONFLICT (mac) DO UPDATE SET \
+         first_seen = CASE WHEN excluded.first_seen < audit_device.first_seen THEN excluded.first_seen ELSE audit_device.first_seen END, \
+         last_seen = CASE WHEN excluded.last_seen > audit_device.last_seen THEN excluded.last_seen ELSE audit_device.last_seen END, ",
+        later!("last_success", "last_success"),
+        later!("refusal_reason", "last_refusal"),
+        later!("refusal_source", "last_refusal"),
+        later!("last_refusal", "last_refusal"),
+        current!("product"),
+        current!("serial"),
+        current!("user_agent"),
+        current!("peer"),
+        current!("host"),
+        certified!("subject_name"),
+        certified!("issuer"),
+        certified!("certificate_serial"),
+        certified!("key_sha256"),
+        certified!("not_after"),
+        certified!("sha256"),
+        "current_at = CASE WHEN ",
+        is_current!(),
+        " THEN excluded.current_at ELSE audit_device.current_at END, \
+         records = audit_device.records + excluded.records, \
+         proven = CASE WHEN excluded.proven > audit_device.proven THEN excluded.proven ELSE audit_device.proven END"
+    ),
 };
 const CERTIFICATES: Insert = Insert {
     table: "audit_certificate",
@@ -233,7 +298,11 @@ impl<'a> Batch<'a> {
 
     fn row(&self, id: i64, entry: &Entry) -> Vec<Value> {
         let Entry { hello, tls, certificate, device, .. } = entry;
-        let mac = entry.mac();
+        // Two columns: what anybody may say is not to be in the way of what is known.
+        let (mac, said_mac) = match entry.mac() {
+            Some((mac, MacSource::Syslog)) => (None, Some(mac)),
+            known => (known, None),
+        };
         let hello = hello.as_ref();
         let tls = tls.as_ref();
         let certificate = certificate.as_ref();
@@ -278,6 +347,7 @@ impl<'a> Batch<'a> {
             certificate.and_then(|certificate| certificate.expires()).map(|end| end.unix()).into(),
             exceptions.as_ref().into(),
             entry.user_agent.as_ref().into(),
+            said_mac.map(|mac| mac.to_string()).as_ref().into(),
         ]
     }
 
@@ -320,7 +390,7 @@ impl<'a> Batch<'a> {
                 Some((mac, source @ (MacSource::Device | MacSource::Certificate))) => {
                     devices.entry(mac).or_default().add(entry, source == MacSource::Device);
                 }
-                Some((_, MacSource::Path)) | None => {}
+                Some((_, MacSource::Path | MacSource::Syslog)) | None => {}
             }
         }
         let claimed: Vec<MacAddress> =

@@ -49,8 +49,13 @@ impl<'a> Seen<'a> {
             {
                 self.success = self.success.max(Some(entry.time));
             }
-            Outcome::Refused | Outcome::Failed => self.refusal = Some((entry.time, entry, proven)),
-            Outcome::Served | Outcome::Lost => {}
+            Outcome::Refused | Outcome::Failed
+                if self.refusal.as_ref().is_none_or(|(last, ..)| *last <= entry.time) =>
+            {
+                self.refusal = Some((entry.time, entry, proven));
+            }
+            Outcome::Refused | Outcome::Failed => {}
+            Outcome::Served | Outcome::Lost | Outcome::Said => {}
         }
         if let Some(certificate) = &entry.certificate {
             let seen = self.certificates.entry(&certificate.sha256).or_insert(SeenCertificate {
@@ -61,18 +66,21 @@ impl<'a> Seen<'a> {
                 count: 0,
             });
             seen.proven |= proven;
+            seen.first = seen.first.min(entry.time);
             seen.last = seen.last.max(entry.time);
             // A connection is one presentation, however many requests follow.
             seen.count += u64::from(entry.subject() == Subject::Connection);
         }
         if proven || !self.proven {
             if proven && !self.proven {
-                (self.certified, self.user_agent, self.host) = (None, None, None);
+                (self.latest, self.certified, self.user_agent, self.host) = (None, None, None, None);
             }
-            self.latest = Some(entry);
-            self.certified = entry.certificate.as_ref().map(|_| entry).or(self.certified);
-            self.user_agent = entry.user_agent.as_deref().or(self.user_agent);
-            self.host = entry.host.as_deref().or(self.host);
+            // Threads do not hand over their records quite in the order of time.
+            let is_later = self.latest.is_none_or(|latest| latest.time <= entry.time);
+            take(&mut self.certified, entry.certificate.as_ref().map(|_| entry), is_later);
+            take(&mut self.user_agent, entry.user_agent.as_deref(), is_later);
+            take(&mut self.host, entry.host.as_deref(), is_later);
+            take(&mut self.latest, Some(entry), is_later);
         }
         self.proven |= proven;
         if proven {
@@ -83,7 +91,7 @@ impl<'a> Seen<'a> {
             let network = entry.peer_address().map(|peer| ("network", network_of(peer)));
             for key in [agent, network].into_iter().flatten() {
                 let seen = self.sightings.entry(key).or_insert((entry.time, entry.time, 0));
-                seen.1 = seen.1.max(entry.time);
+                (seen.0, seen.1) = (seen.0.min(entry.time), seen.1.max(entry.time));
                 seen.2 += 1;
             }
         }
@@ -116,6 +124,7 @@ impl<'a> Seen<'a> {
             peer.as_ref().into(),
             self.host.into(),
             self.records.into(),
+            time(self.latest.map(|entry| entry.time)).into(),
         ]
     }
 
@@ -149,6 +158,13 @@ impl<'a> Seen<'a> {
                 (*count).into(),
             ]
         })
+    }
+}
+
+/// Takes a fact where it is there and later, or the first.
+fn take<T>(known: &mut Option<T>, found: Option<T>, is_later: bool) {
+    if found.is_some() && (is_later || known.is_none()) {
+        *known = found;
     }
 }
 

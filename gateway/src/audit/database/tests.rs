@@ -6,6 +6,9 @@ use super::*;
 use crate::audit::entry::{Moment, Outcome, Subject};
 use crate::audit::query::{By, Filter};
 
+mod order;
+mod size;
+
 /// Lines of records, a second apart from `start` seconds after 1970 on.
 pub(crate) fn lines(start: i64, records: &[&str]) -> String {
     let mut text = String::new();

@@ -19,6 +19,14 @@ pub struct Cidr {
 pub struct NotACidr;
 
 impl Cidr {
+    /// Whether an address lies in it.
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        let (first, last) = self.bounds();
+        let address = address_bytes(address.to_canonical());
+        first.as_slice() <= address.as_slice() && address.as_slice() <= last.as_slice()
+    }
+
     /// The first and the last address, as the database keeps them.
     pub(super) fn bounds(self) -> (Vec<u8>, Vec<u8>) {
         let length = match self.address {

@@ -24,6 +24,18 @@ impl RecordId {
     }
 }
 
+/// Whether what phones say of themselves by syslog is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PhonesSay {
+    /// With everything else.
+    #[default]
+    Included,
+    /// Not at all.
+    LeftOut,
+    /// Nothing else.
+    Only,
+}
+
 /// Which records. What is `None` does not matter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
@@ -49,6 +61,8 @@ pub struct Filter {
     pub connection: Option<String>,
     /// Of this request, as on the page that refused it.
     pub request: Option<String>,
+    /// Whether what phones say of themselves is among them.
+    pub said: PhonesSay,
     /// Earlier in the database than this one: the next page.
     pub before: Option<RecordId>,
 }
@@ -83,16 +97,35 @@ impl StoredRecord {
 impl Filter {
     /// The conditions, with places for the values from `?1` on.
     fn conditions(&self, peer_column: &str) -> (Vec<String>, Vec<Value>) {
-        let Self { mac, since, until, reason, outcome, event, host, peer, ja4, connection, request, before } =
-            self;
+        let Self {
+            mac,
+            since,
+            until,
+            reason,
+            outcome,
+            event,
+            host,
+            peer,
+            ja4,
+            connection,
+            request,
+            said,
+            before,
+        } = self;
         let mut conditions = Vec::new();
         let mut values = Vec::new();
         let mut condition = |text: &str, value: Value| {
             values.push(value);
             conditions.push(format!("{text} ?{}", values.len()));
         };
-        if let Some(mac) = mac {
-            condition("r.mac =", (&mac.to_string()).into());
+        match (mac.map(|mac| mac.to_string()), said) {
+            (None, PhonesSay::Included) => {}
+            (None, PhonesSay::LeftOut) => condition("r.event <>", EntryEvent::Said.as_str().into()),
+            (None, PhonesSay::Only) => condition("r.event =", EntryEvent::Said.as_str().into()),
+            (Some(mac), PhonesSay::LeftOut) => condition("r.mac =", (&mac).into()),
+            (Some(mac), PhonesSay::Only) => condition("r.said_mac =", (&mac).into()),
+            // Of records that are gone through one by one; `records` has an index to use for each of the two.
+            (Some(mac), PhonesSay::Included) => condition("COALESCE(r.mac, r.said_mac) =", (&mac).into()),
         }
         if let Some(since) = since {
             condition("r.time >=", since.micros().into());
@@ -143,7 +176,16 @@ impl AuditDatabase {
     /// # Errors
     /// The database cannot be asked now.
     pub fn records(&mut self, filter: &Filter, most: u32) -> Result<Vec<StoredRecord>, DatabaseError> {
-        self.select(filter, None, most)
+        if filter.mac.is_none() || filter.said != PhonesSay::Included {
+            return self.select(filter, None, most);
+        }
+        let mut records = Vec::new();
+        for said in [PhonesSay::LeftOut, PhonesSay::Only] {
+            records.extend(self.select(&Filter { said, ..filter.clone() }, None, most)?);
+        }
+        records.sort_by_key(|record| std::cmp::Reverse(record.id));
+        records.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(records)
     }
 
     /// The records that came after one, oldest first, at most `most`: to follow them as they come.

@@ -93,25 +93,48 @@ impl AuditDatabase {
         subject: Subject,
         since: Option<Moment>,
     ) -> Result<Vec<Tally>, DatabaseError> {
+        self.summary_until(by, subject, since, None)
+    }
+
+    /// Counts connections or requests of a period, `until` not included; most frequent first.
+    ///
+    /// # Errors
+    /// The database cannot be asked now.
+    pub fn summary_until(
+        &mut self,
+        by: By,
+        subject: Subject,
+        since: Option<Moment>,
+        until: Option<Moment>,
+    ) -> Result<Vec<Tally>, DatabaseError> {
         let mut found = BTreeMap::<(String, Outcome), Tally>::new();
-        let whole = since.map_or(i64::MIN, |since| {
+        // Whole hours are counted already; of the pieces of an hour at both ends each record is.
+        let from = since.map_or(i64::MIN, |since| {
             let hour = hour_of(since);
             if since.micros() == hour * 1_000_000 { hour } else { hour + HOUR }
         });
+        let to = until.map_or(i64::MAX, hour_of);
+        let micros = |hour: i64| hour.saturating_mul(1_000_000);
+        let pieces = match (since, until) {
+            (Some(since), Some(until)) if from > to => [Some((since.micros(), until.micros())), None],
+            _ => [
+                since.map(|since| (since.micros(), micros(from))),
+                until.map(|until| (micros(to), until.micros())),
+            ],
+        };
         let statement = "SELECT value, outcome, CAST(sum(count) AS BIGINT), min(first_seen), max(last_seen) FROM audit_tally \
-            WHERE dimension = ?1 AND subject = ?2 AND hour >= ?3 GROUP BY value, outcome";
-        let values = [by.as_str().into(), subject.as_str().into(), whole.into()];
+            WHERE dimension = ?1 AND subject = ?2 AND hour >= ?3 AND hour < ?4 GROUP BY value, outcome";
+        let values = [by.as_str().into(), subject.as_str().into(), from.into(), to.into()];
         for row in self.backend().rows(statement, &values)? {
             add(&mut found, By::All, row)?;
         }
-        if let Some(since) = since.filter(|since| since.micros() < whole.saturating_mul(1_000_000)) {
+        for (first, end) in pieces.into_iter().flatten().filter(|(first, end)| first < end) {
             let column = by.column();
             let statement = format!(
                 "SELECT {column}, outcome, CAST(sum(weight) AS BIGINT), min(time), max(time) FROM audit_record \
                  WHERE time >= ?1 AND time < ?2 AND subject = ?3 AND {column} IS NOT NULL GROUP BY 1, outcome"
             );
-            let end = whole.saturating_mul(1_000_000);
-            let values = [since.micros().into(), end.into(), subject.as_str().into()];
+            let values = [first.into(), end.into(), subject.as_str().into()];
             for row in self.backend().rows(&statement, &values)? {
                 add(&mut found, by, row)?;
             }

@@ -10,6 +10,8 @@ use crate::audit::database::tests::{batch, lines};
 use crate::audit::database::{AuditDatabase, DatabaseUrl};
 use crate::audit::entry::{EntryEvent, MacSource, Moment, Outcome, Subject};
 
+mod said;
+
 /// Two minutes before the hour.
 const START: i64 = 1_795_399_080 + 3600 - 1_795_399_080 % 3600;
 
@@ -157,6 +159,27 @@ fn a_period_that_begins_within_an_hour_is_counted_exactly() {
         assert_eq!(count(By::Exception, at(5)), 2);
         assert_eq!(count(By::All, at(3600)), 45);
         assert_eq!(count(By::All, at(7300)), 0);
+    });
+}
+
+#[test]
+fn a_period_that_ends_within_an_hour_is_counted_exactly() {
+    on_both(|database| {
+        told(database);
+        let hour = |second: i64| Timestamp::from_unix(START + second).to_string()[..13].to_owned();
+        database.append(batch(2), story().replace(&hour(0), &hour(7200)).as_bytes()).unwrap();
+        let mut count = |since: Option<i64>, until: Option<i64>| -> u64 {
+            let (since, until) = (since.map(at), until.map(at));
+            let tallies = database.summary_until(By::All, Subject::Connection, since, until).unwrap();
+            tallies.iter().map(|tally| tally.count).sum()
+        };
+        assert_eq!(count(None, None), 90);
+        assert_eq!(count(None, Some(3600)), 45);
+        assert_eq!(count(None, Some(5)), 2, "c1 and c2 were closed before, c3 refused then");
+        assert_eq!(count(Some(3), Some(6)), 2, "within one hour");
+        assert_eq!(count(Some(3), Some(7206)), 44 + 3, "over whole hours and pieces at both ends");
+        assert_eq!(count(Some(3590), Some(3610)), 0, "over a full hour's end");
+        assert_eq!(count(Some(5), Some(5)) + count(Some(9), Some(3)) + count(Some(7300), Some(3)), 0, "none");
     });
 }
 

@@ -13,12 +13,15 @@ use self::report::Report;
 use self::visit::Visit;
 use super::{Failure, Outcome, Streams, write_json};
 use crate::audit::entry::{Entry, EntryEvent, MacSource, Moment, Outcome as Ending};
-use crate::audit::query::{Change, DeviceStatus, Filter, PresentedCertificate, Sighting};
+use crate::audit::query::{Change, DeviceStatus, Filter, PhonesSay, PresentedCertificate, Sighting};
 use crate::audit::{AuditDatabase, DatabaseError};
 use crate::{cli, printer};
 
 /// Records that are read of one device, the newest: enough for months of a phone, and little work.
 const RECORDS: u32 = 1000;
+
+/// Messages of its own that are read, the newest.
+const MESSAGES: u32 = 200;
 
 /// All that is known of one MAC address.
 #[derive(Debug)]
@@ -88,9 +91,12 @@ impl Dossier {
             Some(status) => Change::of_device_lately(status, &certificates, &sightings),
             None => Vec::new(),
         };
-        let of_device = Filter { mac: Some(mac), since, ..Filter::default() };
-        let records = database.records(&of_device, RECORDS)?;
+        // Apart, so that no number of messages that anybody may send leaves out what happened.
+        let of_device = |said| Filter { mac: Some(mac), since, said, ..Filter::default() };
+        let mut records = database.records(&of_device(PhonesSay::LeftOut), RECORDS)?;
         let has_more = u32::try_from(records.len()).is_ok_and(|found| found >= RECORDS);
+        records.extend(database.records(&of_device(PhonesSay::Only), MESSAGES)?);
+        records.sort_by_key(|record| std::cmp::Reverse(record.id));
         // A line of another hand tells nothing.
         let entries: Vec<Entry> = records.iter().filter_map(|record| record.entry().ok()).collect();
         let last_success = match status.as_ref().and_then(|status| status.last_success) {

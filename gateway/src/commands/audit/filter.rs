@@ -1,7 +1,7 @@
 //! From what an operator says to what the database is asked.
 
 use crate::audit::entry::Moment;
-use crate::audit::query::Filter;
+use crate::audit::query::{Filter, PhonesSay};
 use crate::cli;
 
 /// The filter as of `now`.
@@ -20,6 +20,7 @@ pub(super) fn filter(asked: &cli::AuditFilter, now: Moment) -> Filter {
         ja4: ja4.clone(),
         connection: connection.clone(),
         request: request.clone(),
+        said: PhonesSay::Included,
         before: None,
     }
 }

@@ -12,7 +12,7 @@ pub(super) const TITLES: &str =
     "time                  peer             device                     outcome  what happened";
 
 /// What a question mark in a table stands for.
-pub(super) const CLAIMED: &str = "note: ? after a MAC address: only claimed, by a certificate that was refused or by a path; anybody can write one";
+pub(super) const CLAIMED: &str = "note: ? after a MAC address: only claimed, by a certificate that was refused, a path or a syslog message; anybody can write one";
 
 /// A record as one line of the table.
 pub(super) struct Line<'a>(pub(super) &'a Entry);
@@ -50,7 +50,7 @@ fn device(entry: &Entry) -> String {
             Some(product) => format!("{mac} {product}"),
             None => mac.to_string(),
         },
-        Some((mac, MacSource::Certificate | MacSource::Path)) => format!("{mac}?"),
+        Some((mac, MacSource::Certificate | MacSource::Path | MacSource::Syslog)) => format!("{mac}?"),
         None => known.map_or("-", |device| device.kind.as_str()).to_owned(),
     }
 }
@@ -90,6 +90,9 @@ fn happened(entry: &Entry) -> String {
             let since = entry.since.map(|since| format!(" since {}", words::second(since)));
             let lost = words::count(count.unwrap_or(1), "record was lost", "records were lost");
             lost + &since.unwrap_or_default()
+        }
+        EntryEvent::Said => {
+            format!("the phone says: {}", entry.said.as_ref().map(ToString::to_string).unwrap_or_default())
         }
     };
     if let Some(status) = status {

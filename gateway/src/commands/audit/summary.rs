@@ -14,6 +14,7 @@ use crate::printer::Printable;
 struct Report {
     by: &'static str,
     since: Option<String>,
+    until: Option<String>,
     counts: Vec<Count>,
     lost_records: u64,
 }
@@ -37,13 +38,14 @@ pub(super) fn summary(
 ) -> Result<Outcome, Failure> {
     let by = question.by;
     let since = question.since.map(|since| since.beginning(now));
+    let until = question.until.map(|until| until.end(now));
     let mut counts: Vec<(Subject, Tally)> = Vec::new();
     for subject in [Subject::Connection, Subject::Request] {
-        let tallies = database.summary(by, subject, since)?;
+        let tallies = database.summary_until(by, subject, since, until)?;
         counts.extend(tallies.into_iter().map(|tally| (subject, tally)));
     }
     counts.sort_by_key(|(_, one)| std::cmp::Reverse(one.count));
-    let lost = database.summary(By::All, Subject::Gap, since)?;
+    let lost = database.summary_until(By::All, Subject::Gap, since, until)?;
     let lost_records = lost.iter().map(|tally| tally.count).fold(0, u64::saturating_add);
     let limit = usize::try_from(question.limit.get()).unwrap_or(usize::MAX);
     let left_out = counts.len().saturating_sub(limit);
@@ -51,8 +53,8 @@ pub(super) fn summary(
     let shown_nothing = counts.is_empty();
     if json {
         let counts = counts.into_iter().map(|(subject, tally)| Count::new(subject, tally)).collect();
-        let since = since.map(|since| since.to_string());
-        let report = Report { by: by.as_str(), since, counts, lost_records };
+        let [since, until] = [since, until].map(|time| time.map(|time| time.to_string()));
+        let report = Report { by: by.as_str(), since, until, counts, lost_records };
         write_json(streams.out, &report)?;
     } else if shown_nothing {
         writeln!(streams.err, "note: nothing is counted by {} in this time", by.as_str())?;
@@ -117,5 +119,6 @@ const fn of(subject: Subject) -> &'static str {
         Subject::Connection => "connections",
         Subject::Request => "requests",
         Subject::Gap => "records",
+        Subject::Said => "messages",
     }
 }

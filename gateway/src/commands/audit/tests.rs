@@ -11,6 +11,8 @@ use crate::audit::database::testing::on_both;
 use crate::audit::database::tests::{batch, lines};
 use crate::audit::query::{Filter, RecordId};
 
+mod said;
+
 const MAC: &str = "000e08abcdef";
 
 /// Seconds since 1970 of a time on a day of November 2026.

@@ -140,7 +140,7 @@ fn severity(entry: &Entry) -> u8 {
         Outcome::Lost => 3,
         Outcome::Failed => 4,
         Outcome::Refused => 5,
-        Outcome::Served => 6,
+        Outcome::Served | Outcome::Said => 6,
     }
 }
 
@@ -247,9 +247,16 @@ fn structured(id: &str, entry: &Entry, out: &mut Vec<u8>) {
         EntryEvent::Closed => "connection closed",
         EntryEvent::Repeated => "refusals repeated",
         EntryEvent::Gap => "audit records were lost",
+        EntryEvent::Said => "what a phone says of itself",
     };
-    for character in
-        entry.detail.as_deref().unwrap_or(what).chars().filter(|character| !character.is_control())
+    let said = entry.said.as_ref().map(ToString::to_string);
+    for character in entry
+        .detail
+        .as_deref()
+        .or(said.as_deref())
+        .unwrap_or(what)
+        .chars()
+        .filter(|character| !character.is_control())
     {
         plain(out, character);
     }

@@ -58,6 +58,7 @@ fn sentence(visit: &Visit, dossier: &Dossier, now: Moment) -> String {
         MacSource::Device => "",
         MacSource::Certificate => "somebody showed a certificate that names this MAC address; ",
         MacSource::Path => "a client without a certificate asked for a path that names this MAC address; ",
+        MacSource::Syslog => "the phone says by syslog: ",
     });
     let told: Vec<String> = steps.iter().take(MOST_STEPS).map(|step| happened(step, *times)).collect();
     text.push_str(&told.join("; "));
@@ -67,6 +68,9 @@ fn sentence(visit: &Visit, dossier: &Dossier, now: Moment) -> String {
     text.push('.');
     if let Some(claim) = claim {
         text.push_str(&claimed(claim, dossier, now));
+    }
+    if *source == MacSource::Syslog {
+        text.push_str(" Anybody can send that: it proves nothing.");
     }
     if *source == MacSource::Path {
         text.push_str(" Anybody can ask for a path: it proves nothing.");
@@ -79,10 +83,11 @@ fn sentence(visit: &Visit, dossier: &Dossier, now: Moment) -> String {
 
 /// How one thing ended, as a part of a sentence.
 fn happened(step: &Step, times: u64) -> String {
-    let Step { outcome, asked, status, reason, detail, bytes, alert, count } = step;
-    let mut text = match asked {
-        Some((method, path)) => format!("{method} {path} "),
-        None => "the connection ".to_owned(),
+    let Step { outcome, asked, said, status, reason, detail, bytes, alert, count } = step;
+    let mut text = match (said, asked) {
+        (Some(said), _) => said.clone(),
+        (None, Some((method, path))) => format!("{method} {path} "),
+        (None, None) => "the connection ".to_owned(),
     };
     text.push_str(match (outcome, asked) {
         (Outcome::Served, Some(_)) => "was answered",
@@ -90,14 +95,14 @@ fn happened(step: &Step, times: u64) -> String {
         (Outcome::Refused, _) => "was refused",
         (Outcome::Failed, _) => "failed",
         (Outcome::Lost, _) => "is not known of: its record was lost",
+        (Outcome::Said, _) => "",
     });
     if let Some(status) = status {
-        let with = if *outcome == Outcome::Served { "" } else { "with " };
-        text.push_str(&format!(" {with}{status}"));
+        text.push_str(&format!(" with {status}"));
         match (outcome, *status) {
             (Outcome::Served, 404) => text.push_str(" (the profile store has no such file)"),
             (Outcome::Served, 400..) => text.push_str(" (the profile store's own answer)"),
-            (Outcome::Served | Outcome::Refused | Outcome::Failed | Outcome::Lost, _) => {
+            (Outcome::Served | Outcome::Refused | Outcome::Failed | Outcome::Lost | Outcome::Said, _) => {
                 let size = bytes.filter(|_| *outcome == Outcome::Served);
                 let size = size.map(|bytes| format!(" ({})", words::count(bytes, "byte", "bytes")));
                 text.push_str(&size.unwrap_or_default());

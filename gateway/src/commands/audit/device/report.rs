@@ -100,7 +100,7 @@ struct Event<'a> {
     times: u64,
     first: String,
     last: String,
-    /// `device`: proven; `certificate` or `path`: only claimed.
+    /// `device`: proven; `certificate`, `path` or `syslog`: only claimed.
     known_by: &'static str,
     peers: &'a [String],
     version: Option<&'a str>,
@@ -112,6 +112,9 @@ struct Event<'a> {
 #[derive(Debug, Serialize)]
 struct Stepped<'a> {
     outcome: &'static str,
+    /// What the phone says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<&'a str>,
     method: Option<&'a str>,
     path: Option<&'a str>,
     status: Option<u16>,
@@ -274,10 +277,11 @@ impl<'a> Event<'a> {
 
 impl<'a> Stepped<'a> {
     fn of(step: &'a Step) -> Self {
-        let Step { outcome, asked, status, reason, detail, bytes, alert, count } = step;
+        let Step { outcome, asked, said, status, reason, detail, bytes, alert, count } = step;
         let known = reason.as_deref().and_then(Reason::from_code);
         Self {
             outcome: outcome.as_str(),
+            said: said.as_deref(),
             method: asked.as_ref().map(|(method, _)| method.as_str()),
             path: asked.as_ref().map(|(_, path)| path.as_str()),
             status: *status,

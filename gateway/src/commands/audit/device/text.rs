@@ -49,7 +49,7 @@ fn who(dossier: &Dossier, now: Moment) -> Vec<String> {
     let Some(status) = &dossier.status else {
         return vec![format!(
             "No certificate with the MAC address {mac} was ever presented. Clients without a certificate asked for paths that \
-             name it; anybody can ask, so nothing of this is proven."
+             name it, or syslog messages name it; anybody can write one, so nothing of this is proven."
         )];
     };
     let DeviceStatus { proven, product, serial, first_seen, last_seen, peer, host, records, .. } = status;

@@ -1,13 +1,17 @@
 //! What a device did, connection by connection; those that went alike, one after the other, folded into one.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::audit::entry::{Entry, EntryCertificate, EntryEvent, MacSource, Moment, Outcome};
 
 /// Addresses that are told of one visit.
 const MOST_PEERS: usize = 5;
 
-/// A connection, or several that went alike.
+/// Messages of a phone that follow one another within this time are about one resync.
+const ONE_RESYNC: Duration = Duration::from_secs(300);
+
+/// A connection, or what the phone says of one resync; or several that went alike.
 #[derive(Debug, Clone)]
 pub(super) struct Visit {
     /// How many.
@@ -36,6 +40,8 @@ pub(super) struct Step {
     pub(super) outcome: Outcome,
     /// Method and path; `None` of the connection itself.
     pub(super) asked: Option<(String, String)>,
+    /// What the phone says of itself.
+    pub(super) said: Option<String>,
     pub(super) status: Option<u16>,
     pub(super) reason: Option<String>,
     /// The words, bytes and alert of the last.
@@ -54,7 +60,15 @@ pub(super) fn visits(records: Vec<Entry>) -> Vec<Visit> {
         let Some((_, source)) = entry.mac() else { continue };
         // What was only counted is no part of the connection that it names: it stands for many others.
         let connection = entry.connection.clone().filter(|_| entry.event != EntryEvent::Repeated);
-        let known = connection.clone().and_then(|connection| at.get(&(connection, source)).copied());
+        let known = match source {
+            MacSource::Syslog => visits
+                .iter()
+                .rposition(|visit| visit.is_said())
+                .filter(|at| visits.get(*at).is_some_and(|visit| entry.time <= visit.last.after(ONE_RESYNC))),
+            MacSource::Device | MacSource::Certificate | MacSource::Path => {
+                connection.clone().and_then(|connection| at.get(&(connection, source)).copied())
+            }
+        };
         let index = known.unwrap_or(visits.len());
         if known.is_none() {
             if let Some(connection) = connection {
@@ -70,7 +84,9 @@ pub(super) fn visits(records: Vec<Entry>) -> Vec<Visit> {
     visits.sort_by_key(|visit| std::cmp::Reverse(visit.last));
     let mut folded: Vec<Visit> = Vec::new();
     for visit in visits {
-        match folded.last_mut().filter(|newer| newer.went_like(&visit)) {
+        // What the phone says stands between its connections, and keeps none of them from being folded.
+        let newer = folded.iter_mut().rfind(|newer| newer.is_said() == visit.is_said());
+        match newer.filter(|newer| newer.went_like(&visit)) {
             Some(newer) => newer.fold(visit),
             None => folded.push(visit),
         }
@@ -101,7 +117,7 @@ impl Visit {
             self.add_peer(peer.to_canonical().to_string());
         }
         let outcome = entry.outcome();
-        let Entry { event, method, path, status, reason, detail, bytes, alert, .. } = entry;
+        let Entry { event, method, path, status, reason, detail, bytes, alert, said, .. } = entry;
         self.version = entry.tls.map(|tls| tls.version).or_else(|| self.version.take());
         if self.source == MacSource::Certificate {
             self.claim = entry.certificate.or_else(|| self.claim.take());
@@ -117,7 +133,8 @@ impl Visit {
         if asked.is_none() && reason.is_none() && outcome == Outcome::Served {
             return;
         }
-        let step = Step { outcome, asked, status, reason, detail, bytes, alert, count };
+        let said = said.map(|said| said.to_string());
+        let step = Step { outcome, asked, said, status, reason, detail, bytes, alert, count };
         match self.steps.iter_mut().find(|known| known.is_like(&step)) {
             Some(known) => *known = Step { count: known.count.saturating_add(count), ..step },
             None => self.steps.push(step),
@@ -128,6 +145,11 @@ impl Visit {
         if !self.peers.contains(&peer) && self.peers.len() < MOST_PEERS {
             self.peers.push(peer);
         }
+    }
+
+    /// Whether it is what the phone says of itself.
+    pub(super) fn is_said(&self) -> bool {
+        self.source == MacSource::Syslog
     }
 
     fn went_like(&self, other: &Self) -> bool {
@@ -156,6 +178,7 @@ impl Step {
     fn is_like(&self, other: &Self) -> bool {
         self.outcome == other.outcome
             && self.asked == other.asked
+            && self.said == other.said
             && self.status == other.status
             && self.reason == other.reason
     }

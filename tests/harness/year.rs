@@ -1,53 +1,32 @@
-//! Fills an audit database with plausible records, to measure answers with: a fleet that fetches its profiles day by day, with the
-//! refusals that a real one has.
-//!
-//! ```sh
-//! cargo run --release -p provision-gateway --example fill_audit -- sqlite:million.db 1000000 10000
-//! time provision-gateway audit device 000e08000123 --database million.db
-//! ```
-
-use std::error::Error;
-use std::io::{self, Write as _};
-use std::path::Path;
+//! A year of a fleet's audit records, to measure answers with: phones that fetch their profiles day by day, with the refusals that
+//! a real fleet has.
 
 use certs::Timestamp;
-use gateway::audit::database::BatchId;
-use gateway::audit::{AuditDatabase, DatabaseUrl};
 
+/// 2026-01-01, when the year begins, in seconds since 1970.
+pub const START: i64 = 1_767_225_600;
 /// Records of one batch: what a busy gateway hands over at a time.
-const BATCH: u64 = 2000;
-/// 2026-01-01.
-const START: i64 = 1_767_225_600;
+pub const BATCH: u64 = 2000;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let url = arguments.next().ok_or("usage: fill_audit URL [RECORDS [DEVICES]]")?;
-    let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse());
-    let (records, devices) = (number(1_000_000)?, number(10_000)?.max(1));
-    let mut database = AuditDatabase::open(&DatabaseUrl::parse(&url, Path::new(""))?)?;
-    let process = Timestamp::from_unix(START).to_string();
-    for batch in 0..records.div_ceil(BATCH) {
-        let mut lines = String::new();
-        for at in batch * BATCH..records.min((batch + 1) * BATCH) {
-            lines.push_str(&record(at, records, devices)?);
-        }
-        let number = i64::try_from(batch)? + 1;
-        database.append(BatchId { gateway: "example", process: &process, number }, lines.as_bytes())?;
-    }
-    writeln!(io::stderr(), "{records} records of {devices} devices")?;
-    Ok(())
+/// So many records of the year, in batches of lines.
+pub fn batches(records: u64, devices: u64) -> impl Iterator<Item = String> {
+    (0..records.div_ceil(BATCH)).map(move |batch| {
+        let places = batch * BATCH..records.min((batch + 1) * BATCH);
+        places.map(|at| record(at, records, devices)).collect()
+    })
 }
 
 /// One record of a year in which the devices call again and again, in an order that looks like chance.
-fn record(at: u64, records: u64, devices: u64) -> Result<String, Box<dyn Error>> {
-    let seconds = i64::try_from(at * 365 * 86_400 / records)?;
+fn record(at: u64, records: u64, devices: u64) -> String {
+    let seconds = i64::try_from(at * 365 * 86_400 / records).unwrap();
     let time =
         Timestamp::from_unix(START + seconds).to_string().replace('Z', &format!(".{:06}Z", at % 1_000_000));
     // Four records in a row are one visit: profile, model file, ring tones, the end of the connection.
     let (visit, step) = (at / 4, at % 4);
     let device = (visit * 7919) % devices;
     let (mac, serial) = (format!("000e08{device:06x}"), format!("FCH{device:08}"));
-    let product = ["CP-8841-3PCC", "CP-7841-3PCC", "CP-8851-3PCC", "SPA504G"][usize::try_from(device % 4)?];
+    let product =
+        ["CP-8841-3PCC", "CP-7841-3PCC", "CP-8851-3PCC", "SPA504G"][usize::try_from(device % 4).unwrap()];
     let (major, renewed) = if at > records / 2 { (12, "III") } else { (11, "II") };
     let certificate = format!(
         r#""certificate":{{"subject":"SN={mac},L={serial},OU={product}","issuer":"CN=Cisco Manufacturing CA {renewed},O=Cisco","serial":"{visit:016X}","sha256":"{device:032x}{major:032x}","key_sha256":"{device:032x}{major:032x}","not_after":"20{}-{:02}-15T00:00:00Z","depth":1}}"#,
@@ -62,11 +41,11 @@ fn record(at: u64, records: u64, devices: u64) -> Result<String, Box<dyn Error>>
     );
     // A phone in fifty has a certificate that is refused now and then.
     if device % 50 == 7 && visit % 3 == 0 {
-        return Ok(format!(
+        return format!(
             "{{\"v\":1,\"time\":\"{time}\",\"event\":\"connection\",{of_connection},\"engine\":\"modern\",{hello},\"alert\":\"sent \
              certificate_expired\",{certificate},\"decision\":\"deny\",\"reason\":\"expired\",\"detail\":\"certificate 0 expired \
              2026-01-01T00:00:00Z\",\"duration_us\":5200}}\n"
-        ));
+        );
     }
     let of_device = format!(
         r#""engine":"modern",{hello},"tls":{{"version":"TLSv1.3","suite":"TLS_AES_128_GCM_SHA256","resumed":{}}},{certificate},"device":{{"kind":"device","product":"{product}","serial":"{serial}","mac":"{mac}","profile":"cisco-small-business"}}"#,
@@ -90,5 +69,5 @@ fn record(at: u64, records: u64, devices: u64) -> Result<String, Box<dyn Error>>
             r#""event":"closed",{of_connection},{of_device},"requests":3,"bytes":16384,"duration_us":60912"#
         ),
     };
-    Ok(format!("{{\"v\":1,\"time\":\"{time}\",{members}}}\n"))
+    format!("{{\"v\":1,\"time\":\"{time}\",{members}}}\n")
 }
