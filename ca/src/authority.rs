@@ -14,6 +14,7 @@ mod place;
 mod publication;
 mod publish;
 mod renew;
+mod responder;
 mod revoke;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +48,7 @@ pub use leaf::{
 pub use log::LogReport;
 pub use publication::{MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting};
 pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
+pub use responder::RESPONDER_DAYS;
 pub use revoke::Revoked;
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
@@ -249,6 +251,7 @@ impl Authority {
         queries.push(Query::Name(Kind::Server, selector.to_ascii_lowercase()));
         queries.push(Query::Name(Kind::Generic, selector.to_owned()));
         queries.push(Query::Name(Kind::Authority, selector.to_owned()));
+        queries.push(Query::Name(Kind::Responder, selector.to_owned()));
         if let Some(serial) = certs::Serial::parse_hex(selector) {
             queries.push(Query::Serial(serial.as_bytes().to_vec()));
         }

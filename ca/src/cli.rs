@@ -4,6 +4,7 @@ mod certificates;
 mod inventory;
 mod lifecycle;
 mod mirror;
+mod ocsp;
 mod publication;
 mod serve;
 mod upkeep;
@@ -26,6 +27,7 @@ pub use lifecycle::{
     SuccessorOptions, UnholdArgs,
 };
 pub use mirror::MirrorArgs;
+pub use ocsp::{OcspCommand, OcspIssueArgs};
 pub use publication::{
     CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
 };
@@ -122,6 +124,9 @@ pub enum Command {
     /// Where certificates say that their revocation list is found
     #[command(subcommand)]
     Publication(PublicationCommand),
+    /// The responders that `serve` answers with
+    #[command(subcommand)]
+    Ocsp(OcspCommand),
     /// Serve revocation lists and the authorities' certificates over HTTP
     Serve(ServeArgs),
     /// List the certificates issued

@@ -10,6 +10,7 @@ mod inspect;
 mod list;
 mod mass;
 mod mirror;
+mod ocsp;
 mod publication;
 mod renew;
 mod revoke;
@@ -107,6 +108,7 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Crl(command) => crl::run(&context, command),
         Command::Publication(command) => publication::run(&context, command),
         Command::Serve(arguments) => serve::run(&context, arguments),
+        Command::Ocsp(command) => ocsp::run(&context, command),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(&context, arguments),

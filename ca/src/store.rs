@@ -84,6 +84,8 @@ pub enum Kind {
     Device,
     /// The client certificate that units without their own share.
     Generic,
+    /// An OCSP responder's.
+    Responder,
     /// A provisioning server's.
     Server,
 }
@@ -391,7 +393,7 @@ macro_rules! words {
 
 words!(Side { Client => "client", Server => "server" });
 words!(Tier { Issuing => "issuing", Root => "root" });
-words!(Kind { Authority => "authority", Device => "device", Generic => "generic", Server => "server" });
+words!(Kind { Authority => "authority", Device => "device", Generic => "generic", Responder => "responder", Server => "server" });
 words!(State { Abandoned => "abandoned", Intent => "intent", Issued => "issued" });
 words!(RevocationReason {
     Unspecified => "unspecified",

@@ -277,6 +277,14 @@ impl Authority {
         Ok(outcomes)
     }
 
+    /// Writes one intent.
+    pub(super) fn reserve_one(&mut self, intent: &Intent) -> Result<RecordId, IssueError> {
+        self.store
+            .reserve(std::slice::from_ref(intent))?
+            .pop()
+            .ok_or_else(|| StoreError::Damaged { what: "a new row has no number".to_owned() }.into())
+    }
+
     /// Writes the intents; a serial number that is taken is drawn again (CA A2).
     fn reserve(
         &mut self,

@@ -61,6 +61,7 @@ impl Authority {
         };
         let (side, profile, usual) = match intent.kind {
             Kind::Authority => return Err(refuse("it is an authority's own")),
+            Kind::Responder => return Err(refuse("it is an OCSP responder's: `ocsp issue` makes the next")),
             Kind::Device | Kind::Generic => (Side::Client, Profile::Device, DEVICE_DAYS),
             Kind::Server => (Side::Server, Profile::Server, SERVER_DAYS),
         };

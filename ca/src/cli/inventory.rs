@@ -55,8 +55,8 @@ pub struct ListArgs {
     #[arg(long, value_name = "STATUS", value_parser = ["valid", "expired", "revoked", "abandoned"])]
     pub status: Option<String>,
 
-    /// Only this kind: `device`, `generic`, `server` or `authority`
-    #[arg(long, value_name = "KIND", value_parser = ["device", "generic", "server", "authority"])]
+    /// Only this kind: `device`, `generic`, `server`, `authority` or `responder`
+    #[arg(long, value_name = "KIND", value_parser = ["device", "generic", "server", "authority", "responder"])]
     pub kind: Option<String>,
 }
 

@@ -14,6 +14,7 @@ use super::files::{FileError, set_mode};
 /// database.url                   instead of it: the server it is on              0600
 /// audit.log                      the audit log, one entry a line                 0600
 /// authorities/NAME/{cert,key}.pem                                                0700, 0600
+/// authorities/NAME/ocsp/{cert,chain,key}.pem   its OCSP responder                0700, 0600
 /// trust/{server,client}-root.pem what others need to check certificates          0755, 0644
 /// trust/crls/NAME{,.SHARD}.crl   revocation lists, PEM
 /// server/FQDN/{cert,chain,key}.pem                                               0700, 0600
@@ -61,6 +62,11 @@ impl Layout {
     /// What an authority keeps.
     pub fn authority(&self, name: &str) -> PathBuf {
         self.root.join("authorities").join(name)
+    }
+
+    /// An authority's OCSP responder.
+    pub fn responder(&self, authority: &str) -> PathBuf {
+        self.authority(authority).join("ocsp")
     }
 
     /// What others need to check our certificates.
