@@ -28,7 +28,8 @@ pub(crate) fn measure(peers: &mut Peers, count: u32) -> Result<Vec<Idle>, BenchE
         let client = Client::new(&credentials, server.address());
         let failed = |error: std::io::Error| error.to_string();
         client.open(WARM_UP).map(drop).map_err(|error| server.failed(failed(error)))?;
-        let before = server.memory_at_rest()?;
+        server.comes_to_rest()?;
+        let before = server.memory()?;
         let connections = usize::try_from(count).unwrap_or(usize::MAX);
         let mut open = client.open(connections).map_err(|error| server.failed(failed(error)))?;
         let grown = server.memory_at_rest()?.saturating_sub(before);

@@ -53,7 +53,8 @@ impl ResolvesServerCert for Credentials {
     }
 }
 
-/// A key that signs only with the schemes of its TLS policy, whatever else a client offers.
+/// A key that signs only with the schemes of its TLS policy, whatever else a client offers, and with the first of them that
+/// both have: rustls by itself takes the longest hash, which is slower and makes an RSA signature no stronger.
 #[derive(Debug)]
 struct LimitedKey {
     key: Arc<dyn SigningKey>,
@@ -62,9 +63,8 @@ struct LimitedKey {
 
 impl SigningKey for LimitedKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        let both: Vec<SignatureScheme> =
-            offered.iter().copied().filter(|scheme| self.allowed.contains(scheme)).collect();
-        self.key.choose_scheme(&both)
+        let mut both = self.allowed.iter().filter(|scheme| offered.contains(scheme));
+        both.find_map(|scheme| self.key.choose_scheme(&[*scheme]))
     }
 
     fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
@@ -73,5 +73,31 @@ impl SigningKey for LimitedKey {
 
     fn algorithm(&self) -> SignatureAlgorithm {
         self.key.algorithm()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use certs::testing::{KeyKind, Pki};
+    use rustls_pki_types::PrivatePkcs8KeyDer;
+
+    use super::*;
+
+    #[test]
+    fn the_first_scheme_of_the_policy_that_the_client_offers_is_signed_with() {
+        use SignatureScheme as Scheme;
+        let issued = Pki::new().server("phones.example.net").key(KeyKind::Rsa2048).issue();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(issued.key_der().to_vec()));
+        let chosen = |allowed: &[Scheme], offered: &[Scheme]| {
+            let key = LimitedKey { key: any_supported_type(&key).unwrap(), allowed: allowed.into() };
+            key.choose_scheme(offered).map(|signer| signer.scheme())
+        };
+        let allowed = [Scheme::RSA_PSS_SHA256, Scheme::RSA_PSS_SHA512, Scheme::RSA_PKCS1_SHA256];
+        let offered = [Scheme::RSA_PKCS1_SHA256, Scheme::RSA_PSS_SHA512, Scheme::RSA_PSS_SHA256];
+        assert_eq!(chosen(&allowed, &offered), Some(Scheme::RSA_PSS_SHA256));
+        assert_eq!(chosen(&allowed, &offered[..2]), Some(Scheme::RSA_PSS_SHA512));
+        assert_eq!(chosen(&allowed, &offered[..1]), Some(Scheme::RSA_PKCS1_SHA256));
+        assert_eq!(chosen(&allowed[..2], &offered[..1]), None, "what the policy does not have");
+        assert_eq!(chosen(&allowed, &[Scheme::ECDSA_NISTP256_SHA256]), None, "what the key cannot do");
     }
 }
