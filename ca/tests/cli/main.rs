@@ -12,6 +12,7 @@ mod ocsp;
 mod openssl;
 mod others;
 mod pkilint;
+mod requests;
 mod serve;
 mod shards;
 mod support;
