@@ -1,14 +1,20 @@
 //! The certificate authority: the store, the authorities' keys, and the verbs that use them.
 
+mod backup;
+mod check;
 mod found;
 mod issue;
 mod judge;
 mod keys;
 mod leaf;
+mod log;
+mod mass;
 mod period;
 mod place;
 mod publication;
 mod publish;
+mod renew;
+mod responder;
 mod revoke;
 
 use std::path::{Path, PathBuf};
@@ -23,19 +29,26 @@ use crate::key;
 use crate::legacy::{Legacy, TEST_UNIT};
 use crate::passphrase::Passphrase;
 use crate::random::{OperatingSystem, RandomSource};
+use crate::selector::Selector;
 use crate::signer::Signer;
 use crate::store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side,
-    SqlStore, State, Store, StoreError, StoreLock, Tier,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, PostgresUrl, Query,
+    Side, SqlStore, State, Store, StoreError, StoreLock, Tier,
 };
 
 use keys::AuthorityKey;
 pub(crate) use keys::StoreKind;
 
+pub use backup::Copied;
+pub use check::StoreReport;
 pub use found::{FoundOptions, Shape};
-pub use leaf::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
+pub use leaf::{
+    DeviceRequest, GenericRequest, Issued, Renewal, RenewalRequest, ServerRequest, Standing, SubjectKey,
+};
+pub use log::LogReport;
 pub use publication::{MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting};
 pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
+pub use responder::RESPONDER_DAYS;
 pub use revoke::Revoked;
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
@@ -108,10 +121,10 @@ impl Authority {
     /// Opens the store in the folder `root`.
     pub fn open(root: &Path, clock: Arc<dyn Clock>) -> Result<Self, IssueError> {
         let layout = Layout::new(root);
-        if !layout.database().is_file() {
+        if !layout.database().is_file() && !layout.database_url().is_file() {
             return Err(IssueError::NotInitialised { path: root.to_owned() });
         }
-        let store: Box<dyn Store> = Box::new(SqlStore::sqlite(&layout.database())?);
+        let store: Box<dyn Store> = Box::new(open_database(&layout)?);
         let issuers = issuers_of(&*store)?;
         let kind = kind_of(&*store, &issuers)?;
         Ok(Self { layout, kind, store, issuers, clock, random: Arc::new(OperatingSystem), passphrase: None })
@@ -238,8 +251,14 @@ impl Authority {
         queries.push(Query::Name(Kind::Server, selector.to_ascii_lowercase()));
         queries.push(Query::Name(Kind::Generic, selector.to_owned()));
         queries.push(Query::Name(Kind::Authority, selector.to_owned()));
+        queries.push(Query::Name(Kind::Responder, selector.to_owned()));
         if let Some(serial) = certs::Serial::parse_hex(selector) {
             queries.push(Query::Serial(serial.as_bytes().to_vec()));
+        }
+        if let Ok(word) = Selector::parse(&[selector], self.now())
+            && let Some(fingerprint) = word.fingerprint()
+        {
+            queries.push(Query::Fingerprint(fingerprint));
         }
         // What was begun and given up is shown only when there is nothing else.
         let mut given_up = Vec::new();
@@ -266,6 +285,7 @@ impl Authority {
     fn lock(&mut self) -> Result<StoreLock, IssueError> {
         let lock = StoreLock::acquire(&self.layout.lock())?.with(self.store.keep_out()?);
         self.converge()?;
+        self.write_log()?;
         Ok(lock)
     }
 
@@ -343,6 +363,22 @@ fn issuers_of(store: &dyn Store) -> Result<Vec<Issuer>, IssueError> {
             Ok(Issuer { record, certificate, key: None })
         })
         .collect()
+}
+
+/// The inventory: on a server when the folder says so, else in the folder.
+fn open_database(layout: &Layout) -> Result<SqlStore, IssueError> {
+    let path = layout.database_url();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let url = PostgresUrl::parse(&text, layout.root())
+                .map_err(|source| IssueError::DatabaseUrl { path, source })?;
+            Ok(SqlStore::postgres(&url)?)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(SqlStore::sqlite(&layout.database())?)
+        }
+        Err(source) => Err(FileError::new("read", &path, source).into()),
+    }
 }
 
 /// Whether the store is for tests: it says so, and its roots say it to everybody else.

@@ -3,15 +3,22 @@
 mod bulk;
 mod crl;
 mod device;
+mod expiring;
+mod export;
 mod init;
 mod inspect;
 mod list;
+mod mass;
 mod mirror;
+mod ocsp;
 mod publication;
+mod renew;
 mod revoke;
 mod serve;
 mod server;
 mod show;
+mod unhold;
+mod upkeep;
 mod verify;
 
 use std::path::Path;
@@ -91,15 +98,25 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Init(arguments) => init::run(&context, arguments),
         Command::Server(command) => server::run(&context, command),
         Command::Device(command) => device::run(&context, command),
+        Command::Renew(arguments) => renew::renew(&context, arguments),
+        Command::Rekey(arguments) => renew::rekey(&context, arguments),
+        Command::Reissue(arguments) => renew::reissue(&context, arguments),
         Command::Revoke(arguments) => revoke::run(&context, arguments),
+        Command::Unhold(arguments) => unhold::run(&context, arguments),
+        Command::Expiring(arguments) => expiring::run(&context, arguments),
+        Command::Export(arguments) => export::run(&context, arguments),
         Command::Crl(command) => crl::run(&context, command),
         Command::Publication(command) => publication::run(&context, command),
         Command::Serve(arguments) => serve::run(&context, arguments),
+        Command::Ocsp(command) => ocsp::run(&context, command),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(&context, arguments),
         Command::Verify(arguments) => verify::run(&context, arguments),
         Command::Mirror(arguments) => mirror::run(&context, arguments),
+        Command::Audit(command) => upkeep::audit(&context, command),
+        Command::Store(command) => upkeep::store(&context, command),
+        Command::Backup(arguments) => upkeep::backup(&context, arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -231,7 +248,7 @@ fn report_issued(context: &Context<'_>, what: &str, issued: &Issued) {
         printer.hint("the certificate before this one stays valid until it is revoked");
     }
     let mut value = facts(&issued.certificate);
-    let files: Vec<String> = ["cert.pem", "chain.pem", "key.pem"]
+    let files: Vec<String> = ["cert.pem", "chain.pem", "key.pem", "key.pem.age"]
         .iter()
         .map(|name| issued.folder.join(name))
         .filter(|path| path.exists())

@@ -85,9 +85,10 @@ struct Entry {
     extensions: Option<Vec<Extension>>,
 }
 
+/// `CRLReason` (RFC 5280 §5.3.1), without those that no list of ours says.
 #[derive(Clone, Copy, Enumerated)]
 #[repr(u8)]
-enum Code {
+pub(crate) enum Code {
     KeyCompromise = 1,
     CaCompromise = 2,
     AffiliationChanged = 3,
@@ -150,9 +151,9 @@ fn to_tbs(content: &CrlContent<'_>, algorithm: &AlgorithmIdentifierOwned) -> Res
     Ok(list.to_der()?)
 }
 
-fn entry(entry: &RevokedEntry) -> der::Result<Entry> {
-    // `unspecified` is said by saying nothing (RFC 5280 §5.3.1); removeFromCRL has no place in a full list.
-    let code = match entry.revocation.reason {
+/// `unspecified` is said by saying nothing (RFC 5280 §5.3.1); removeFromCRL has no place in a full list.
+pub(crate) fn code(reason: RevocationReason) -> Option<Code> {
+    match reason {
         RevocationReason::Unspecified => None,
         RevocationReason::KeyCompromise => Some(Code::KeyCompromise),
         RevocationReason::CaCompromise => Some(Code::CaCompromise),
@@ -162,7 +163,11 @@ fn entry(entry: &RevokedEntry) -> der::Result<Entry> {
         RevocationReason::CertificateHold => Some(Code::CertificateHold),
         RevocationReason::PrivilegeWithdrawn => Some(Code::PrivilegeWithdrawn),
         RevocationReason::AaCompromise => Some(Code::AaCompromise),
-    };
+    }
+}
+
+fn entry(entry: &RevokedEntry) -> der::Result<Entry> {
+    let code = code(entry.revocation.reason);
     let extensions =
         code.map(|code| extension(REASON_CODE, false, &code).map(|one| vec![one])).transpose()?;
     Ok(Entry { serial: Uint::new(&entry.serial)?, at: time(entry.revocation.at)?, extensions })

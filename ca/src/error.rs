@@ -7,11 +7,12 @@ use certs::Timestamp;
 use crate::authority::PublicationError;
 use crate::crl::CrlError;
 use crate::key::KeyError;
+use crate::key_policy::BlocklistError;
 use crate::mirror::MirrorError;
 use crate::passphrase::PassphraseError;
 use crate::random::RandomError;
 use crate::request::RequestError;
-use crate::store::{FileError, LockError, StoreError};
+use crate::store::{FileError, LockError, StoreError, UrlError};
 use crate::subject::NameError;
 
 /// An authority did not do what was asked.
@@ -37,6 +38,9 @@ pub enum IssueError {
         /// Why.
         why: String,
     },
+    /// A key is blocked, or the list of blocked keys cannot be read (CA B6).
+    #[error(transparent)]
+    Blocklist(#[from] BlocklistError),
     /// The clock shows a time that cannot be (CA E4).
     #[error("the system clock shows {now}, but the store was last written {last}")]
     ClockBehind {
@@ -48,6 +52,15 @@ pub enum IssueError {
     /// A list could not be made.
     #[error(transparent)]
     Crl(#[from] CrlError),
+    /// The store's folder names a database that cannot be understood.
+    #[error("{} names no database", path.display())]
+    DatabaseUrl {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: UrlError,
+    },
     /// Another device has this serial number.
     #[error("device serial number {serial} belongs to {mac}, which has a valid certificate")]
     DeviceSerialTaken {
@@ -125,6 +138,16 @@ pub enum IssueError {
     NotFound {
         /// What was asked for.
         selector: String,
+    },
+    /// This certificate has no successor.
+    #[error("{name}, certificate {serial}: {why}")]
+    NotRenewable {
+        /// Host name or MAC address.
+        name: String,
+        /// The certificate's serial number.
+        serial: String,
+        /// Why.
+        why: String,
     },
     /// No store here.
     #[error("{} holds no certificate authority", path.display())]
@@ -221,6 +244,7 @@ impl IssueError {
                 | KeyError::PublicKeyOnly
                 | KeyError::Rejected
                 | KeyError::Random(_)
+                | KeyError::Sealing
                 | KeyError::Signing
                 | KeyError::Unrecognised { .. }
                 | KeyError::WrongPassphrase => None,
@@ -258,12 +282,15 @@ impl IssueError {
                     .to_owned(),
             ),
             Self::Authority { .. }
+            | Self::Blocklist(_)
+            | Self::DatabaseUrl { .. }
             | Self::Encoding(_)
             | Self::File(_)
             | Self::KeyMismatch { .. }
             | Self::Lint { .. }
             | Self::Lock(LockError::File(_))
             | Self::Name(_)
+            | Self::NotRenewable { .. }
             | Self::Passphrase(_)
             | Self::Random(_)
             | Self::RootRevocation { .. }

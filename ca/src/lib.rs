@@ -65,12 +65,14 @@ mod legacy;
 mod lint;
 mod log;
 mod mirror;
+mod ocsp;
 mod passphrase;
 mod printer;
 mod profile;
 mod random;
 mod request;
 mod resolve;
+mod selector;
 mod serial;
 mod serve;
 mod server_name;
@@ -80,29 +82,32 @@ mod subject;
 mod template;
 
 pub use authority::{
-    Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions, GenericRequest, Issued, Issuer,
-    ListDays, MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting, Published, ROOT_CRL_DAYS,
-    Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
+    Authority, CRL_DAYS, Copied, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions, GenericRequest, Issued,
+    Issuer, ListDays, LogReport, MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting,
+    Published, RESPONDER_DAYS, ROOT_CRL_DAYS, Renewal, RenewalRequest, Revoked, SERVER_DAYS, ServerRequest,
+    Shape, Standing, StoreReport, SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
 pub use device::{DeviceIdentity, MacAttribute};
 pub use error::IssueError;
 pub use key::{KeyError, KeyType, PrivateKey, check_decryption_cost};
-pub use key_policy::WeakKey;
+pub use key_policy::{BlocklistError, KeyBlocklist, WeakKey};
 pub use legacy::{Legacy, LegacyTrait, TEST_DAYS};
 pub use mirror::{MirrorError, TwinProfile};
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource, Whose};
 pub use profile::{Profile, validity_for};
 pub use random::{OperatingSystem, RandomError, RandomSource};
-pub use request::{NewRequest, RequestError, ServerRequestContent};
+pub use request::{DeviceRequestContent, NewRequest, RequestError, ServerRequestContent};
+pub use selector::{Selector, SelectorError};
 pub use serial::SerialNumber;
 pub use serve::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, ServeError, ServeOptions, serve};
 pub use server_name::ServerName;
 pub use store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Exclusion, FileError, Finished,
-    Intent, Kind, Layout, LockError, Publication, PublicationStore, Query, RecordId, Revocation,
-    RevocationMark, RevocationMarks, RevocationReason, RevokedEntry, Shard, ShardNumber, Side, SqlStore,
-    State, Store, StoreError, Tier,
+    AuditEvent, AuditLog, AuthorityId, AuthorityRecord, CertificateRecord, Checkpoint, CrlRecord, Exclusion,
+    FileError, Finished, Intent, Kind, Layout, Lifecycle, LockError, LogEntry, Page, PostgresUrl,
+    Publication, PublicationStore, Query, RecordId, Revocation, RevocationMark, RevocationMarks,
+    RevocationReason, RevokedEntry, Search, Shard, ShardNumber, Side, SqlStore, State, Store, StoreError,
+    Superseded, Tally, Tier, UrlError,
 };
 pub use subject::{AttributeType, NameError, SubjectName};

@@ -260,6 +260,15 @@ fn check_extensions(
             require(purposes == ["1.3.6.1.5.5.7.3.2"], "the purpose is not client authentication alone");
             require(names.is_empty(), "a device has no host names");
         }
+        Profile::Responder => {
+            let is_checked =
+                certificate.extensions().iter().all(|one| one.oid.to_string() != "1.3.6.1.5.5.7.48.1.5");
+            require(!is_authority, "a responder would be an authority");
+            require(usage == ["digitalSignature"], "the key usage is not a responder's");
+            require(purposes == ["1.3.6.1.5.5.7.3.9"], "the purpose is not OCSP signing alone");
+            require(names.is_empty(), "a responder has no host names");
+            require(!is_checked, "a responder would have to be asked about itself");
+        }
         Profile::Server => {
             let rsa = matches!(certificate.public_key().algorithm(), KeyAlgorithm::Rsa { .. });
             let expected: &[&str] =

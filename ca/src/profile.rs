@@ -4,7 +4,7 @@ pub(crate) mod pointers;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use certs::{Timestamp, Validity};
-use der::asn1::{Ia5String, ObjectIdentifier, OctetString};
+use der::asn1::{Ia5String, Null, ObjectIdentifier, OctetString};
 use der::{Decode, Encode};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -26,6 +26,8 @@ pub enum Profile {
     },
     /// A phone's client certificate, its own or the generic one.
     Device,
+    /// An OCSP responder's, to which an authority hands its word (RFC 6960 §4.2.2.2).
+    Responder,
     /// A provisioning server's certificate.
     Server,
 }
@@ -60,6 +62,11 @@ impl Profile {
                 extensions.push(extension(KEY_USAGE, true, &usage)?);
             }
             Self::Device => leaf(&mut extensions, KeyUsages::DigitalSignature.into(), CLIENT_AUTH)?,
+            Self::Responder => {
+                leaf(&mut extensions, KeyUsages::DigitalSignature.into(), OCSP_SIGNING)?;
+                // Short-lived, and asking the responder about itself would never end.
+                extensions.push(extension(OCSP_NO_CHECK, false, &Null)?);
+            }
             Self::Server => {
                 // Only RSA keys encipher (CA F2); without it, no RSA key exchange with old phones.
                 let usage = if spki.algorithm.oid == RSA_ENCRYPTION {
@@ -137,6 +144,8 @@ pub(crate) const SUBJECT_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::ne
 pub(crate) const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
+const OCSP_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9");
+const OCSP_NO_CHECK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5");
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 #[cfg(test)]
@@ -172,6 +181,17 @@ mod tests {
         assert_eq!(
             written(Profile::Device, KeyType::P256),
             table(&[(constraints, true), (usage, true), (purpose, false), (own, false), (issuer, false)])
+        );
+        assert_eq!(
+            written(Profile::Responder, KeyType::P256),
+            table(&[
+                (constraints, true),
+                (usage, true),
+                (purpose, false),
+                ("1.3.6.1.5.5.7.48.1.5", false),
+                (own, false),
+                (issuer, false)
+            ])
         );
         assert_eq!(
             written(Profile::Server, KeyType::P256),

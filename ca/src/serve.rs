@@ -8,22 +8,24 @@ mod connection;
 mod health;
 mod keeper;
 mod listener;
+mod ocsp;
 mod pages;
 mod respond;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use crate::authority::{Authority, ListDays};
 use crate::clock::Clock;
 use crate::error::IssueError;
+use crate::ocsp::Responders;
 use health::Health;
 use keeper::Keeper;
 use listener::Limits;
@@ -37,6 +39,9 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 64;
 
 /// How long answers that were begun may take when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How many OCSP answers are made at a time.
+const SIGNING: usize = 4;
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -75,6 +80,11 @@ pub enum ServeError {
 struct Shared {
     pages: ArcSwap<Pages>,
     health: ArcSwap<Health>,
+    responders: ArcSwap<Responders>,
+    /// Where OCSP answers come from; a connection to the store of their own.
+    inventory: Mutex<Authority>,
+    /// Answers are made by few at a time, each with a whole signature.
+    signing: Semaphore,
     clock: Arc<dyn Clock>,
 }
 
@@ -100,7 +110,15 @@ pub fn serve(
         .map(tokio::net::TcpListener::local_addr)
         .collect::<Result<_, _>>()
         .map_err(ServeError::System)?;
-    let shared = Arc::new(Shared { pages: ArcSwap::default(), health: ArcSwap::default(), clock });
+    let inventory = Authority::open(authority.layout().root(), Arc::clone(&clock))?;
+    let shared = Arc::new(Shared {
+        pages: ArcSwap::default(),
+        health: ArcSwap::default(),
+        responders: ArcSwap::default(),
+        inventory: Mutex::new(inventory),
+        signing: Semaphore::new(SIGNING),
+        clock,
+    });
     let keeper =
         Keeper::start(authority, Arc::clone(&shared), options.publish).map_err(ServeError::System)?;
     let served = runtime.block_on(async {

@@ -124,23 +124,41 @@ impl SignatureAlgorithm {
     /// # Errors
     /// [`SignatureError::Bad`], or an algorithm that does not go with the key.
     pub fn verify(self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
-        if let KeyAlgorithm::Rsa { bits } = key.algorithm()
-            && self.needs_slow_rsa(bits)
-        {
+        if self.is_slow(key) {
             return self.verify_slowly(key, message, signature);
         }
-        let Some(algorithm) = self.verification(key.algorithm()) else {
-            return Err(SignatureError::Unsupported);
-        };
-        let parse = || ParsedPublicKey::new(algorithm, key.key_bytes()).ok();
-        let (ready_for, ready) = key.ready().get_or_init(|| (self, parse()));
-        let verify =
-            |parsed: &ParsedPublicKey| parsed.verify_sig(message, signature).map_err(|_| SignatureError::Bad);
+        let (ready_for, ready) = key.ready().get_or_init(|| (self, self.prepare(key)));
         if *ready_for == self {
-            ready.as_ref().map_or(Err(SignatureError::Unsupported), verify)
+            verify_with(ready.as_ref(), message, signature)
         } else {
-            parse().as_ref().map_or(Err(SignatureError::Unsupported), verify)
+            verify_with(self.prepare(key).as_ref(), message, signature)
         }
+    }
+
+    /// As [`verify`](Self::verify), for a key that will not be needed again: what was prepared for it, about 1.8 KiB, is
+    /// not kept beside it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn verify_once(
+        self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), SignatureError> {
+        if self.is_slow(key) {
+            return self.verify_slowly(key, message, signature);
+        }
+        verify_with(self.prepare(key).as_ref(), message, signature)
+    }
+
+    fn is_slow(self, key: &PublicKey) -> bool {
+        matches!(key.algorithm(), KeyAlgorithm::Rsa { bits } if self.needs_slow_rsa(bits))
+    }
+
+    /// Nothing where the algorithm does not go with the key.
+    fn prepare(self, key: &PublicKey) -> Option<ParsedPublicKey> {
+        ParsedPublicKey::new(self.verification(key.algorithm())?, key.key_bytes()).ok()
     }
 
     fn verification(self, key: KeyAlgorithm) -> Option<&'static dyn VerificationAlgorithm> {
@@ -218,6 +236,15 @@ impl SignatureAlgorithm {
             }
         }
     }
+}
+
+fn verify_with(
+    prepared: Option<&ParsedPublicKey>,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), SignatureError> {
+    let key = prepared.ok_or(SignatureError::Unsupported)?;
+    key.verify_sig(message, signature).map_err(|_| SignatureError::Bad)
 }
 
 /// What stands before an MD5 hash in a PKCS #1 v1.5 signature (RFC 8017 §9.2, note 1).

@@ -1,6 +1,7 @@
 //! One connection, from its first byte to its last request: the steps of the crate's table in their order.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,23 +37,41 @@ pub(crate) async fn serve(
     mut stopping: watch::Receiver<Stopping>,
 ) {
     let Accepted { stream, peer, listener, id, at, place } = accepted;
-    let mut facts = ConnectionFacts::new(id, peer, listener);
-    let established = tokio::select! {
-        biased;
-        // Boxed: what a handshake needs is given back when it is over, and a connection lives for hours.
-        established = Box::pin(establish(&gateway, stream, key, at, &mut facts)) => established,
-        _ = stopping.wait_for(|now| *now > Stopping::Running) => Err(Refused {
-            reason: Reason::ShuttingDown,
-            detail: "the gateway is being stopped".to_owned(),
-            alert: None,
-            close: Closing::Nothing,
-        }),
+    let mut facts = Box::new(ConnectionFacts::new(id, peer, listener));
+    // A connection lives for hours: what only the handshake needs is given back when it is over. So its state is boxed, and
+    // what comes after is made outside of this task, whose room would hold all that was ever moved through it.
+    let rest = {
+        let established = tokio::select! {
+            biased;
+            established = Box::pin(establish(&gateway, stream, key, at, &mut facts)) => established,
+            _ = stopping.wait_for(|now| *now > Stopping::Running) => Err(Refused {
+                reason: Reason::ShuttingDown,
+                detail: "the gateway is being stopped".to_owned(),
+                alert: None,
+                close: Closing::Nothing,
+            }),
+        };
+        count(&gateway, &facts, &established, at.elapsed());
+        rest(gateway, established, key, facts, at, stopping)
     };
-    count(&gateway, &facts, &established, at.elapsed());
+    rest.await;
+    drop(place);
+}
+
+/// What is left to do when the handshake is over.
+fn rest(
+    gateway: Arc<Gateway>,
+    established: Result<Established, Refused>,
+    key: ListenerKey,
+    facts: Box<ConnectionFacts>,
+    at: Instant,
+    stopping: watch::Receiver<Stopping>,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     match established {
-        Ok(established) => {
-            Box::pin(http::serve(gateway, established, key, facts, at, stopping)).await;
-        }
+        Ok(established) => match http::begin(gateway, established, key, facts, at, stopping) {
+            Ok((served, stream)) => Box::pin(served.serve(stream)),
+            Err(stream) => Box::pin(close(stream)),
+        },
         Err(refused) => {
             let fragment = facts.fragment();
             if gateway.is_to_be_recorded(&facts, refused.reason, &fragment) {
@@ -65,15 +84,14 @@ pub(crate) async fn serve(
                 });
             }
             tracing::debug!(
-                client.addr = %peer,
+                client.addr = %facts.peer,
                 reason = refused.reason.as_str(),
                 detail = refused.detail,
                 "connection refused"
             );
-            Box::pin(refused.close.close()).await;
+            Box::pin(refused.close.close())
         }
     }
-    drop(place);
 }
 
 /// Counts the handshake for monitoring, and the client it let in.

@@ -28,12 +28,10 @@ pub(crate) fn measure(peers: &mut Peers, count: u32) -> Result<Vec<Idle>, BenchE
         let client = Client::new(&credentials, server.address());
         let failed = |error: std::io::Error| error.to_string();
         client.open(WARM_UP).map(drop).map_err(|error| server.failed(failed(error)))?;
-        server.comes_to_rest()?;
-        let before = server.memory()?;
+        let before = server.memory_at_rest()?;
         let connections = usize::try_from(count).unwrap_or(usize::MAX);
         let mut open = client.open(connections).map_err(|error| server.failed(failed(error)))?;
-        server.comes_to_rest()?;
-        let grown = server.memory()?.saturating_sub(before);
+        let grown = server.memory_at_rest()?.saturating_sub(before);
         let closed = client.closed_meanwhile(&mut open);
         Ok(Idle { each: grown / u64::from(count), closed })
     };

@@ -23,6 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// A server is at rest when it takes less than this of a core (a hundredth), for as long as that three times in a row.
 const REST: Duration = Duration::from_millis(120);
 const AT_REST: Duration = Duration::from_millis(1);
+/// It gives no more memory back when it did not give back a two-hundredth of it for so long.
+const GIVES_BACK: Duration = Duration::from_secs(3);
 
 /// How a server is started.
 pub(crate) struct Recipe {
@@ -98,6 +100,21 @@ impl Server {
             before = now;
         }
         Ok(())
+    }
+
+    /// Its memory when it has nothing to do any more and gives nothing back any more.
+    pub(crate) fn memory_at_rest(&self) -> Result<u64, BenchError> {
+        self.comes_to_rest()?;
+        let (mut least, mut since) = (self.memory()?, Instant::now());
+        let end = since + PATIENCE;
+        while since.elapsed() < GIVES_BACK && Instant::now() < end {
+            thread::sleep(REST);
+            let now = self.memory()?;
+            if now < least - least / 200 {
+                (least, since) = (now, Instant::now());
+            }
+        }
+        self.memory()
     }
 
     /// An error that shows the end of its log.

@@ -114,6 +114,40 @@ fn a_connection_that_idles_without_its_buffers_serves_the_next_request_and_ends_
 }
 
 #[test]
+fn after_a_pause_and_a_reload_the_backend_and_the_record_are_told_what_they_were_told_before() {
+    let origin = Origin::start();
+    let mut scene = Scene::before(origin.address());
+    scene.config.host().headers = vec!["guide".to_owned(), "device".to_owned()];
+    let mut gateway = scene.start();
+    let client = Client::tls13(scene.client(&gateway, &scene.phone()));
+    let mut connection = client.connect().unwrap();
+    let mut told = Vec::new();
+    for round in 1..=3 {
+        assert_eq!(connection.send(&client.get_request(PROFILE, &[])).status(), 200);
+        let received = origin.wait_for(round);
+        let mut names = received.names_beginning("ssl_");
+        names.extend(received.names_beginning("device_"));
+        assert!(names.len() > 8, "{names:?}");
+        let fields: Vec<_> =
+            names.into_iter().map(|name| (received.field(&name).map(str::to_owned), name)).collect();
+        let record = gateway.audit.next_where("a request", |record| record.text("event") == "request");
+        let facts = ["hello", "tls", "certificate", "device", "host"]
+            .map(|part| record.at(part).unwrap_or_else(|| panic!("{part} in {record:?}")).to_string());
+        told.push((fields, facts));
+        let socket = connection.socket();
+        socket.set_read_timeout(Some(Duration::from_millis(1300))).unwrap();
+        let silence = socket.peek(&mut [0]).unwrap_err();
+        assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock, "it is still open");
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        if round == 2 {
+            gateway.reload();
+        }
+    }
+    assert_eq!(told[0], told[1], "after a pause");
+    assert_eq!(told[0], told[2], "after a pause and a reload");
+}
+
+#[test]
 fn a_header_beyond_the_limits_is_refused_and_one_within_is_served() {
     let mut scene = Scene::new();
     scene.config.limit("header-size = \"4KiB\"");

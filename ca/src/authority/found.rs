@@ -21,8 +21,9 @@ use crate::profile::{Profile, validity_for};
 use crate::random::{OperatingSystem, RandomSource};
 use crate::serial::SerialNumber;
 use crate::store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, Side, SqlStore,
-    Store, StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
+    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, PostgresUrl, Side,
+    SqlStore, Store, StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
+    write_replacing,
 };
 use crate::subject::{AttributeType, NameError, SubjectName};
 use crate::template::Template;
@@ -61,6 +62,8 @@ pub struct FoundOptions {
     /// For a test store: how old its authorities are made. They are marked as tests in their names. [`TEST_DAYS`] is what
     /// they should last, unless the operator says otherwise.
     pub test: Option<Legacy>,
+    /// Where the inventory is kept when several hosts share it; in the folder when absent.
+    pub database: Option<PostgresUrl>,
 }
 
 impl FoundOptions {
@@ -86,6 +89,7 @@ impl Default for FoundOptions {
             key: KeyType::Rsa2048,
             days: Self::DAYS,
             test: None,
+            database: None,
         }
     }
 }
@@ -105,7 +109,7 @@ const READY: &str = ".initialised";
 const MAKING: &str = ".initialising";
 
 /// In this order: the database, which makes it a store, comes last.
-const PARTS: [&str; 3] = ["authorities", "trust", "ca.sqlite"];
+const PARTS: [&str; 4] = ["authorities", "trust", "ca.sqlite", "database.url"];
 
 impl Authority {
     /// Founds an authority in the folder `root`, which may exist but holds no store yet.
@@ -153,7 +157,7 @@ fn build(
     if root.join(READY).is_dir() {
         check_same(root, options, passphrase)?;
     } else {
-        if layout.database().exists() {
+        if layout.database().exists() || layout.database_url().exists() {
             return Err(IssueError::AlreadyFounded { path: root.to_owned() });
         }
         for path in PARTS.iter().map(|part| root.join(part)) {
@@ -165,6 +169,9 @@ fn build(
         remove_tree(&making)?;
         write_store(&Layout::new(&making), options, passphrase, now)?;
         rename(&making, &root.join(READY))?;
+    }
+    if let Some(url) = &options.database {
+        move_to_server(&Layout::new(root.join(READY)), url)?;
     }
     for part in PARTS {
         let from = root.join(READY).join(part);
@@ -187,7 +194,12 @@ fn check_same(
         if moved.exists() { moved } else { root.join(READY).join(name) }
     };
     let differs = |difference| Err(IssueError::UnfinishedDiffers { path: root.to_owned(), difference });
-    let store = SqlStore::sqlite(&part("ca.sqlite"))?;
+    let folder = if part("database.url").exists() || part("ca.sqlite").starts_with(root.join(READY)) {
+        part("database.url").parent().map(Path::to_owned).unwrap_or_default()
+    } else {
+        root.to_owned()
+    };
+    let store = super::open_database(&Layout::new(folder))?;
     for (name, asked) in settings(options) {
         match store.setting(name)? {
             Some(stored) if stored != asked => return differs(format!("--{name} {stored:?}, not {asked:?}")),
@@ -213,7 +225,7 @@ fn check_same(
 
 /// What was asked for, as the store keeps it, under the names of the options.
 fn settings(options: &FoundOptions) -> [(&'static str, String); 6] {
-    let FoundOptions { name, shape, key, days, test } = options;
+    let FoundOptions { name, shape, key, days, test, database: _ } = options;
     [
         ("test", if test.is_some() { "yes" } else { "no" }.to_owned()),
         ("legacy", test.map(|legacy| legacy.to_string()).unwrap_or_default()),
@@ -222,6 +234,22 @@ fn settings(options: &FoundOptions) -> [(&'static str, String); 6] {
         ("key", key.as_str().to_owned()),
         ("days", days.to_string()),
     ]
+}
+
+/// Moves the inventory of a finished store to a database server.
+fn move_to_server(layout: &Layout, url: &PostgresUrl) -> Result<(), IssueError> {
+    let file = layout.database();
+    if file.exists() {
+        SqlStore::move_to(&file, url)?;
+        write_replacing(&layout.database_url(), format!("{}\n", url.text()).as_bytes(), 0o600)?;
+        for name in ["ca.sqlite", "ca.sqlite-wal", "ca.sqlite-shm"] {
+            let path = layout.root().join(name);
+            if path.exists() {
+                fs::remove_file(&path).map_err(|source| FileError::new("remove", &path, source))?;
+            }
+        }
+    }
+    Ok(sync_folder(layout.root())?)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), IssueError> {

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use certs::{Certificate, Fingerprint, PublicKey, Timestamp, Validity};
 use serde_json::json;
 
-use super::leaf::{DeviceRequest, GenericRequest, Issued, Judged, LeafRequest, ServerRequest};
-use super::{Authority, DEVICE_DAYS, SERVER_DAYS};
+use super::leaf::{DeviceRequest, GenericRequest, Issued, Judged, LeafRequest, LeafSubject, ServerRequest};
+use super::mass::event;
+use super::place::Flush;
+use super::{Authority, DEVICE_DAYS, Issuer, SERVER_DAYS};
 use crate::device::{GENERIC_NAME, generic_subject};
 use crate::error::IssueError;
 use crate::legacy::{Legacy, is_short};
@@ -14,7 +16,10 @@ use crate::lint::{Rules, prepare};
 use crate::profile::Profile;
 use crate::serial::{SerialNumber, hex};
 use crate::server_name::ServerName;
-use crate::store::{AuditEvent, CertificateRecord, Finished, Intent, Kind, RecordId, Side, StoreError};
+use crate::store::{
+    AuditEvent, CertificateRecord, Finished, Intent, Kind, RecordId, Revocation, RevocationReason, Side,
+    StoreError, Superseded,
+};
 use crate::subject::{AttributeType, NameError, SubjectName};
 use crate::template::Template;
 
@@ -35,7 +40,7 @@ impl Authority {
             kind: Kind::Server,
             side: Side::Server,
             profile: Profile::Server,
-            subject: SubjectName::new(vec![(AttributeType::CommonName, host.clone())])?,
+            subject: LeafSubject::New(SubjectName::new(vec![(AttributeType::CommonName, host.clone())])?),
             folder: self.layout.relative(&self.layout.server(&host)),
             name: host,
             product: None,
@@ -46,6 +51,7 @@ impl Authority {
             days: SERVER_DAYS,
             replace,
             legacy: Legacy::default(),
+            succeeds: None,
         };
         self.issue_one(leaf)
     }
@@ -105,7 +111,7 @@ impl Authority {
             name: GENERIC_NAME.to_owned(),
             product: None,
             device_serial: None,
-            subject: generic_subject(mac_attribute),
+            subject: LeafSubject::New(generic_subject(mac_attribute)),
             names: Vec::new(),
             key,
             validity,
@@ -113,6 +119,7 @@ impl Authority {
             replace,
             legacy,
             folder: self.layout.relative(&self.layout.device(GENERIC_NAME)),
+            succeeds: None,
         };
         self.issue_one(leaf)
     }
@@ -124,7 +131,7 @@ impl Authority {
             kind: Kind::Device,
             side: Side::Client,
             profile: Profile::Device,
-            subject: identity.subject(mac_attribute)?,
+            subject: LeafSubject::New(identity.subject(mac_attribute)?),
             folder: self.layout.relative(&self.layout.device(&mac)),
             name: mac,
             product: Some(identity.product().to_owned()),
@@ -135,6 +142,7 @@ impl Authority {
             days: DEVICE_DAYS,
             replace,
             legacy,
+            succeeds: None,
         })
     }
 
@@ -144,7 +152,7 @@ impl Authority {
             .unwrap_or_else(|| Err(StoreError::Damaged { what: "an outcome is missing".to_owned() }.into()))
     }
 
-    fn issue_batch(
+    pub(super) fn issue_batch(
         &mut self,
         leaves: Vec<LeafRequest>,
     ) -> Result<Vec<Result<Issued, IssueError>>, IssueError> {
@@ -178,8 +186,14 @@ impl Authority {
             };
             outcomes.push(outcome);
         }
+        let signed_by =
+            accepted.first().map(|(_, leaf, _)| self.issuer_for(leaf.side).map(Issuer::id)).transpose()?;
         for (index, outcome) in self.make(accepted, now)? {
             outcomes[index] = Some(outcome);
+        }
+        if let Some(id) = signed_by {
+            self.checkpoint(id, now)?;
+            self.write_log()?;
         }
         Ok(outcomes.into_iter().flatten().collect())
     }
@@ -214,15 +228,22 @@ impl Authority {
             return Ok(Vec::new());
         }
         let (intents, ids) = self.reserve(&accepted, now)?;
+        let flush = if accepted.len() == 1 { Flush::Each } else { Flush::Together };
         let mut outcomes = Vec::new();
         let mut finished = Vec::new();
         let mut to_place = Vec::new();
         let mut failed = Vec::new();
         for (((index, leaf, _), intent), id) in accepted.iter().zip(intents).zip(ids) {
-            match self.stage_key(id, leaf.key.private_pem.as_ref()).and_then(|()| self.sign(leaf, &intent)) {
+            match self.stage_key(id, &leaf.key, flush).and_then(|()| self.sign(leaf, &intent)) {
                 Ok(certificate) => {
                     let audit = audit(leaf, &intent, &certificate, now);
-                    finished.push(Finished { id, certificate: certificate.der().to_vec(), audit });
+                    let supersedes = superseded(leaf, &intent, now);
+                    finished.push(Finished {
+                        id,
+                        certificate: certificate.der().to_vec(),
+                        audit,
+                        supersedes,
+                    });
                     let record = CertificateRecord {
                         id,
                         state: crate::store::State::Issued,
@@ -244,10 +265,13 @@ impl Authority {
         if !failed.is_empty() {
             self.store.abandon(&failed)?;
         }
+        if flush == Flush::Together {
+            self.flush_all()?; // every key lies safely before the inventory says that its certificate is issued
+        }
         self.store.finish(&finished)?;
         for (index, record, certificate) in to_place {
             let folder = self.layout.root().join(&record.intent.folder);
-            let outcome = self.place(&record, &certificate).map(|superseded| Issued {
+            let outcome = self.place(&record, &certificate, flush).map(|superseded| Issued {
                 certificate,
                 folder,
                 is_new: true,
@@ -255,7 +279,18 @@ impl Authority {
             });
             outcomes.push((index, outcome));
         }
+        if flush == Flush::Together {
+            self.flush_all()?;
+        }
         Ok(outcomes)
+    }
+
+    /// Writes one intent.
+    pub(super) fn reserve_one(&mut self, intent: &Intent) -> Result<RecordId, IssueError> {
+        self.store
+            .reserve(std::slice::from_ref(intent))?
+            .pop()
+            .ok_or_else(|| StoreError::Damaged { what: "a new row has no number".to_owned() }.into())
     }
 
     /// Writes the intents; a serial number that is taken is drawn again (CA A2).
@@ -319,6 +354,15 @@ impl Authority {
         };
         prepare(template, leaf.profile, rules, Some(issuer))?.issue(&*signer)
     }
+}
+
+/// What ends with this certificate.
+fn superseded(leaf: &LeafRequest, intent: &Intent, now: Timestamp) -> Option<Superseded> {
+    let old = &leaf.succeeds.as_ref().filter(|succession| succession.ends)?.record;
+    let reason = RevocationReason::Superseded;
+    let mut audit = event(old, "revoke", now, Some(reason));
+    audit.detail["by"] = json!(hex(&intent.serial));
+    Some(Superseded { id: old.id, revocation: Revocation { at: now, reason }, audit })
 }
 
 fn audit(leaf: &LeafRequest, intent: &Intent, certificate: &Certificate, now: Timestamp) -> AuditEvent {

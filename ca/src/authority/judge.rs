@@ -11,7 +11,7 @@ use crate::device::DeviceIdentity;
 use crate::error::IssueError;
 use crate::legacy::Legacy;
 use crate::serial::hex;
-use crate::store::{CertificateRecord, Kind, Query, RevocationReason, Side};
+use crate::store::{AuthorityId, CertificateRecord, Kind, Query, RevocationReason, Side};
 
 /// Who asks for a certificate, and whether what is there may be replaced.
 struct Applicant<'a> {
@@ -192,6 +192,7 @@ impl Authority {
                 Some(difference) => Err(already(&record, difference)),
             };
         }
+        self.check_succession(&leaf)?;
         self.check_key_is_free(&leaf)?;
         self.check_period(leaf.side, validity, now)?;
         Ok(Judged::Issue(Box::new(leaf), validity))
@@ -217,7 +218,14 @@ impl Authority {
 
     /// The authority is one, and may sign a leaf now (CA C1, C2).
     fn check_issuer(&self, side: Side, now: Timestamp) -> Result<(), IssueError> {
-        let issuer = self.issuer_for(side)?;
+        self.check_may_sign(self.issuer_for(side)?.id(), now)
+    }
+
+    /// The same of any authority.
+    pub(super) fn check_may_sign(&self, id: AuthorityId, now: Timestamp) -> Result<(), IssueError> {
+        let Some(issuer) = self.issuers.iter().find(|issuer| issuer.id() == id) else {
+            return Err(IssueError::NotFound { selector: format!("authority {}", id.0) });
+        };
         let certificate = &issuer.certificate;
         let refuse =
             |why: &str| Err(IssueError::Authority { name: issuer.name().to_owned(), why: why.to_owned() });
@@ -263,7 +271,7 @@ fn other_device(record: &CertificateRecord, product: Option<&str>, serial: Optio
 
 /// What the request wants that the valid certificate does not say.
 fn difference(record: &CertificateRecord, leaf: &LeafRequest) -> Option<String> {
-    if leaf.key.private_pem.is_none()
+    if leaf.key.is_requested()
         && record.intent.public_key != *Fingerprint::of(&leaf.key.public_key).as_bytes()
     {
         return Some("it has another key than the request".to_owned());

@@ -13,7 +13,7 @@ use crate::legacy::{Legacy, SHORT_RSA};
 use crate::passphrase::Passphrase;
 use crate::profile::Profile;
 use crate::random::RandomSource;
-use crate::request::ServerRequestContent;
+use crate::request::{DeviceRequestContent, ServerRequestContent};
 use crate::server_name::ServerName;
 use crate::store::{CertificateRecord, Kind, Side};
 use crate::subject::SubjectName;
@@ -23,6 +23,8 @@ use crate::subject::SubjectName;
 pub struct SubjectKey {
     pub(super) public_key: Vec<u8>,
     pub(super) private_pem: Option<Zeroizing<String>>,
+    /// The private half in a form that only another one opens.
+    pub(super) sealed: Option<Vec<u8>>,
 }
 
 impl SubjectKey {
@@ -37,7 +39,7 @@ impl SubjectKey {
             Some(passphrase) => Zeroizing::new(key.to_encrypted_pem(passphrase, random)?),
             None => key.to_pem(),
         };
-        Ok(Self { public_key: key.public_key_der(), private_pem: Some(private_pem) })
+        Ok(Self { public_key: key.public_key_der(), private_pem: Some(private_pem), sealed: None })
     }
 
     /// Makes a new RSA key of 1024 bits, which only test stores certify.
@@ -50,12 +52,29 @@ impl SubjectKey {
             Some(passphrase) => Zeroizing::new(key.to_encrypted_pem(passphrase, random)?),
             None => key.to_pem(),
         };
-        Ok(Self { public_key: key.public_key_der()?, private_pem: Some(private_pem) })
+        Ok(Self { public_key: key.public_key_der()?, private_pem: Some(private_pem), sealed: None })
     }
 
     /// The key of a certification request; its private half stays where it is.
     pub fn from_request(request: &ServerRequestContent) -> Self {
-        Self { public_key: request.public_key.clone(), private_pem: None }
+        Self { public_key: request.public_key.clone(), private_pem: None, sealed: None }
+    }
+
+    /// The same for a device's request.
+    pub fn from_device_request(request: &DeviceRequestContent) -> Self {
+        Self { public_key: request.public_key.clone(), private_pem: None, sealed: None }
+    }
+
+    /// Puts the private half into a sealed letter that the recipient alone can open.
+    pub fn sealed_to(self, recipient: &age::x25519::Recipient) -> Result<Self, KeyError> {
+        let Some(pem) = &self.private_pem else { return Ok(self) };
+        let sealed = age::encrypt(recipient, pem.as_bytes()).map_err(|_refused| KeyError::Sealing)?;
+        Ok(Self { public_key: self.public_key, private_pem: None, sealed: Some(sealed) })
+    }
+
+    /// Whether the private half is not here and never was.
+    pub(super) fn is_requested(&self) -> bool {
+        self.private_pem.is_none() && self.sealed.is_none()
     }
 }
 
@@ -113,6 +132,30 @@ pub struct Issued {
     pub superseded: Option<PathBuf>,
 }
 
+/// A certificate to issue in another one's place.
+#[derive(Debug)]
+pub struct RenewalRequest {
+    /// The one before.
+    pub record: CertificateRecord,
+    /// How the new one differs.
+    pub renewal: Renewal,
+    /// Days it lasts; as many as the one before when absent.
+    pub days: Option<u32>,
+    /// Leave the one before valid.
+    pub keep_old: bool,
+}
+
+/// How a certificate differs from the one before.
+#[derive(Debug)]
+pub enum Renewal {
+    /// Another key, and new dates.
+    Rekey(SubjectKey),
+    /// The same key and the same end: what the authority writes into certificates has changed.
+    Reissue,
+    /// The same key, and new dates.
+    Renew,
+}
+
 /// How a device stands in the inventory.
 #[derive(Debug)]
 pub enum Standing {
@@ -132,7 +175,7 @@ pub(super) struct LeafRequest {
     pub(super) name: String,
     pub(super) product: Option<String>,
     pub(super) device_serial: Option<String>,
-    pub(super) subject: SubjectName,
+    pub(super) subject: LeafSubject,
     pub(super) names: Vec<ServerName>,
     pub(super) key: SubjectKey,
     pub(super) validity: Option<Validity>,
@@ -141,6 +184,45 @@ pub(super) struct LeafRequest {
     /// How old it is made; not at all but in test stores.
     pub(super) legacy: Legacy,
     pub(super) folder: PathBuf,
+    /// Whose place it takes.
+    pub(super) succeeds: Option<Box<Succession>>,
+}
+
+/// Whose place a certificate takes.
+#[derive(Debug)]
+pub(super) struct Succession {
+    pub(super) record: CertificateRecord,
+    /// Whether it ends with that.
+    pub(super) ends: bool,
+}
+
+/// Who a certificate is for.
+#[derive(Debug)]
+pub(super) enum LeafSubject {
+    /// Byte for byte what stood in the one before (CA D3).
+    Kept {
+        der: Vec<u8>,
+        text: String,
+    },
+    New(SubjectName),
+}
+
+impl LeafSubject {
+    pub(super) fn to_der(&self) -> Vec<u8> {
+        match self {
+            Self::Kept { der, .. } => der.clone(),
+            Self::New(name) => name.to_der(),
+        }
+    }
+}
+
+impl std::fmt::Display for LeafSubject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kept { text, .. } => f.write_str(text),
+            Self::New(name) => name.fmt(f),
+        }
+    }
 }
 
 /// What is to be done about a request.

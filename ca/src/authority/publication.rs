@@ -127,7 +127,8 @@ impl Authority {
             .collect()
     }
 
-    fn named(&self, name: &str) -> Result<&Issuer, IssueError> {
+    /// The authority of this name.
+    pub(super) fn named(&self, name: &str) -> Result<&Issuer, IssueError> {
         self.issuers
             .iter()
             .find(|issuer| issuer.name() == name)

@@ -139,7 +139,9 @@ impl Authority {
                 published.push(self.publish(list, now, life)?);
             }
             self.remove_needless(id, &due)?;
+            self.checkpoint(id, now)?;
         }
+        self.write_log()?;
         Ok(published)
     }
 

@@ -37,12 +37,12 @@ pub(super) fn run(context: &Context<'_>, command: &PublicationCommand) -> Result
     }
 }
 
-fn those(named: &[String], otherwise: Vec<String>) -> Vec<String> {
+pub(super) fn those(named: &[String], otherwise: Vec<String>) -> Vec<String> {
     if named.is_empty() { otherwise } else { named.to_vec() }
 }
 
 /// The authorities that sign phones and servers.
-fn signers(authority: &Authority) -> Result<Vec<String>, CommandError> {
+pub(super) fn signers(authority: &Authority) -> Result<Vec<String>, CommandError> {
     [Side::Client, Side::Server]
         .into_iter()
         .map(|side| Ok(authority.issuer_for(side)?.name().to_owned()))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{CommandError, Context};
-use crate::authority::ListDays;
+use crate::authority::{Authority, ListDays};
 use crate::cli::ServeArgs;
 use crate::log;
 use crate::serve::{ServeError, ServeOptions, serve};
@@ -14,7 +14,7 @@ use crate::serve::{ServeError, ServeOptions, serve};
 pub(super) fn run(context: &Context<'_>, arguments: &ServeArgs) -> Result<(), CommandError> {
     let ServeArgs { listen, no_publish, days, root_days, connections, connections_per_address } = arguments;
     log::start();
-    let authority = if *no_publish { context.open()? } else { context.open_to_publish(None)? };
+    let authority = if *no_publish { open_to_answer(context)? } else { context.open_to_publish(None)? };
     let options = ServeOptions {
         listen: listen.clone(),
         publish: (!no_publish).then_some(ListDays { issuing: *days, root: *root_days }),
@@ -41,4 +41,13 @@ pub(super) fn run(context: &Context<'_>, arguments: &ServeArgs) -> Result<(), Co
             CommandError::failed(format!("{error}{cause}"), hint)
         }
     })
+}
+
+/// The store, with the OCSP responders' keys at hand, and no authority's.
+fn open_to_answer(context: &Context<'_>) -> Result<Authority, CommandError> {
+    let mut authority = context.open()?;
+    if authority.responders_need_passphrase()? {
+        authority.unlock(context.passphrase_source().existing()?);
+    }
+    Ok(authority)
 }

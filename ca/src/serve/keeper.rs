@@ -12,8 +12,9 @@ use tracing::{error, info};
 use super::Shared;
 use super::health::Health;
 use super::pages::Shelf;
-use crate::authority::{Authority, DueList, ListDays};
+use crate::authority::{Authority, DueList, ListDays, RESPONDER_DAYS};
 use crate::error::IssueError;
+use crate::ocsp::{Responder, Responders};
 use crate::printer::with_causes;
 use crate::store::{AuthorityId, RevocationMark, ShardNumber};
 
@@ -47,6 +48,7 @@ impl Keeper {
             seen: HashMap::new(),
             sequence: None,
             lists: Vec::new(),
+            responders: Vec::new(),
             trouble: Vec::new(),
             next_look: Instant::now(),
         };
@@ -70,6 +72,13 @@ impl Keeper {
 /// A list by whose it is and which shard.
 type Key = (AuthorityId, Option<ShardNumber>);
 
+/// Whether half of a responder's life is gone.
+fn is_due(responder: &Responder, now: Timestamp) -> bool {
+    let validity = responder.certificate().validity();
+    let life = validity.not_after.unix().saturating_sub(validity.not_before.unix());
+    now >= validity.not_before.plus_seconds(life / 2)
+}
+
 struct Rounds {
     authority: Authority,
     shared: Arc<Shared>,
@@ -80,6 +89,7 @@ struct Rounds {
     /// The end of the audit log at the last look at what is revoked: without a new entry nothing has changed.
     sequence: Option<i64>,
     lists: Vec<DueList>,
+    responders: Vec<Responder>,
     trouble: Vec<String>,
     next_look: Instant,
 }
@@ -110,6 +120,7 @@ impl Rounds {
         self.authority.refresh()?;
         let now = self.authority.now();
         self.lists = self.all(now)?;
+        self.renew_responders(now, trouble)?;
         let Some(days) = self.publish else { return Ok(()) };
         let sequence = self.authority.audit_sequence()?;
         let signers = self.authority.list_signers(None)?;
@@ -158,6 +169,59 @@ impl Rounds {
             self.sequence = Some(sequence);
         }
         Ok(())
+    }
+
+    /// Opens the responders that are there, and makes those that are missing or half of whose life is gone.
+    fn renew_responders(&mut self, now: Timestamp, trouble: &mut Vec<String>) -> Result<(), IssueError> {
+        let signers = if self.publish.is_some() { self.authority.list_signers(None)? } else { Vec::new() };
+        let all: Vec<_> =
+            self.authority.issuers().iter().map(|issuer| (issuer.id(), issuer.name().to_owned())).collect();
+        let mut opened = Vec::new();
+        for (id, name) in all {
+            if !self.authority.wants_responder(id)? {
+                continue;
+            }
+            let found = self.responder(id, &name, signers.contains(&id), now, trouble)?;
+            if found.is_none() {
+                trouble.push(format!(
+                    "{name} has no OCSP responder: provision-ca ocsp issue --authority {name}"
+                ));
+            }
+            opened.extend(found);
+        }
+        self.responders = opened;
+        self.shared.responders.store(Arc::new(Responders::new(self.responders.clone())));
+        Ok(())
+    }
+
+    fn responder(
+        &mut self,
+        id: AuthorityId,
+        name: &str,
+        may_make: bool,
+        now: Timestamp,
+        trouble: &mut Vec<String>,
+    ) -> Result<Option<Responder>, IssueError> {
+        // One that was opened, and lies there still, is good: opening an encrypted key takes a while.
+        let known = self.responders.iter().find(|one| one.authority() == id && !is_due(one, now));
+        if let Some(known) = known.filter(|known| self.authority.has_responder(name, known)) {
+            return Ok(Some(known.clone()));
+        }
+        let found = self.authority.responder(id, now)?;
+        if !may_make || found.as_ref().is_some_and(|one| !is_due(one, now)) {
+            return Ok(found);
+        }
+        match self.authority.issue_responder(name, RESPONDER_DAYS) {
+            Ok(issued) => {
+                let until = issued.certificate.validity().not_after;
+                info!(authority = %name, %until, "made an OCSP responder");
+                self.authority.responder(id, now)
+            }
+            Err(error) => {
+                trouble.push(with_causes(&error));
+                Ok(found)
+            }
+        }
     }
 
     fn all(&self, now: Timestamp) -> Result<Vec<DueList>, IssueError> {

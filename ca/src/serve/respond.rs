@@ -15,8 +15,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tracing::debug;
 
-use super::Shared;
 use super::pages::Page;
+use super::{Shared, ocsp};
 
 /// How long caches may keep a list though the next one may come any time, in seconds.
 const KEPT_LIST: i64 = 3600;
@@ -31,7 +31,8 @@ pub(super) type Answer = Response<Full<Bytes>>;
 /// Answers one request. A client's mistake is its own affair: it gets a status and is logged at debug level.
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut answer = found(&shared, &request);
+    let is_ocsp = path == "/ocsp" || path.starts_with("/ocsp/");
+    let mut answer = if is_ocsp { ocsp::answer(&shared, request).await } else { found(&shared, &request) };
     if method == Method::HEAD {
         // The length stays the one that GET would give.
         let length = HeaderValue::from(hyper::body::Body::size_hint(answer.body()).lower());
@@ -113,11 +114,11 @@ fn is_known(page: &Page, asked: &HeaderMap) -> bool {
         .is_some_and(|since| system_time(page.modified) <= since)
 }
 
-fn system_time(timestamp: Timestamp) -> SystemTime {
+pub(super) fn system_time(timestamp: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(timestamp.unix()).unwrap_or(0))
 }
 
-fn text(status: StatusCode, content: impl Into<Bytes>) -> Answer {
+pub(super) fn text(status: StatusCode, content: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(content.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));

@@ -1,6 +1,6 @@
 //! What is known of one connection, and its JSON, written once and pasted into the record of every request.
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, ops::Range, sync::Arc};
 
 use crate::audit::{ConnectionId, json::Object};
 
@@ -120,12 +120,32 @@ impl ConnectionFacts {
     /// Writes the facts as JSON members, once, for all records of the connection.
     #[must_use]
     pub fn fragment(&self) -> ConnectionFragment {
-        let mut members = Vec::with_capacity(1024);
-        self.write(&mut Object::fragment(&mut members));
-        ConnectionFragment { connection: self.connection, members: members.into() }
+        self.written(&[])
     }
 
-    fn write(&self, out: &mut Object<'_>) {
+    /// The same after [`forget_the_written`](Self::forget_the_written) and a new judgement: the hello as it is told there.
+    #[must_use]
+    pub fn fragment_after(&self, before: &ConnectionFragment) -> ConnectionFragment {
+        self.written(before.members.get(before.hello.clone()).unwrap_or_default())
+    }
+
+    /// Forgets what a [`fragment`](Self::fragment) tells and a new judgement would tell anew: for as long as the connection
+    /// lives, it need not be there twice.
+    pub fn forget_the_written(&mut self) {
+        self.hello = None;
+        self.certificate = None;
+        self.exceptions = Vec::new();
+        self.device = None;
+    }
+
+    fn written(&self, hello: &[u8]) -> ConnectionFragment {
+        let mut members = Vec::with_capacity(2048);
+        let hello = self.write(&mut Object::fragment(&mut members), hello);
+        ConnectionFragment { connection: self.connection, members: members.into(), hello }
+    }
+
+    /// Returns where the hello is.
+    fn write(&self, out: &mut Object<'_>, written_hello: &[u8]) -> Range<usize> {
         let Self { connection: _, peer, listener, host, engine, hello, tls, certificate, exceptions, device } =
             self;
         out.display("peer", peer);
@@ -136,9 +156,11 @@ impl ConnectionFacts {
         if let Some(engine) = engine {
             out.text("engine", engine);
         }
-        if let Some(hello) = hello {
-            out.object("hello", |out| hello.write(out));
-        }
+        let hello = match hello {
+            Some(hello) => out.object("hello", |out| hello.write(out)),
+            None if written_hello.is_empty() => 0..0,
+            None => out.pasted("hello", written_hello),
+        };
         if let Some(tls) = tls {
             out.object("tls", |out| tls.write(out));
         }
@@ -151,6 +173,7 @@ impl ConnectionFacts {
         if let Some(device) = device {
             out.object("device", |out| device.write(out));
         }
+        hello
     }
 }
 
@@ -233,6 +256,8 @@ impl DeviceFacts {
 pub struct ConnectionFragment {
     connection: ConnectionId,
     members: Arc<[u8]>,
+    /// Where among the members the hello's object is; empty where there is none.
+    hello: Range<usize>,
 }
 
 impl ConnectionFragment {

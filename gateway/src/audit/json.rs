@@ -4,6 +4,7 @@
 //! that are not UTF-8 as U+FFFD (SEC-60). A reader gets the original text back; a terminal that shows the raw file stays calm.
 
 use std::fmt::{self, Write as _};
+use std::ops::Range;
 
 /// The longest text of one member, in bytes before escaping. What is cut off is counted at the text's end.
 pub(super) const LONGEST_TEXT: usize = 2048;
@@ -97,12 +98,22 @@ impl<'out> Object<'out> {
         self.out.push(b']');
     }
 
-    /// A nested object.
-    pub(super) fn object(&mut self, name: &'static str, write: impl FnOnce(&mut Object<'_>)) {
+    /// A nested object. Returns where in the buffer it is.
+    pub(super) fn object(&mut self, name: &'static str, write: impl FnOnce(&mut Object<'_>)) -> Range<usize> {
         self.name(name);
+        let start = self.out.len();
         let mut inner = Object::open(self.out);
         write(&mut inner);
         inner.close();
+        start..self.out.len()
+    }
+
+    /// A nested object as [`object`](Self::object) wrote it before. Returns where in the buffer it is.
+    pub(super) fn pasted(&mut self, name: &'static str, object: &[u8]) -> Range<usize> {
+        self.name(name);
+        let start = self.out.len();
+        self.out.extend_from_slice(object);
+        start..self.out.len()
     }
 
     fn name(&mut self, name: &'static str) {

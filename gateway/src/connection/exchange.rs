@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use policies::Reason;
 use tokio::time::Instant;
 
-use super::session::{Judged, Session};
+use super::session::{Judged, Session, Unfit};
 use crate::audit::{AuditRecord, Auditor, ConnectionFragment, Decision, Event, RequestId};
 use crate::authorize::authorize;
 use crate::forward::forward;
@@ -130,9 +130,9 @@ impl RequestRecord {
                 return self.refuse(Reason::AuditFull, detail, name, Afterwards::Close);
             }
         }
-        let judged = match self.session.judged() {
+        let (judged, fields) = match self.session.judged() {
             Ok(judged) => judged,
-            Err((reason, detail, fragment)) => {
+            Err(Unfit { reason, detail, fragment }) => {
                 self.fragment = fragment;
                 return self.refuse(reason, detail, name, Afterwards::Close);
             }
@@ -158,7 +158,7 @@ impl RequestRecord {
             self.verdict.reason = Some(waived.reason);
             self.verdict.detail = Some(waived.detail.to_string());
         }
-        let outbound = match rewrite(permitted, &judged.fields, name.value.clone()) {
+        let outbound = match rewrite(permitted, &fields, name.value.clone()) {
             Ok(outbound) => outbound,
             Err(error) => return self.refuse(error.reason(), error.to_string(), name, Afterwards::Close),
         };

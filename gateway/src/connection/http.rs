@@ -19,76 +19,59 @@ use super::exchange::answer;
 use super::session::{Judged, Session};
 use super::{Established, answer_its_end, close};
 use crate::audit::{AuditRecord, ConnectionFacts, ConnectionFragment, Decision, Event};
-use crate::config::Limits;
 use crate::handshake::Stream;
 use crate::server::{Gateway, Stopping};
 use crate::site::ListenerKey;
 
-/// Serves the requests of one connection to its end.
-pub(super) async fn serve(
+/// Makes ready to serve the requests of an established connection.
+///
+/// # Errors
+/// The client cannot be vouched for to a backend; that is on record, and only the goodbye is left to be said.
+pub(super) fn begin(
     gateway: Arc<Gateway>,
     established: Established,
     key: ListenerKey,
-    facts: ConnectionFacts,
+    facts: Box<ConnectionFacts>,
     at: Instant,
     stopping: watch::Receiver<Stopping>,
-) {
+) -> Result<(Box<Served>, Stream), Stream> {
     let Established { stream, tls, peer, host, site } = established;
-    let limits = site.limits().clone();
-    let judged = match Judged::new(site, host, peer, &facts, &tls) {
-        Ok(judged) => judged,
-        Err((reason, detail)) => {
-            record(&gateway, &facts.fragment(), Event::Connection, None, Some((reason, &detail)), at);
-            close(stream).await;
-            return;
-        }
-    };
+    let limits = site.limits();
     let patience =
         Patience { idle: limits.idle_timeout, header: limits.header_timeout, rate: limits.min_body_rate };
     let activity = Arc::new(Activity::new(Instant::now(), patience));
-    let session = Arc::new(Session::new(gateway, key, tls, facts, Arc::clone(&activity), judged));
-
-    let mut served = Served { session, activity, limits, stopping, until: Stopping::Finishing };
-    let mut stream = stream;
-    let ended = loop {
-        // Boxed: a connection that is parked keeps none of it.
-        stream = match Box::pin(served.active(stream)).await {
-            Active::Idle(stream) => stream,
-            Active::Ended(ended, left) => {
-                stream = left;
-                break ended;
-            }
-        };
-        if let Some(ended) = served.parked(&stream).await {
-            break ended;
+    let judged = Judged::new(Arc::clone(&site), host, peer, facts.fragment());
+    let fields = match judged.peer_fields(facts.peer.ip(), &tls) {
+        Ok(fields) => fields,
+        Err((reason, detail)) => {
+            record(&gateway, &judged.fragment, Event::Connection, None, Some((reason, &detail)), at);
+            return Err(stream);
         }
     };
-    let says_goodbye = match &ended {
-        Ended::Http(_) | Ended::Idle | Ended::Overdue(Reason::HeaderTimeout) => true,
-        // One does not read, and for the other there is no time.
-        Ended::Overdue(_) | Ended::CutOff => false,
-    };
-    record_end(&served.session, ended, at);
-    if !says_goodbye {
-        return;
-    }
-    let has_ended = served.activity.client_has_ended();
-    drop(served);
-    if has_ended {
-        Box::pin(answer_its_end(stream)).await;
-    } else {
-        Box::pin(close(stream)).await;
-    }
+    let session = Session::new(gateway, key, tls, facts, Arc::clone(&activity), judged, fields);
+    let served = Box::new(Served {
+        session: Arc::new(session),
+        activity,
+        header_count: limits.header_count,
+        header_size: limits.header_size,
+        stopping,
+        until: Stopping::Finishing,
+        at,
+    });
+    Ok((served, stream))
 }
 
 /// A connection whose requests are served.
-struct Served {
+pub(super) struct Served {
     session: Arc<Session>,
     activity: Arc<Activity>,
-    limits: Limits,
+    header_count: usize,
+    header_size: usize,
     stopping: watch::Receiver<Stopping>,
     /// What end of the gateway is waited for.
     until: Stopping,
+    /// When the connection began.
+    at: Instant,
 }
 
 /// How a stretch of activity ended.
@@ -100,15 +83,49 @@ enum Active {
 }
 
 impl Served {
+    /// Serves the connection's requests to its end.
+    pub(super) async fn serve(mut self: Box<Self>, mut stream: Stream) {
+        let ended = loop {
+            // Boxed: a connection that is parked keeps none of it.
+            stream = match Box::pin(self.active(stream)).await {
+                Active::Idle(stream) => stream,
+                Active::Ended(ended, left) => {
+                    stream = left;
+                    break ended;
+                }
+            };
+            self.session.park();
+            if let Some(ended) = self.parked(&stream).await {
+                break ended;
+            }
+        };
+        let says_goodbye = match &ended {
+            Ended::Http(_) | Ended::Idle | Ended::Overdue(Reason::HeaderTimeout) => true,
+            // One does not read, and for the other there is no time.
+            Ended::Overdue(_) | Ended::CutOff => false,
+        };
+        record_end(&self.session, ended, self.at);
+        if !says_goodbye {
+            return;
+        }
+        let has_ended = self.activity.client_has_ended();
+        drop(self);
+        if has_ended {
+            Box::pin(answer_its_end(stream)).await;
+        } else {
+            Box::pin(close(stream)).await;
+        }
+    }
+
     /// Serves requests until the connection ends, or idles for so long that its buffers are not worth their memory.
     async fn active(&mut self, stream: Stream) -> Active {
-        let Self { session, activity, limits, stopping, until } = self;
+        let Self { session, activity, header_count, header_size, stopping, until, at: _ } = self;
         let mut builder = http1::Builder::new();
         builder
-            .max_headers(limits.header_count)
-            .max_header_size(limits.header_size)
+            .max_headers(*header_count)
+            .max_header_size(*header_size)
             // An unfinished head is only bounded by the buffer, which holds 400 KiB unless told otherwise.
-            .max_buf_size((limits.header_size + 1024).max(16 * 1024))
+            .max_buf_size((*header_size + 1024).max(16 * 1024))
             // Our own clocks tell an idle client from a slow one.
             .header_read_timeout(None)
             .auto_date_header(true);

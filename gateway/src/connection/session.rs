@@ -1,8 +1,9 @@
 //! What the requests of one connection share: the client, the configuration it was judged by, and the judgement
 //! itself, which is repeated after a reload and once a minute.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use policies::Reason;
 
@@ -21,13 +22,22 @@ pub(super) struct Session {
     pub(super) gateway: Arc<Gateway>,
     pub(super) key: ListenerKey,
     pub(super) tls: TlsFacts,
-    pub(super) facts: ConnectionFacts,
+    /// What was known of it before the client was; the rest is in the fragment.
+    pub(super) facts: Box<ConnectionFacts>,
     pub(super) activity: Arc<Activity>,
     pub(super) requests: AtomicU32,
     /// Octets of the bodies that were answered.
     pub(super) octets: AtomicU64,
     /// Locked by this connection's own requests only, one after the other.
-    judged: Mutex<Arc<Judged>>,
+    in_force: Mutex<InForce>,
+}
+
+/// What a request needs to know of its connection.
+struct InForce {
+    judged: Arc<Judged>,
+    /// What a backend is told of the client. Made again for the first request after a long pause: several KiB that an idle
+    /// connection can do without.
+    fields: Option<Arc<PeerFields>>,
 }
 
 /// What is in force for the requests of a connection; replaced as a whole after a reload.
@@ -36,7 +46,6 @@ pub(super) struct Judged {
     pub(super) site: Arc<Site>,
     pub(super) host: Arc<VirtualHost>,
     pub(super) peer: Peer,
-    pub(super) fields: Arc<PeerFields>,
     pub(super) fragment: ConnectionFragment,
     /// When the dates and revocation lists were last looked at, in seconds since 1970.
     checked: AtomicI64,
@@ -46,17 +55,27 @@ pub(super) struct Judged {
 /// noticed at once; this is for a certificate, or a list, that expires while nothing else changes.
 const RECHECK_AFTER: i64 = 60;
 
+/// Why a request of an established client is refused after all.
+pub(super) struct Unfit {
+    pub(super) reason: Reason,
+    pub(super) detail: String,
+    /// The connection as it was judged.
+    pub(super) fragment: ConnectionFragment,
+}
+
 impl Session {
     /// A connection whose client was just judged.
     pub(super) fn new(
         gateway: Arc<Gateway>,
         key: ListenerKey,
         tls: TlsFacts,
-        facts: ConnectionFacts,
+        mut facts: Box<ConnectionFacts>,
         activity: Arc<Activity>,
         judged: Judged,
+        fields: PeerFields,
     ) -> Self {
-        let judged = Mutex::new(Arc::new(judged));
+        facts.forget_the_written();
+        let in_force = InForce { judged: Arc::new(judged), fields: Some(Arc::new(fields)) };
         Self {
             gateway,
             key,
@@ -65,45 +84,66 @@ impl Session {
             activity,
             requests: AtomicU32::new(0),
             octets: AtomicU64::new(0),
-            judged,
+            in_force: Mutex::new(in_force),
         }
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub(super) fn park(&self) {
+        self.in_force().fields = None;
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection's facts as last judged.
     pub(super) fn fragment(&self) -> ConnectionFragment {
-        self.judged.lock().unwrap_or_else(PoisonError::into_inner).fragment.clone()
+        self.in_force().judged.fragment.clone()
     }
 
     /// The first name of the host as last judged.
     pub(super) fn host(&self) -> Arc<str> {
-        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        judged.host.config().first_name().clone()
+        self.in_force().judged.host.config().first_name().clone()
     }
 
-    /// What is in force for this request. After a reload the client is verified and admitted anew under the new
-    /// configuration, and refused where a new connection would be (SEC-29, SEC-50).
-    pub(super) fn judged(&self) -> Result<Arc<Judged>, (Reason, String, ConnectionFragment)> {
-        let mut current = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What is in force for this request, and what a backend is told of the client. After a reload the client is verified and
+    /// admitted anew under the new configuration, and refused where a new connection would be (SEC-29, SEC-50).
+    pub(super) fn judged(&self) -> Result<(Arc<Judged>, Arc<PeerFields>), Unfit> {
+        let mut in_force = self.in_force();
+        let current = &in_force.judged;
+        let unfit = |(reason, detail)| Unfit { reason, detail, fragment: current.fragment.clone() };
         if self.gateway.is_in_force(&current.site) {
             let now = clock::now();
             if now.unix().saturating_sub(current.checked.load(Ordering::Relaxed)) >= RECHECK_AFTER {
                 let again = current.host.judge().recheck(&current.peer, now);
-                again.map_err(|refusal| (refusal.reason, refusal.detail, current.fragment.clone()))?;
+                again.map_err(|refusal| unfit((refusal.reason, refusal.detail)))?;
                 current.checked.store(now.unix(), Ordering::Relaxed);
             }
-            return Ok(Arc::clone(&current));
+            let fields = match &in_force.fields {
+                Some(fields) => Arc::clone(fields),
+                None => {
+                    let fields = current.peer_fields(self.facts.peer.ip(), &self.tls).map_err(unfit)?;
+                    Arc::clone(in_force.fields.insert(Arc::new(fields)))
+                }
+            };
+            return Ok((Arc::clone(&in_force.judged), fields));
         }
         let site = self.gateway.site_now();
-        let (host, peer) = self
-            .judge_again(&site, &current)
-            .map_err(|(reason, detail)| (reason, detail, current.fragment.clone()))?;
+        let (host, peer) = self.judge_again(&site, current).map_err(unfit)?;
         let mut facts = self.facts.clone();
         facts.host = Some(host.config().first_name().clone());
         add_peer(&mut facts, &peer);
-        let fresh = Judged::new(site, host, peer, &facts, &self.tls)
-            .map_err(|(reason, detail)| (reason, detail, facts.fragment()))?;
-        *current = Arc::new(fresh);
-        Ok(Arc::clone(&current))
+        let fragment = facts.fragment_after(&current.fragment);
+        let fresh = Judged::new(site, host, peer, fragment);
+        let fields = fresh.peer_fields(facts.peer.ip(), &self.tls);
+        let fields = fields.map_err(|(reason, detail)| {
+            let fragment = fresh.fragment.clone();
+            Unfit { reason, detail, fragment }
+        })?;
+        let (judged, fields) = (Arc::new(fresh), Arc::new(fields));
+        *in_force = InForce { judged: Arc::clone(&judged), fields: Some(Arc::clone(&fields)) };
+        Ok((judged, fields))
     }
 
     fn judge_again(
@@ -133,34 +173,32 @@ impl Session {
 }
 
 impl Judged {
-    /// Puts the judgement together with what follows from it for every request: the backend's fields and the
-    /// record's facts.
-    ///
-    /// # Errors
-    /// The identity fields cannot be made: such a client's requests must not be forwarded at all (SEC-09).
+    /// A judgement that was just made, and what every record tells of it.
     pub(super) fn new(
         site: Arc<Site>,
         host: Arc<VirtualHost>,
         peer: Peer,
-        facts: &ConnectionFacts,
-        tls: &TlsFacts,
-    ) -> Result<Self, (Reason, String)> {
-        let now = clock::now();
-        let fields = PeerFields::new(
-            &host.config().headers,
-            &PeerFacts {
-                chain: peer.chain(),
-                principal: peer.principal(),
-                version: tls.version,
-                suite: tls.suite,
-                resumed: tls.resumed,
-                server_name: tls.server_name.as_deref(),
-                client: facts.peer.ip(),
-                now,
-            },
-        )
-        .map_err(|error| (error.reason(), error.to_string()))?;
-        let fields = Arc::new(fields);
-        Ok(Self { site, host, peer, fields, fragment: facts.fragment(), checked: AtomicI64::new(now.unix()) })
+        fragment: ConnectionFragment,
+    ) -> Self {
+        Self { site, host, peer, fragment, checked: AtomicI64::new(clock::now().unix()) }
+    }
+
+    /// What a backend is told of the client at this address.
+    ///
+    /// # Errors
+    /// The identity fields cannot be made: such a client's requests must not be forwarded at all (SEC-09).
+    pub(super) fn peer_fields(&self, client: IpAddr, tls: &TlsFacts) -> Result<PeerFields, (Reason, String)> {
+        let facts = PeerFacts {
+            chain: self.peer.chain(),
+            principal: self.peer.principal(),
+            version: tls.version,
+            suite: tls.suite,
+            resumed: tls.resumed,
+            server_name: tls.server_name.as_deref(),
+            client,
+            now: clock::now(),
+        };
+        PeerFields::new(&self.host.config().headers, &facts)
+            .map_err(|error| (error.reason(), error.to_string()))
     }
 }

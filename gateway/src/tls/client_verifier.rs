@@ -96,7 +96,9 @@ impl ClientVerifier {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         };
         let key = key_of(certificate).ok_or(CertificateError::BadEncoding)?;
-        algorithm.verify(&key, message, signature.signature()).map_err(|_| CertificateError::BadSignature)?;
+        algorithm
+            .verify_once(&key, message, signature.signature())
+            .map_err(|_| CertificateError::BadSignature)?;
         Ok(HandshakeSignatureValid::assertion())
     }
 }

@@ -69,12 +69,12 @@ impl PublicationStore for SqlStore {
         authority: AuthorityId,
         shard: Option<ShardNumber>,
     ) -> Result<Option<Timestamp>, StoreError> {
-        // An authority's own certificate may be on a list above it, never on its own.
+        // An authority's own certificate may be on a list above it, never on its own; nobody looks for a responder's.
         let of = |condition: &str| {
             format!(
                 "SELECT c.not_after FROM certificate c JOIN authority a ON a.id = c.authority
                  WHERE c.authority = ?1 AND c.shard {condition} AND c.state <> 'abandoned'
-                   AND NOT (c.kind = 'authority' AND c.name = a.name)
+                   AND c.kind <> 'responder' AND NOT (c.kind = 'authority' AND c.name = a.name)
                  ORDER BY c.not_after DESC LIMIT 1"
             )
         };
