@@ -176,6 +176,9 @@ impl Authority {
     /// Whether the keys of these authorities are encrypted. No other key is looked at: a root's may be elsewhere.
     pub fn needs_passphrase(&self, ids: &[AuthorityId]) -> Result<bool, IssueError> {
         for issuer in self.issuers.iter().filter(|issuer| ids.contains(&issuer.id())) {
+            if self.is_in_token(issuer.name()) {
+                return Ok(true); // it has a PIN
+            }
             let path = self.key_path(issuer.name());
             if key::is_encrypted_file(&path).map_err(|source| FileError::new("read", &path, source))? {
                 return Ok(true);
@@ -189,6 +192,7 @@ impl Authority {
         issuer.tier() == Tier::Root
             && self.has_issuing_tier(issuer.side())
             && !self.key_path(issuer.name()).exists()
+            && !self.is_in_token(issuer.name())
     }
 
     fn has_issuing_tier(&self, side: Side) -> bool {
@@ -261,6 +265,15 @@ impl Authority {
         Err(IssueError::NotFound { selector: selector.to_owned() })
     }
 
+    /// Whether the authority's key is in a token, whose name is kept in its place.
+    fn is_in_token(&self, name: &str) -> bool {
+        !self.key_path(name).exists() && self.uri_path(name).exists()
+    }
+
+    fn uri_path(&self, name: &str) -> PathBuf {
+        self.layout.authority(name).join("key.uri")
+    }
+
     fn key_path(&self, name: &str) -> PathBuf {
         self.layout.authority(name).join("key.pem")
     }
@@ -311,13 +324,18 @@ impl Authority {
         let position = self.issuers.iter().position(|issuer| issuer.id() == id).ok_or_else(|| {
             IssueError::Authority { name: format!("number {}", id.0), why: "there is none".to_owned() }
         })?;
-        let path = self.key_path(self.issuers[position].name());
+        let name = self.issuers[position].name();
+        let in_token = self.is_in_token(name);
+        let path = if in_token { self.uri_path(name) } else { self.key_path(name) };
         let issuer = &mut self.issuers[position];
         if issuer.key.is_none() {
             let text = std::fs::read_to_string(&path)
                 .map(Zeroizing::new)
                 .map_err(|source| FileError::new("read", &path, source))?;
-            let key = AuthorityKey::from_pem(&text, self.passphrase.as_ref(), self.kind)?;
+            let key = match in_token {
+                true => AuthorityKey::from_uri(&text, self.passphrase.as_ref())?,
+                false => AuthorityKey::from_pem(&text, self.passphrase.as_ref(), self.kind)?,
+            };
             if key.public_key_der()? != issuer.certificate.public_key().spki_der() {
                 return Err(IssueError::KeyMismatch { authority: issuer.name().to_owned(), path });
             }

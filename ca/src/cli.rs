@@ -166,4 +166,12 @@ pub struct InitArgs {
     /// Keep the authorities' keys in the clear: for laboratories only
     #[arg(long, conflicts_with = "passphrase-source")]
     pub no_passphrase: bool,
+
+    /// Make the authorities' keys in a token, by this PKCS #11 module; the passphrase is then the token's PIN
+    #[arg(long, value_name = "MODULE", requires = "pkcs11_token", conflicts_with_all = ["no_passphrase", "test", "legacy"])]
+    pub pkcs11_module: Option<PathBuf>,
+
+    /// The label of that token
+    #[arg(long, value_name = "LABEL", requires = "pkcs11_module")]
+    pub pkcs11_token: Option<String>,
 }

@@ -89,7 +89,7 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
 pub use device::{DeviceIdentity, MacAttribute};
 pub use error::IssueError;
-pub use key::{KeyError, KeyType, PrivateKey, check_decryption_cost};
+pub use key::{KeyError, KeyType, PrivateKey, Token, TokenError, check_decryption_cost};
 pub use key_policy::WeakKey;
 pub use legacy::{Legacy, LegacyTrait, TEST_DAYS};
 pub use mirror::{MirrorError, TwinProfile};

@@ -8,12 +8,12 @@ use certs::{Certificate, Timestamp};
 use serde_json::json;
 
 use super::Authority;
-use super::keys::{AuthorityKey, StoreKind};
+use super::keys::{AuthorityKey, Kept, StoreKind};
 use super::publish::{CRL_DAYS, ROOT_CRL_DAYS};
 use crate::clock::Clock;
 use crate::crl::{self, CrlContent};
 use crate::error::IssueError;
-use crate::key::{KeyError, KeyType, armour};
+use crate::key::{KeyError, KeyType, Token, armour};
 use crate::legacy::{Legacy, TEST_DAYS, TEST_PREFIX, TEST_UNIT};
 use crate::lint::{Rules, prepare};
 use crate::passphrase::Passphrase;
@@ -61,6 +61,8 @@ pub struct FoundOptions {
     /// For a test store: how old its authorities are made. They are marked as tests in their names. [`TEST_DAYS`] is what
     /// they should last, unless the operator says otherwise.
     pub test: Option<Legacy>,
+    /// The token in which the authorities' keys are made and stay; the passphrase is its PIN then.
+    pub token: Option<Token>,
 }
 
 impl FoundOptions {
@@ -86,6 +88,7 @@ impl Default for FoundOptions {
             key: KeyType::Rsa2048,
             days: Self::DAYS,
             test: None,
+            token: None,
         }
     }
 }
@@ -195,6 +198,9 @@ fn check_same(
         }
     }
     store.settle()?;
+    if options.token.is_some() {
+        return Ok(()); // a PIN is not tried to see whether it is the same
+    }
     let path = part("authorities").join("server-root").join("key.pem");
     let text = fs::read_to_string(&path)
         .map(zeroize::Zeroizing::new)
@@ -212,8 +218,8 @@ fn check_same(
 }
 
 /// What was asked for, as the store keeps it, under the names of the options.
-fn settings(options: &FoundOptions) -> [(&'static str, String); 6] {
-    let FoundOptions { name, shape, key, days, test } = options;
+fn settings(options: &FoundOptions) -> [(&'static str, String); 7] {
+    let FoundOptions { name, shape, key, days, test, token } = options;
     [
         ("test", if test.is_some() { "yes" } else { "no" }.to_owned()),
         ("legacy", test.map(|legacy| legacy.to_string()).unwrap_or_default()),
@@ -221,6 +227,7 @@ fn settings(options: &FoundOptions) -> [(&'static str, String); 6] {
         ("shape", shape.as_str().to_owned()),
         ("key", key.as_str().to_owned()),
         ("days", days.to_string()),
+        ("pkcs11-token", token.as_ref().map(|token| token.label.clone()).unwrap_or_default()),
     ]
 }
 
@@ -237,10 +244,10 @@ fn write_store(
     let random = OperatingSystem;
     let mut founded: Vec<Founded> = Vec::new();
     for (number, side) in (1..).zip([Side::Server, Side::Client]) {
-        let root = authority(options, side, Tier::Root, AuthorityId(number), None, now, &random)?;
+        let root = authority(options, passphrase, side, Tier::Root, AuthorityId(number), None, now, &random)?;
         if options.shape == Shape::Issuing {
             let id = AuthorityId(number + 2);
-            founded.push(authority(options, side, Tier::Issuing, id, Some(&root), now, &random)?);
+            founded.push(authority(options, passphrase, side, Tier::Issuing, id, Some(&root), now, &random)?);
         }
         founded.push(root);
     }
@@ -254,8 +261,10 @@ fn write_store(
         let name = &one.record.name;
         let folder = layout.authority(name);
         make_folder(&folder, 0o700)?;
-        let key = one.key.to_pem(passphrase, &random)?;
-        write_new(&folder.join("key.pem"), key.as_bytes(), 0o600)?;
+        match one.key.kept(passphrase, &random)? {
+            Kept::Pem(text) => write_new(&folder.join("key.pem"), text.as_bytes(), 0o600)?,
+            Kept::Uri(text) => write_new(&folder.join("key.uri"), text.as_bytes(), 0o600)?,
+        }
         let pem = one.certificate.to_pem();
         write_new(&folder.join("cert.pem"), pem.as_bytes(), 0o600)?;
         if one.record.tier == Tier::Root {
@@ -309,8 +318,10 @@ fn write_store(
     Ok(sync_folder(layout.root())?)
 }
 
+#[expect(clippy::too_many_arguments, reason = "what the two tiers of two trees differ in")]
 fn authority(
     options: &FoundOptions,
+    passphrase: Option<&Passphrase>,
     side: Side,
     tier: Tier,
     id: AuthorityId,
@@ -327,7 +338,11 @@ fn authority(
         // Nobody takes a certificate of version 1 for an authority's, unless it is an anchor.
         (Some(legacy), Tier::Issuing) => Rules::Test(Legacy { x509_v1: false, ..legacy }),
     };
-    let key = AuthorityKey::generate(options.key, options.test)?;
+    let name = format!("{}-{}", side.as_str(), tier.as_str());
+    let key = match &options.token {
+        None => AuthorityKey::generate(options.key, options.test)?,
+        Some(token) => AuthorityKey::generate_in(token, &name, options.key, passphrase, random)?,
+    };
     let public_key = key.public_key_der()?;
     let serial = SerialNumber::generate(random)?;
     let issuer_certificate = issuer.map(|issuer| &issuer.certificate);
@@ -355,7 +370,6 @@ fn authority(
         extensions,
     };
     let certificate = prepare(template, profile, rules, issuer_certificate)?.issue(&*signer)?;
-    let name = format!("{}-{}", side.as_str(), tier.as_str());
     let intent = Intent {
         authority: issuer.map_or(id, |issuer| issuer.record.id),
         serial: serial.as_bytes().to_vec(),

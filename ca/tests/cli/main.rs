@@ -15,3 +15,4 @@ mod serve;
 mod shards;
 mod support;
 mod survival;
+mod token;
