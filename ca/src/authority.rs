@@ -1,14 +1,20 @@
 //! The certificate authority: the store, the authorities' keys, and the verbs that use them.
 
+mod backup;
+mod check;
 mod found;
+mod hierarchy;
 mod issue;
 mod judge;
 mod keys;
 mod leaf;
+mod log;
+mod mass;
 mod period;
 mod place;
 mod publication;
 mod publish;
+mod renew;
 mod responder;
 mod revoke;
 
@@ -24,17 +30,24 @@ use crate::key;
 use crate::legacy::{Legacy, TEST_UNIT};
 use crate::passphrase::Passphrase;
 use crate::random::{OperatingSystem, RandomSource};
+use crate::selector::Selector;
 use crate::signer::Signer;
 use crate::store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, Query, Side,
-    SqlStore, State, Store, StoreError, StoreLock, Tier,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, FileError, Kind, Layout, PostgresUrl, Query,
+    Side, SqlStore, State, Store, StoreError, StoreLock, Tier,
 };
 
 use keys::AuthorityKey;
 pub(crate) use keys::StoreKind;
 
+pub use backup::Copied;
+pub use check::StoreReport;
 pub use found::{FoundOptions, Shape};
-pub use leaf::{DeviceRequest, GenericRequest, Issued, ServerRequest, Standing, SubjectKey};
+pub use hierarchy::AddAuthority;
+pub use leaf::{
+    DeviceRequest, GenericRequest, Issued, Renewal, RenewalRequest, ServerRequest, Standing, SubjectKey,
+};
+pub use log::LogReport;
 pub use publication::{MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting};
 pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
 pub use responder::RESPONDER_DAYS;
@@ -62,6 +75,8 @@ pub struct Authority {
     kind: StoreKind,
     store: Box<dyn Store>,
     issuers: Vec<Issuer>,
+    /// Who signs on each side, where the operator said so.
+    signers: Vec<(Side, String)>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn RandomSource>,
     passphrase: Option<Passphrase>,
@@ -110,13 +125,15 @@ impl Authority {
     /// Opens the store in the folder `root`.
     pub fn open(root: &Path, clock: Arc<dyn Clock>) -> Result<Self, IssueError> {
         let layout = Layout::new(root);
-        if !layout.database().is_file() {
+        if !layout.database().is_file() && !layout.database_url().is_file() {
             return Err(IssueError::NotInitialised { path: root.to_owned() });
         }
-        let store: Box<dyn Store> = Box::new(SqlStore::sqlite(&layout.database())?);
+        let store: Box<dyn Store> = Box::new(open_database(&layout)?);
         let issuers = issuers_of(&*store)?;
         let kind = kind_of(&*store, &issuers)?;
-        Ok(Self { layout, kind, store, issuers, clock, random: Arc::new(OperatingSystem), passphrase: None })
+        let signers = signers_of(&*store)?;
+        let random = Arc::new(OperatingSystem);
+        Ok(Self { layout, kind, store, issuers, signers, clock, random, passphrase: None })
     }
 
     /// Takes in what other processes did to the authorities; keys that are open stay open.
@@ -127,6 +144,7 @@ impl Authority {
                     now.id == known.record.id && now.certificate == known.record.certificate
                 })
         };
+        self.signers = signers_of(&*self.store)?;
         if is_same(&self.store.authorities()?, &self.issuers) {
             return Ok(());
         }
@@ -216,10 +234,12 @@ impl Authority {
 
     /// The authority that signs certificates on this side.
     pub fn issuer_for(&self, side: Side) -> Result<&Issuer, IssueError> {
-        self.issuers
-            .iter()
-            .filter(|issuer| issuer.side() == side)
-            .max_by_key(|issuer| issuer.tier() == Tier::Issuing)
+        let chosen = self.signers.iter().find(|(known, _)| *known == side).map(|(_, name)| name.as_str());
+        let on_side = || self.issuers.iter().filter(|issuer| issuer.side() == side);
+        chosen
+            .and_then(|name| on_side().find(|issuer| issuer.name() == name))
+            // The first, an issuing authority where there is one: what is added signs when it is told to.
+            .or_else(|| on_side().min_by_key(|issuer| issuer.tier() == Tier::Root))
             .ok_or_else(|| IssueError::Authority {
                 name: side.as_str().to_owned(),
                 why: "there is none".to_owned(),
@@ -247,6 +267,11 @@ impl Authority {
         queries.push(Query::Name(Kind::Responder, selector.to_owned()));
         if let Some(serial) = certs::Serial::parse_hex(selector) {
             queries.push(Query::Serial(serial.as_bytes().to_vec()));
+        }
+        if let Ok(word) = Selector::parse(&[selector], self.now())
+            && let Some(fingerprint) = word.fingerprint()
+        {
+            queries.push(Query::Fingerprint(fingerprint));
         }
         // What was begun and given up is shown only when there is nothing else.
         let mut given_up = Vec::new();
@@ -282,6 +307,7 @@ impl Authority {
     fn lock(&mut self) -> Result<StoreLock, IssueError> {
         let lock = StoreLock::acquire(&self.layout.lock())?.with(self.store.keep_out()?);
         self.converge()?;
+        self.write_log()?;
         Ok(lock)
     }
 
@@ -350,6 +376,15 @@ impl Authority {
     }
 }
 
+/// Who signs on each side, where the operator said so.
+fn signers_of(store: &dyn Store) -> Result<Vec<(Side, String)>, IssueError> {
+    let mut signers = Vec::new();
+    for side in [Side::Client, Side::Server] {
+        signers.extend(store.setting(&hierarchy::setting(side))?.map(|name| (side, name)));
+    }
+    Ok(signers)
+}
+
 /// The authorities of a store, with their certificates read.
 fn issuers_of(store: &dyn Store) -> Result<Vec<Issuer>, IssueError> {
     store
@@ -364,6 +399,22 @@ fn issuers_of(store: &dyn Store) -> Result<Vec<Issuer>, IssueError> {
             Ok(Issuer { record, certificate, key: None })
         })
         .collect()
+}
+
+/// The inventory: on a server when the folder says so, else in the folder.
+fn open_database(layout: &Layout) -> Result<SqlStore, IssueError> {
+    let path = layout.database_url();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let url = PostgresUrl::parse(&text, layout.root())
+                .map_err(|source| IssueError::DatabaseUrl { path, source })?;
+            Ok(SqlStore::postgres(&url)?)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(SqlStore::sqlite(&layout.database())?)
+        }
+        Err(source) => Err(FileError::new("read", &path, source).into()),
+    }
 }
 
 /// Whether the store is for tests: it says so, and its roots say it to everybody else.

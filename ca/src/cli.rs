@@ -1,11 +1,14 @@
 //! The command line: definitions only.
 
+mod authority;
 mod certificates;
 mod inventory;
+mod lifecycle;
 mod mirror;
 mod ocsp;
 mod publication;
 mod serve;
+mod upkeep;
 
 use std::path::PathBuf;
 
@@ -15,17 +18,23 @@ use crate::authority::Shape;
 use crate::key::KeyType;
 use crate::legacy::LegacyTrait;
 
+pub use authority::{AuthorityAddArgs, AuthorityCommand, AuthorityUseArgs};
 pub use certificates::{
     CsrArgs, DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs, KeyProtection, ServerCommand,
     ServerIssueArgs,
 };
 pub use inventory::{InspectArgs, ListArgs, RevokeArgs, ShowArgs, VerifyArgs};
+pub use lifecycle::{
+    ExpiringArgs, ExportArgs, ExportFormat, MassOptions, ReissueArgs, RekeyArgs, RenewArgs, Span,
+    SuccessorOptions, UnholdArgs,
+};
 pub use mirror::MirrorArgs;
 pub use ocsp::{OcspCommand, OcspIssueArgs};
 pub use publication::{
     CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
 };
 pub use serve::ServeArgs;
+pub use upkeep::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand};
 
 /// The certificate authority for provisioning phones.
 ///
@@ -101,14 +110,25 @@ pub enum Command {
     /// Certificates of phones
     #[command(subcommand)]
     Device(DeviceCommand),
-    /// Take a certificate back
+    /// New dates for certificates, with the same keys
+    Renew(RenewArgs),
+    /// New keys and new dates for certificates
+    Rekey(RekeyArgs),
+    /// The same certificates as the authority writes them today
+    Reissue(ReissueArgs),
+    /// Take certificates back
     Revoke(RevokeArgs),
+    /// Take back a `certificateHold`
+    Unhold(UnholdArgs),
     /// Revocation lists
     #[command(subcommand)]
     Crl(CrlCommand),
     /// Where certificates say that their revocation list is found
     #[command(subcommand)]
     Publication(PublicationCommand),
+    /// More authorities beside the first, and the change from one to the next
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
     /// The responders that `serve` answers with
     #[command(subcommand)]
     Ocsp(OcspCommand),
@@ -116,12 +136,24 @@ pub enum Command {
     Serve(ServeArgs),
     /// List the certificates issued
     List(ListArgs),
+    /// List the certificates that end soon
+    Expiring(ExpiringArgs),
+    /// Write certificates to files, as PEM, DER or PKCS #12
+    Export(ExportArgs),
     /// Show one certificate and what became of it
     Show(ShowArgs),
     /// Explain any certificate, request, revocation list or key
     Inspect(InspectArgs),
     /// Check a certificate against a trust anchor
     Verify(VerifyArgs),
+    /// The tamper-evident log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// The inventory and the files
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Copy the whole store, as it is at one moment
+    Backup(BackupArgs),
     /// Make test twins of real certificates: the same in everything but their keys
     Mirror(MirrorArgs),
 }
@@ -137,7 +169,11 @@ Examples:
 
 A test store makes certificates as old phones carry them, to try a gateway with: `device issue
 --legacy`. They are marked: the authorities' names begin with TEST, and everything ends within 90
-days unless `--days` says otherwise. A store stays what it was made as.")]
+days unless `--days` says otherwise. A store stays what it was made as.
+
+With `--database`, hosts share one authority: make it on one, and copy `authorities`, `trust` and
+`database.url` to the others. Give a password as in postgres://USER:PASSWORD@HOST/NAME by the environment
+variable, and encrypt with ?sslmode=verify-full&sslrootcert=FILE.")]
 pub struct InitArgs {
     /// Your name, as it stands in the authorities' certificates
     #[arg(long, default_value = "Provisioning")]
@@ -162,6 +198,10 @@ pub struct InitArgs {
     /// Make a test store whose authorities are themselves as old as this; one or more, with `,` between
     #[arg(long, value_enum, value_name = "TRAIT", value_delimiter = ',')]
     pub legacy: Vec<LegacyTrait>,
+
+    /// Keep the inventory on a PostgreSQL server, for several hosts that share it, as postgres://USER@HOST/NAME
+    #[arg(long, value_name = "URL", env = "PROVISION_CA_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
 
     /// Keep the authorities' keys in the clear: for laboratories only
     #[arg(long, conflicts_with = "passphrase-source")]

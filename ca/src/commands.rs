@@ -1,18 +1,25 @@
 //! What each command does; one file each.
 
+mod authority;
 mod bulk;
 mod crl;
 mod device;
+mod expiring;
+mod export;
 mod init;
 mod inspect;
 mod list;
+mod mass;
 mod mirror;
 mod ocsp;
 mod publication;
+mod renew;
 mod revoke;
 mod serve;
 mod server;
 mod show;
+mod unhold;
+mod upkeep;
 mod verify;
 
 use std::path::Path;
@@ -92,16 +99,26 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Init(arguments) => init::run(&context, arguments),
         Command::Server(command) => server::run(&context, command),
         Command::Device(command) => device::run(&context, command),
+        Command::Renew(arguments) => renew::renew(&context, arguments),
+        Command::Rekey(arguments) => renew::rekey(&context, arguments),
+        Command::Reissue(arguments) => renew::reissue(&context, arguments),
         Command::Revoke(arguments) => revoke::run(&context, arguments),
+        Command::Unhold(arguments) => unhold::run(&context, arguments),
+        Command::Expiring(arguments) => expiring::run(&context, arguments),
+        Command::Export(arguments) => export::run(&context, arguments),
         Command::Crl(command) => crl::run(&context, command),
         Command::Publication(command) => publication::run(&context, command),
         Command::Serve(arguments) => serve::run(&context, arguments),
+        Command::Authority(command) => authority::run(&context, command),
         Command::Ocsp(command) => ocsp::run(&context, command),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(&context, arguments),
         Command::Verify(arguments) => verify::run(&context, arguments),
         Command::Mirror(arguments) => mirror::run(&context, arguments),
+        Command::Audit(command) => upkeep::audit(&context, command),
+        Command::Store(command) => upkeep::store(&context, command),
+        Command::Backup(arguments) => upkeep::backup(&context, arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use crate::mirror::MirrorError;
 use crate::passphrase::PassphraseError;
 use crate::random::RandomError;
 use crate::request::RequestError;
-use crate::store::{FileError, LockError, StoreError};
+use crate::store::{FileError, LockError, StoreError, UrlError};
 use crate::subject::NameError;
 
 /// An authority did not do what was asked.
@@ -48,6 +48,15 @@ pub enum IssueError {
     /// A list could not be made.
     #[error(transparent)]
     Crl(#[from] CrlError),
+    /// The store's folder names a database that cannot be understood.
+    #[error("{} names no database", path.display())]
+    DatabaseUrl {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: UrlError,
+    },
     /// Another device has this serial number.
     #[error("device serial number {serial} belongs to {mac}, which has a valid certificate")]
     DeviceSerialTaken {
@@ -125,6 +134,16 @@ pub enum IssueError {
     NotFound {
         /// What was asked for.
         selector: String,
+    },
+    /// This certificate has no successor.
+    #[error("{name}, certificate {serial}: {why}")]
+    NotRenewable {
+        /// Host name or MAC address.
+        name: String,
+        /// The certificate's serial number.
+        serial: String,
+        /// Why.
+        why: String,
     },
     /// No store here.
     #[error("{} holds no certificate authority", path.display())]
@@ -259,12 +278,14 @@ impl IssueError {
                     .to_owned(),
             ),
             Self::Authority { .. }
+            | Self::DatabaseUrl { .. }
             | Self::Encoding(_)
             | Self::File(_)
             | Self::KeyMismatch { .. }
             | Self::Lint { .. }
             | Self::Lock(LockError::File(_))
             | Self::Name(_)
+            | Self::NotRenewable { .. }
             | Self::Passphrase(_)
             | Self::Random(_)
             | Self::RootRevocation { .. }

@@ -72,6 +72,7 @@ mod profile;
 mod random;
 mod request;
 mod resolve;
+mod selector;
 mod serial;
 mod serve;
 mod server_name;
@@ -81,9 +82,10 @@ mod subject;
 mod template;
 
 pub use authority::{
-    Authority, CRL_DAYS, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions, GenericRequest, Issued, Issuer,
-    ListDays, MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting, Published,
-    RESPONDER_DAYS, ROOT_CRL_DAYS, Revoked, SERVER_DAYS, ServerRequest, Shape, Standing, SubjectKey,
+    AddAuthority, Authority, CRL_DAYS, Copied, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions,
+    GenericRequest, Issued, Issuer, ListDays, LogReport, MAX_SHARDS, PublicationError, PublicationRequest,
+    PublicationSetting, Published, RESPONDER_DAYS, ROOT_CRL_DAYS, Renewal, RenewalRequest, Revoked,
+    SERVER_DAYS, ServerRequest, Shape, Standing, StoreReport, SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
@@ -97,13 +99,15 @@ pub use passphrase::{Passphrase, PassphraseError, PassphraseSource, Whose};
 pub use profile::{Profile, validity_for};
 pub use random::{OperatingSystem, RandomError, RandomSource};
 pub use request::{NewRequest, RequestError, ServerRequestContent};
+pub use selector::{Selector, SelectorError};
 pub use serial::SerialNumber;
 pub use serve::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, ServeError, ServeOptions, serve};
 pub use server_name::ServerName;
 pub use store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Exclusion, FileError, Finished,
-    Intent, Kind, Layout, LockError, Publication, PublicationStore, Query, RecordId, Revocation,
-    RevocationMark, RevocationMarks, RevocationReason, RevokedEntry, Shard, ShardNumber, Side, SqlStore,
-    State, Store, StoreError, Tier,
+    AuditEvent, AuditLog, AuthorityId, AuthorityRecord, CertificateRecord, Checkpoint, CrlRecord, Exclusion,
+    FileError, Finished, Intent, Kind, Layout, Lifecycle, LockError, LogEntry, Page, PostgresUrl,
+    Publication, PublicationStore, Query, RecordId, Revocation, RevocationMark, RevocationMarks,
+    RevocationReason, RevokedEntry, Search, Shard, ShardNumber, Side, SqlStore, State, Store, StoreError,
+    Superseded, Tally, Tier, UrlError,
 };
 pub use subject::{AttributeType, NameError, SubjectName};

@@ -26,6 +26,23 @@ impl Printer {
         let _closed = std::io::stdout().lock().write_all(out.as_bytes());
     }
 
+    /// Text that is the result, whatever the form.
+    pub(crate) fn text(self, text: &str) {
+        let _closed = std::io::stdout().lock().write_all(text.as_bytes());
+    }
+
+    /// Text that is part of the result for people, and stands in the JSON elsewhere.
+    pub(crate) fn text_only(self, text: &str) {
+        if !self.json {
+            self.text(text);
+        }
+    }
+
+    /// A result of many parts, printed as they come: under one key of a JSON object, or as lines.
+    pub(crate) fn listing(self, key: &str) -> Listing {
+        Listing { json: self.json, key: key.to_owned(), count: 0, closed: false }
+    }
+
     /// A result that a person reads in the error message instead.
     pub(crate) fn json_only(self, value: &serde_json::Value) {
         if self.json {
@@ -56,6 +73,59 @@ impl Printer {
     /// What went wrong with one file of several.
     pub(crate) fn failure(self, path: &Path, error: &dyn Error) {
         say("error", "31", &format!("{}: {}", path.display(), with_causes(error)));
+    }
+}
+
+/// A result of many parts.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    json: bool,
+    key: String,
+    count: u64,
+    closed: bool,
+}
+
+impl Listing {
+    /// A line that is no part, a heading perhaps; not in JSON.
+    pub(crate) fn text(&mut self, line: &str) {
+        if !self.json {
+            self.write(line);
+        }
+    }
+
+    /// One part.
+    pub(crate) fn item(&mut self, value: &serde_json::Value, line: &str) {
+        if !self.json {
+            self.write(line);
+            return;
+        }
+        let before = if self.count == 0 { format!("{{\n  \"{}\": [\n", self.key) } else { ",\n".to_owned() };
+        let indented = format!("{value:#}").replace('\n', "\n    ");
+        self.write(&format!("{before}    {indented}"));
+        self.count += 1;
+    }
+
+    /// Nothing follows.
+    pub(crate) fn end(mut self) {
+        if !self.json {
+            return;
+        }
+        let end = if self.count == 0 {
+            format!("{{\n  \"{}\": []\n}}\n", self.key)
+        } else {
+            "\n  ]\n}\n".to_owned()
+        };
+        self.write(&end);
+    }
+
+    /// Whether nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn write(&mut self, text: &str) {
+        // A reader that went away (`| head`) is no failure of ours.
+        self.closed |= std::io::stdout().lock().write_all(text.as_bytes()).is_err();
     }
 }
 

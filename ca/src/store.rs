@@ -1,11 +1,16 @@
 //! What was issued, to whom, and what became of it: the inventory behind one trait.
 
 mod backend;
+mod database_url;
 mod files;
 mod layout;
+mod lifecycle;
 mod lock;
+mod log;
+mod postgres;
 mod publication;
 mod schema;
+mod search;
 mod sql;
 mod sqlite;
 
@@ -14,15 +19,19 @@ use std::path::PathBuf;
 use certs::{Timestamp, Validity};
 
 pub use backend::Exclusion;
+pub use database_url::{PostgresUrl, UrlError};
 pub use files::FileError;
 pub(crate) use files::{
     folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_new, write_replacing,
 };
 pub use layout::Layout;
 pub(crate) use layout::{crl_name, make_folder};
+pub use lifecycle::Lifecycle;
 pub use lock::LockError;
 pub(crate) use lock::StoreLock;
+pub use log::{AuditLog, Checkpoint, LogEntry};
 pub use publication::{Publication, PublicationStore, RevocationMark, RevocationMarks, Shard, ShardNumber};
+pub use search::{Page, Search, Tally};
 pub use sql::SqlStore;
 
 /// The number of a certificate's row; it means nothing outside its store.
@@ -34,7 +43,7 @@ pub struct RecordId(pub(crate) i64);
 pub struct AuthorityId(pub(crate) i64);
 
 /// Which of the guide's two trees an authority belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Side {
     /// Signs the devices' client certificates.
     Client,
@@ -43,7 +52,7 @@ pub enum Side {
 }
 
 /// Where in its tree an authority stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Tier {
     /// Below a root; signs certificates.
     Issuing,
@@ -195,6 +204,19 @@ pub struct Finished {
     pub certificate: Vec<u8>,
     /// What is written into the audit log with it.
     pub audit: AuditEvent,
+    /// The certificate whose place it takes, which ends with it.
+    pub supersedes: Option<Superseded>,
+}
+
+/// A certificate that ends because another took its place.
+#[derive(Debug, Clone)]
+pub struct Superseded {
+    /// Its row.
+    pub id: RecordId,
+    /// When and why.
+    pub revocation: Revocation,
+    /// What is written into the audit log about it.
+    pub audit: AuditEvent,
 }
 
 /// One entry of a revocation list.
@@ -244,6 +266,23 @@ pub enum StoreError {
     /// The database refused.
     #[error("the store's database failed")]
     Database(#[from] rusqlite::Error),
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The database holds another certificate authority.
+    #[error("the database holds another certificate authority")]
+    InUse,
+    /// The database server refused, or the connection to it failed.
+    #[error("the store's database server failed")]
+    Server(#[from] ::postgres::Error),
+    /// The database server's authority cannot be used.
+    #[error("{} cannot vouch for the database server: {why}", path.display())]
+    ServerTrust {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A serial number is taken already (CA A2).
     #[error("the serial number is taken")]
     SerialTaken,
@@ -260,8 +299,19 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a row of the same key is there already.
     fn is_duplicate(&self) -> bool {
-        matches!(self, Self::Database(rusqlite::Error::SqliteFailure(failure, _))
-            if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
+        match self {
+            Self::Database(rusqlite::Error::SqliteFailure(failure, _)) => {
+                failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+            }
+            Self::Server(error) => error.code() == Some(&::postgres::error::SqlState::UNIQUE_VIOLATION),
+            Self::Damaged { .. }
+            | Self::Database(_)
+            | Self::File(_)
+            | Self::InUse
+            | Self::SerialTaken
+            | Self::ServerTrust { .. }
+            | Self::TooNew { .. } => false,
+        }
     }
 }
 
@@ -272,6 +322,8 @@ pub enum Query {
     All,
     /// Those of this device serial number.
     DeviceSerial(String),
+    /// The one with this SHA-256 fingerprint.
+    Fingerprint([u8; 32]),
     /// Those of this kind and name.
     Name(Kind, String),
     /// The one with this public key (SHA-256 of its `SubjectPublicKeyInfo`).
@@ -283,7 +335,7 @@ pub enum Query {
 }
 
 /// The inventory. Every method that writes is one durable transaction.
-pub trait Store: PublicationStore + Send {
+pub trait Store: AuditLog + PublicationStore + Search + Lifecycle + Send {
     /// Keeps other hosts that share the inventory out until what is given back is dropped; a folder's own lock does the rest.
     fn keep_out(&self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
 

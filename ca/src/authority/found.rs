@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use certs::{Certificate, Timestamp};
 use serde_json::json;
+use x509_cert::ext::Extension;
 
 use super::Authority;
 use super::keys::{AuthorityKey, Kept, StoreKind};
@@ -21,8 +22,9 @@ use crate::profile::{Profile, validity_for};
 use crate::random::{OperatingSystem, RandomSource};
 use crate::serial::SerialNumber;
 use crate::store::{
-    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, Side, SqlStore,
-    Store, StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
+    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, PostgresUrl, Side,
+    SqlStore, Store, StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
+    write_replacing,
 };
 use crate::subject::{AttributeType, NameError, SubjectName};
 use crate::template::Template;
@@ -61,6 +63,8 @@ pub struct FoundOptions {
     /// For a test store: how old its authorities are made. They are marked as tests in their names. [`TEST_DAYS`] is what
     /// they should last, unless the operator says otherwise.
     pub test: Option<Legacy>,
+    /// Where the inventory is kept when several hosts share it; in the folder when absent.
+    pub database: Option<PostgresUrl>,
     /// The token in which the authorities' keys are made and stay; the passphrase is its PIN then.
     pub token: Option<Token>,
 }
@@ -88,17 +92,39 @@ impl Default for FoundOptions {
             key: KeyType::Rsa2048,
             days: Self::DAYS,
             test: None,
+            database: None,
             token: None,
         }
     }
 }
 
 /// One authority, just made.
-struct Founded {
-    record: AuthorityRecord,
-    certificate: Certificate,
-    key: AuthorityKey,
-    intent: Intent,
+pub(super) struct Founded {
+    pub(super) record: AuthorityRecord,
+    pub(super) certificate: Certificate,
+    pub(super) key: AuthorityKey,
+    pub(super) intent: Intent,
+}
+
+/// Where a new authority stands: in which tree and tier, as which of its kind, below whom.
+pub(super) struct Position<'a> {
+    pub(super) side: Side,
+    pub(super) tier: Tier,
+    pub(super) id: AuthorityId,
+    /// The first has no number in its name.
+    pub(super) ordinal: u32,
+    /// Who signs it; itself without.
+    pub(super) issuer: Option<Above<'a>>,
+    /// What names it may sign; any without.
+    pub(super) constraints: Option<Extension>,
+}
+
+/// The authority above a new one.
+#[derive(Clone, Copy)]
+pub(super) struct Above<'a> {
+    pub(super) id: AuthorityId,
+    pub(super) certificate: &'a Certificate,
+    pub(super) key: &'a AuthorityKey,
 }
 
 /// What a finished but not yet moved store is called below the folder; a killed `init` is picked up from it.
@@ -108,7 +134,7 @@ const READY: &str = ".initialised";
 const MAKING: &str = ".initialising";
 
 /// In this order: the database, which makes it a store, comes last.
-const PARTS: [&str; 3] = ["authorities", "trust", "ca.sqlite"];
+const PARTS: [&str; 4] = ["authorities", "trust", "ca.sqlite", "database.url"];
 
 impl Authority {
     /// Founds an authority in the folder `root`, which may exist but holds no store yet.
@@ -128,7 +154,7 @@ impl Authority {
             return Err(IssueError::ClockBehind { now, last: super::EARLIEST });
         }
         for side in [Side::Server, Side::Client] {
-            subject(options, side, Tier::Issuing)?;
+            subject(options, side, Tier::Issuing, 1)?;
         }
         make_folder(root, 0o755)?;
         {
@@ -156,7 +182,7 @@ fn build(
     if root.join(READY).is_dir() {
         check_same(root, options, passphrase)?;
     } else {
-        if layout.database().exists() {
+        if layout.database().exists() || layout.database_url().exists() {
             return Err(IssueError::AlreadyFounded { path: root.to_owned() });
         }
         for path in PARTS.iter().map(|part| root.join(part)) {
@@ -168,6 +194,9 @@ fn build(
         remove_tree(&making)?;
         write_store(&Layout::new(&making), options, passphrase, now)?;
         rename(&making, &root.join(READY))?;
+    }
+    if let Some(url) = &options.database {
+        move_to_server(&Layout::new(root.join(READY)), url)?;
     }
     for part in PARTS {
         let from = root.join(READY).join(part);
@@ -190,7 +219,12 @@ fn check_same(
         if moved.exists() { moved } else { root.join(READY).join(name) }
     };
     let differs = |difference| Err(IssueError::UnfinishedDiffers { path: root.to_owned(), difference });
-    let store = SqlStore::sqlite(&part("ca.sqlite"))?;
+    let folder = if part("database.url").exists() || part("ca.sqlite").starts_with(root.join(READY)) {
+        part("database.url").parent().map(Path::to_owned).unwrap_or_default()
+    } else {
+        root.to_owned()
+    };
+    let store = super::open_database(&Layout::new(folder))?;
     for (name, asked) in settings(options) {
         match store.setting(name)? {
             Some(stored) if stored != asked => return differs(format!("--{name} {stored:?}, not {asked:?}")),
@@ -219,7 +253,7 @@ fn check_same(
 
 /// What was asked for, as the store keeps it, under the names of the options.
 fn settings(options: &FoundOptions) -> [(&'static str, String); 7] {
-    let FoundOptions { name, shape, key, days, test, token } = options;
+    let FoundOptions { name, shape, key, days, test, database: _, token } = options;
     [
         ("test", if test.is_some() { "yes" } else { "no" }.to_owned()),
         ("legacy", test.map(|legacy| legacy.to_string()).unwrap_or_default()),
@@ -229,6 +263,22 @@ fn settings(options: &FoundOptions) -> [(&'static str, String); 7] {
         ("days", days.to_string()),
         ("pkcs11-token", token.as_ref().map(|token| token.label.clone()).unwrap_or_default()),
     ]
+}
+
+/// Moves the inventory of a finished store to a database server.
+fn move_to_server(layout: &Layout, url: &PostgresUrl) -> Result<(), IssueError> {
+    let file = layout.database();
+    if file.exists() {
+        SqlStore::move_to(&file, url)?;
+        write_replacing(&layout.database_url(), format!("{}\n", url.text()).as_bytes(), 0o600)?;
+        for name in ["ca.sqlite", "ca.sqlite-wal", "ca.sqlite-shm"] {
+            let path = layout.root().join(name);
+            if path.exists() {
+                fs::remove_file(&path).map_err(|source| FileError::new("remove", &path, source))?;
+            }
+        }
+    }
+    Ok(sync_folder(layout.root())?)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), IssueError> {
@@ -244,10 +294,27 @@ fn write_store(
     let random = OperatingSystem;
     let mut founded: Vec<Founded> = Vec::new();
     for (number, side) in (1..).zip([Side::Server, Side::Client]) {
-        let root = authority(options, passphrase, side, Tier::Root, AuthorityId(number), None, now, &random)?;
+        let position = Position {
+            side,
+            tier: Tier::Root,
+            id: AuthorityId(number),
+            ordinal: 1,
+            issuer: None,
+            constraints: None,
+        };
+        let root = authority(options, passphrase, &position, now, &random)?;
         if options.shape == Shape::Issuing {
+            let above = Above { id: root.record.id, certificate: &root.certificate, key: &root.key };
             let id = AuthorityId(number + 2);
-            founded.push(authority(options, passphrase, side, Tier::Issuing, id, Some(&root), now, &random)?);
+            let position = Position {
+                side,
+                tier: Tier::Issuing,
+                id,
+                ordinal: 1,
+                issuer: Some(above),
+                constraints: None,
+            };
+            founded.push(authority(options, passphrase, &position, now, &random)?);
         }
         founded.push(root);
     }
@@ -318,18 +385,15 @@ fn write_store(
     Ok(sync_folder(layout.root())?)
 }
 
-#[expect(clippy::too_many_arguments, reason = "what the two tiers of two trees differ in")]
-fn authority(
+pub(super) fn authority(
     options: &FoundOptions,
     passphrase: Option<&Passphrase>,
-    side: Side,
-    tier: Tier,
-    id: AuthorityId,
-    issuer: Option<&Founded>,
+    position: &Position<'_>,
     now: Timestamp,
     random: &dyn RandomSource,
 ) -> Result<Founded, IssueError> {
-    let subject = subject(options, side, tier)?;
+    let Position { side, tier, id, ordinal, issuer, ref constraints } = *position;
+    let subject = subject(options, side, tier, ordinal)?;
     let path_length = u8::from(tier == Tier::Root && options.shape == Shape::Issuing);
     let profile = Profile::Authority { path_length };
     let rules = match (options.test, tier) {
@@ -338,15 +402,15 @@ fn authority(
         // Nobody takes a certificate of version 1 for an authority's, unless it is an anchor.
         (Some(legacy), Tier::Issuing) => Rules::Test(Legacy { x509_v1: false, ..legacy }),
     };
-    let name = format!("{}-{}", side.as_str(), tier.as_str());
+    let name = authority_name(side, tier, ordinal);
     let key = match &options.token {
         None => AuthorityKey::generate(options.key, options.test)?,
         Some(token) => AuthorityKey::generate_in(token, &name, options.key, passphrase, random)?,
     };
     let public_key = key.public_key_der()?;
     let serial = SerialNumber::generate(random)?;
-    let issuer_certificate = issuer.map(|issuer| &issuer.certificate);
-    let signer = issuer.map_or(&key, |issuer| &issuer.key).signer_for(rules.legacy())?;
+    let issuer_certificate = issuer.map(|issuer| issuer.certificate);
+    let signer = issuer.map_or(&key, |issuer| issuer.key).signer_for(rules.legacy())?;
     let mut validity = validity_for(now, options.days);
     if let Some(issuer) = issuer_certificate {
         validity.not_after = validity.not_after.min(issuer.validity().not_after);
@@ -356,7 +420,9 @@ fn authority(
         Vec::new()
     } else {
         let issuer_key = issuer_certificate.and_then(Certificate::subject_key_identifier);
-        profile.extensions(&public_key, issuer_key, &[])?
+        let mut extensions = profile.extensions(&public_key, issuer_key, &[])?;
+        extensions.extend(constraints.clone());
+        extensions
     };
     let template = Template {
         version: rules.version(),
@@ -371,7 +437,7 @@ fn authority(
     };
     let certificate = prepare(template, profile, rules, issuer_certificate)?.issue(&*signer)?;
     let intent = Intent {
-        authority: issuer.map_or(id, |issuer| issuer.record.id),
+        authority: issuer.map_or(id, |issuer| issuer.id),
         serial: serial.as_bytes().to_vec(),
         kind: Kind::Authority,
         name: name.clone(),
@@ -387,8 +453,14 @@ fn authority(
     Ok(Founded { record, certificate, key, intent })
 }
 
+/// How an authority is called in the store.
+pub(super) fn authority_name(side: Side, tier: Tier, ordinal: u32) -> String {
+    let name = format!("{}-{}", side.as_str(), tier.as_str());
+    if ordinal == 1 { name } else { format!("{name}-{ordinal}") }
+}
+
 /// How an authority is called in certificates.
-fn subject(options: &FoundOptions, side: Side, tier: Tier) -> Result<SubjectName, NameError> {
+fn subject(options: &FoundOptions, side: Side, tier: Tier, ordinal: u32) -> Result<SubjectName, NameError> {
     let title = match (side, tier) {
         (Side::Server, Tier::Root) => "Server Root",
         (Side::Server, Tier::Issuing) => "Server Issuing",
@@ -396,12 +468,13 @@ fn subject(options: &FoundOptions, side: Side, tier: Tier) -> Result<SubjectName
         (Side::Client, Tier::Issuing) => "Client Issuing",
     };
     let name = &options.name;
+    let title = if ordinal == 1 { format!("{title} CA") } else { format!("{title} CA {ordinal}") };
     let mut attributes = vec![(AttributeType::Organization, name.clone())];
     if options.test.is_some() {
         attributes.push((AttributeType::OrganizationalUnit, TEST_UNIT.to_owned()));
-        attributes.push((AttributeType::CommonName, format!("{TEST_PREFIX}{name} {title} CA")));
+        attributes.push((AttributeType::CommonName, format!("{TEST_PREFIX}{name} {title}")));
     } else {
-        attributes.push((AttributeType::CommonName, format!("{name} {title} CA")));
+        attributes.push((AttributeType::CommonName, format!("{name} {title}")));
     }
     SubjectName::new(attributes)
 }

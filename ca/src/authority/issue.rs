@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use certs::{Certificate, Fingerprint, PublicKey, Timestamp, Validity};
 use serde_json::json;
 
-use super::leaf::{DeviceRequest, GenericRequest, Issued, Judged, LeafRequest, ServerRequest};
-use super::{Authority, DEVICE_DAYS, SERVER_DAYS};
+use super::leaf::{DeviceRequest, GenericRequest, Issued, Judged, LeafRequest, LeafSubject, ServerRequest};
+use super::mass::event;
+use super::{Authority, DEVICE_DAYS, Issuer, SERVER_DAYS};
 use crate::device::{GENERIC_NAME, generic_subject};
 use crate::error::IssueError;
 use crate::legacy::{Legacy, is_short};
@@ -14,7 +15,10 @@ use crate::lint::{Rules, prepare};
 use crate::profile::Profile;
 use crate::serial::{SerialNumber, hex};
 use crate::server_name::ServerName;
-use crate::store::{AuditEvent, CertificateRecord, Finished, Intent, Kind, RecordId, Side, StoreError};
+use crate::store::{
+    AuditEvent, CertificateRecord, Finished, Intent, Kind, RecordId, Revocation, RevocationReason, Side,
+    StoreError, Superseded,
+};
 use crate::subject::{AttributeType, NameError, SubjectName};
 use crate::template::Template;
 
@@ -35,7 +39,7 @@ impl Authority {
             kind: Kind::Server,
             side: Side::Server,
             profile: Profile::Server,
-            subject: SubjectName::new(vec![(AttributeType::CommonName, host.clone())])?,
+            subject: LeafSubject::New(SubjectName::new(vec![(AttributeType::CommonName, host.clone())])?),
             folder: self.layout.relative(&self.layout.server(&host)),
             name: host,
             product: None,
@@ -46,6 +50,7 @@ impl Authority {
             days: SERVER_DAYS,
             replace,
             legacy: Legacy::default(),
+            succeeds: None,
         };
         self.issue_one(leaf)
     }
@@ -105,7 +110,7 @@ impl Authority {
             name: GENERIC_NAME.to_owned(),
             product: None,
             device_serial: None,
-            subject: generic_subject(mac_attribute),
+            subject: LeafSubject::New(generic_subject(mac_attribute)),
             names: Vec::new(),
             key,
             validity,
@@ -113,6 +118,7 @@ impl Authority {
             replace,
             legacy,
             folder: self.layout.relative(&self.layout.device(GENERIC_NAME)),
+            succeeds: None,
         };
         self.issue_one(leaf)
     }
@@ -124,7 +130,7 @@ impl Authority {
             kind: Kind::Device,
             side: Side::Client,
             profile: Profile::Device,
-            subject: identity.subject(mac_attribute)?,
+            subject: LeafSubject::New(identity.subject(mac_attribute)?),
             folder: self.layout.relative(&self.layout.device(&mac)),
             name: mac,
             product: Some(identity.product().to_owned()),
@@ -135,6 +141,7 @@ impl Authority {
             days: DEVICE_DAYS,
             replace,
             legacy,
+            succeeds: None,
         })
     }
 
@@ -144,7 +151,7 @@ impl Authority {
             .unwrap_or_else(|| Err(StoreError::Damaged { what: "an outcome is missing".to_owned() }.into()))
     }
 
-    fn issue_batch(
+    pub(super) fn issue_batch(
         &mut self,
         leaves: Vec<LeafRequest>,
     ) -> Result<Vec<Result<Issued, IssueError>>, IssueError> {
@@ -178,8 +185,14 @@ impl Authority {
             };
             outcomes.push(outcome);
         }
+        let signed_by =
+            accepted.first().map(|(_, leaf, _)| self.issuer_for(leaf.side).map(Issuer::id)).transpose()?;
         for (index, outcome) in self.make(accepted, now)? {
             outcomes[index] = Some(outcome);
+        }
+        if let Some(id) = signed_by {
+            self.checkpoint(id, now)?;
+            self.write_log()?;
         }
         Ok(outcomes.into_iter().flatten().collect())
     }
@@ -222,7 +235,13 @@ impl Authority {
             match self.stage_key(id, leaf.key.private_pem.as_ref()).and_then(|()| self.sign(leaf, &intent)) {
                 Ok(certificate) => {
                     let audit = audit(leaf, &intent, &certificate, now);
-                    finished.push(Finished { id, certificate: certificate.der().to_vec(), audit });
+                    let supersedes = superseded(leaf, &intent, now);
+                    finished.push(Finished {
+                        id,
+                        certificate: certificate.der().to_vec(),
+                        audit,
+                        supersedes,
+                    });
                     let record = CertificateRecord {
                         id,
                         state: crate::store::State::Issued,
@@ -327,6 +346,15 @@ impl Authority {
         };
         prepare(template, leaf.profile, rules, Some(issuer))?.issue(&*signer)
     }
+}
+
+/// What ends with this certificate.
+fn superseded(leaf: &LeafRequest, intent: &Intent, now: Timestamp) -> Option<Superseded> {
+    let old = &leaf.succeeds.as_ref().filter(|succession| succession.ends)?.record;
+    let reason = RevocationReason::Superseded;
+    let mut audit = event(old, "revoke", now, Some(reason));
+    audit.detail["by"] = json!(hex(&intent.serial));
+    Some(Superseded { id: old.id, revocation: Revocation { at: now, reason }, audit })
 }
 
 fn audit(leaf: &LeafRequest, intent: &Intent, certificate: &Certificate, now: Timestamp) -> AuditEvent {

@@ -192,6 +192,7 @@ impl Authority {
                 Some(difference) => Err(already(&record, difference)),
             };
         }
+        self.check_succession(&leaf)?;
         self.check_key_is_free(&leaf)?;
         self.check_period(leaf.side, validity, now)?;
         Ok(Judged::Issue(Box::new(leaf), validity))

@@ -113,6 +113,30 @@ pub struct Issued {
     pub superseded: Option<PathBuf>,
 }
 
+/// A certificate to issue in another one's place.
+#[derive(Debug)]
+pub struct RenewalRequest {
+    /// The one before.
+    pub record: CertificateRecord,
+    /// How the new one differs.
+    pub renewal: Renewal,
+    /// Days it lasts; as many as the one before when absent.
+    pub days: Option<u32>,
+    /// Leave the one before valid.
+    pub keep_old: bool,
+}
+
+/// How a certificate differs from the one before.
+#[derive(Debug)]
+pub enum Renewal {
+    /// Another key, and new dates.
+    Rekey(SubjectKey),
+    /// The same key and the same end: what the authority writes into certificates has changed.
+    Reissue,
+    /// The same key, and new dates.
+    Renew,
+}
+
 /// How a device stands in the inventory.
 #[derive(Debug)]
 pub enum Standing {
@@ -132,7 +156,7 @@ pub(super) struct LeafRequest {
     pub(super) name: String,
     pub(super) product: Option<String>,
     pub(super) device_serial: Option<String>,
-    pub(super) subject: SubjectName,
+    pub(super) subject: LeafSubject,
     pub(super) names: Vec<ServerName>,
     pub(super) key: SubjectKey,
     pub(super) validity: Option<Validity>,
@@ -141,6 +165,45 @@ pub(super) struct LeafRequest {
     /// How old it is made; not at all but in test stores.
     pub(super) legacy: Legacy,
     pub(super) folder: PathBuf,
+    /// Whose place it takes.
+    pub(super) succeeds: Option<Box<Succession>>,
+}
+
+/// Whose place a certificate takes.
+#[derive(Debug)]
+pub(super) struct Succession {
+    pub(super) record: CertificateRecord,
+    /// Whether it ends with that.
+    pub(super) ends: bool,
+}
+
+/// Who a certificate is for.
+#[derive(Debug)]
+pub(super) enum LeafSubject {
+    /// Byte for byte what stood in the one before (CA D3).
+    Kept {
+        der: Vec<u8>,
+        text: String,
+    },
+    New(SubjectName),
+}
+
+impl LeafSubject {
+    pub(super) fn to_der(&self) -> Vec<u8> {
+        match self {
+            Self::Kept { der, .. } => der.clone(),
+            Self::New(name) => name.to_der(),
+        }
+    }
+}
+
+impl std::fmt::Display for LeafSubject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kept { text, .. } => f.write_str(text),
+            Self::New(name) => name.fmt(f),
+        }
+    }
 }
 
 /// What is to be done about a request.

@@ -63,7 +63,7 @@ impl Authority {
     }
 
     /// The certificate, then the issuing authority when there is one; no root.
-    pub(super) fn chain(&self, record: &CertificateRecord, certificate: &Certificate) -> Vec<Certificate> {
+    pub(crate) fn chain(&self, record: &CertificateRecord, certificate: &Certificate) -> Vec<Certificate> {
         let issuer = self.issuers.iter().find(|issuer| issuer.id() == record.intent.authority);
         std::iter::once(certificate.clone())
             .chain(

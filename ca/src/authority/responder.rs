@@ -89,7 +89,12 @@ impl Authority {
             "not_after": validity.not_after.to_string(),
         });
         let audit = AuditEvent { at: now, event: "issue", detail };
-        self.store.finish(&[Finished { id: row, certificate: certificate.der().to_vec(), audit }])?;
+        self.store.finish(&[Finished {
+            id: row,
+            certificate: certificate.der().to_vec(),
+            audit,
+            supersedes: None,
+        }])?;
         let record =
             CertificateRecord { id: row, state: State::Issued, intent, certificate: None, revocation: None };
         // Its key is of no use any more, and keeping one every week would fill the folder.

@@ -1,11 +1,8 @@
 //! Revoking certificates (CA group G).
 
-use serde_json::json;
-
 use super::Authority;
 use crate::error::IssueError;
-use crate::serial::hex;
-use crate::store::{AuditEvent, CertificateRecord, Kind, RecordId, Revocation, RevocationReason};
+use crate::store::{CertificateRecord, RecordId, Revocation, RevocationReason};
 
 /// A certificate that is revoked now.
 #[derive(Debug, Clone)]
@@ -23,33 +20,8 @@ impl Authority {
     ///
     /// Nobody learns of it before [`publish_crls`](Self::publish_crls). No key is needed.
     pub fn revoke(&mut self, id: RecordId, reason: RevocationReason) -> Result<Revoked, IssueError> {
-        let _lock = self.lock()?;
-        let now = self.plausible_now()?;
-        let record = self
-            .store
-            .certificate(id)?
-            .filter(|record| record.certificate.is_some())
-            .ok_or_else(|| IssueError::NotFound { selector: format!("row {}", id.0) })?;
-        let is_root = record.intent.kind == Kind::Authority
-            && self
-                .issuers
-                .iter()
-                .any(|one| one.id() == record.intent.authority && one.name() == record.intent.name);
-        if is_root {
-            return Err(IssueError::RootRevocation { name: record.intent.name });
-        }
-        let audit = AuditEvent {
-            at: now,
-            event: "revoke",
-            detail: json!({
-                "kind": record.intent.kind.as_str(),
-                "name": record.intent.name,
-                "serial": hex(&record.intent.serial),
-                "reason": reason.as_str(),
-            }),
-        };
-        let already = record.revocation.is_some();
-        let revocation = self.store.revoke(id, Revocation { at: now, reason }, &audit)?;
-        Ok(Revoked { record, revocation, already })
+        let record = self.store.certificate(id)?;
+        let mut revoked = self.revoke_all(record.into_iter().collect(), reason)?;
+        revoked.pop().ok_or_else(|| IssueError::NotFound { selector: format!("row {}", id.0) })
     }
 }

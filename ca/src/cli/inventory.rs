@@ -4,21 +4,25 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::lifecycle::{MassOptions, SELECTORS};
 use crate::legacy::LegacyTrait;
 use crate::store::RevocationReason;
 
 /// `revoke`
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_help = format!("\
 Examples:
   provision-ca revoke 000e08abcdef --reason keyCompromise
   provision-ca revoke 88012BA01234 --publish
+  provision-ca revoke model=CP-88* mac=000e08* --reason superseded --dry-run
 
-The gateway learns of it from the next revocation list: `provision-ca crl publish`.")]
+The gateway learns of it from the next revocation list: `provision-ca crl publish`.
+
+{SELECTORS}"))]
 pub struct RevokeArgs {
-    /// A MAC address, a device serial number, a host name, or a certificate serial number
-    #[arg(value_name = "SERIAL-OR-MAC")]
-    pub selector: String,
+    /// Which certificates; of those that match conditions, the valid ones
+    #[arg(value_name = "SELECTOR", required = true)]
+    pub selector: Vec<String>,
 
     /// Why (RFC 5280)
     #[arg(long, value_enum, default_value_t = RevocationReason::Unspecified, ignore_case = true)]
@@ -27,11 +31,26 @@ pub struct RevokeArgs {
     /// Publish the revocation lists at once
     #[arg(long)]
     pub publish: bool,
+
+    /// What every command does that changes many certificates.
+    #[command(flatten)]
+    pub mass: MassOptions,
 }
 
 /// `list`
 #[derive(Debug, Args)]
+#[command(after_help = format!("\
+Examples:
+  provision-ca list
+  provision-ca list model=CP-88* \"expires<90d\" status=valid
+  provision-ca list --kind server
+
+{SELECTORS}"))]
 pub struct ListArgs {
+    /// Which certificates [default: all that were issued]
+    #[arg(value_name = "SELECTOR")]
+    pub selector: Vec<String>,
+
     /// Only these: `valid`, `expired`, `revoked` or `abandoned`
     #[arg(long, value_name = "STATUS", value_parser = ["valid", "expired", "revoked", "abandoned"])]
     pub status: Option<String>,
@@ -44,7 +63,7 @@ pub struct ListArgs {
 /// `show`
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// A MAC address, a device serial number, a host name, or a certificate serial number
+    /// A MAC address, a device serial number, a host name, a certificate serial number or a fingerprint
     #[arg(value_name = "SERIAL-OR-MAC")]
     pub selector: String,
 }

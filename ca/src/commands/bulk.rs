@@ -307,7 +307,7 @@ fn report_line(device: &ListedDevice, outcome: Option<&Outcome>, authority: &Aut
 }
 
 /// A cell that no spreadsheet takes for a formula (CA I6), quoted where it must be.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let safe = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() };
     if safe.contains([',', '"', '\n', '\r']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
 }

@@ -11,16 +11,33 @@ use crate::error::IssueError;
 use crate::key::{KeyError, KeyType, Token};
 use crate::legacy::{Legacy, TEST_DAYS};
 use crate::passphrase::Whose;
-use crate::store::Tier;
+use crate::store::{PostgresUrl, Tier};
 use crate::subject::text_warnings;
 
 pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), CommandError> {
-    let InitArgs { name, shape, key, days, test, legacy: traits, no_passphrase, pkcs11_module, pkcs11_token } =
-        arguments;
+    let InitArgs {
+        name,
+        shape,
+        key,
+        days,
+        test,
+        legacy: traits,
+        no_passphrase,
+        database,
+        pkcs11_module,
+        pkcs11_token,
+    } = arguments;
     let root = &context.cli.store;
-    if root.join("ca.sqlite").exists() {
+    if root.join("ca.sqlite").exists() || root.join("database.url").exists() {
         return Err(IssueError::AlreadyFounded { path: root.clone() }.into());
     }
+    let database =
+        database.as_deref().map(|url| PostgresUrl::parse(url, root)).transpose().map_err(|error| {
+            CommandError::misuse(
+                error.to_string(),
+                Some("for example: --database postgres://ca@db.example.com/ca"),
+            )
+        })?;
     let old = legacy(context, traits);
     let test = (*test || !traits.is_empty()).then_some(old);
     check_key(*key, old)?;
@@ -43,7 +60,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
     }
     let usual = if test.is_some() { TEST_DAYS } else { FoundOptions::DAYS };
     let days = days.unwrap_or(usual);
-    let options = FoundOptions { name: name.clone(), shape: *shape, key: *key, days, test, token };
+    let options = FoundOptions { name: name.clone(), shape: *shape, key: *key, days, test, database, token };
     let authority = Authority::found(root, &options, passphrase.as_ref(), Arc::clone(&context.clock))?;
     let issuers: Vec<_> = authority
         .issuers()

@@ -55,7 +55,9 @@ pub(super) fn run(context: &Context<'_>, arguments: &MirrorArgs) -> Result<(), C
 /// Below the store, unless that is a production store: twins do not lie beside what is real.
 fn default_folder(context: &Context<'_>, files: &[PathBuf]) -> Result<PathBuf, CommandError> {
     let layout = Layout::new(&context.cli.store);
-    if layout.database().is_file() && !Authority::open(layout.root(), context.clock.clone())?.is_test() {
+    if (layout.database().is_file() || layout.database_url().is_file())
+        && !Authority::open(layout.root(), context.clock.clone())?.is_test()
+    {
         return Err(CommandError::failed(
             format!("{} is a production store, and twins are for tests only", layout.root().display()),
             Some("`--out DIR` puts them elsewhere"),

@@ -3,16 +3,26 @@
 use serde_json::json;
 
 use super::crl::{text as crl_text, value as crl_value};
+use super::mass::{Chunks, Item, Items, choose, foretell, nothing};
 use super::{CommandError, Context};
-use crate::authority::ListDays;
+use crate::authority::{Authority, ListDays};
 use crate::cli::RevokeArgs;
 use crate::error::IssueError;
+use crate::selector::{Selector, Status, Term};
 use crate::serial::hex;
 use crate::store::{CertificateRecord, State};
 
+/// Octets that an entry takes in a list: serial number, date and reason.
+const ENTRY: u64 = 49;
+
 pub(super) fn run(context: &Context<'_>, arguments: &RevokeArgs) -> Result<(), CommandError> {
-    let RevokeArgs { selector, reason, publish } = arguments;
-    let mut authority = if *publish { context.open_to_publish(None)? } else { context.open()? };
+    let RevokeArgs { selector: words, reason, publish, mass } = arguments;
+    let mut authority =
+        if *publish && !mass.dry_run { context.open_to_publish(None)? } else { context.open()? };
+    let chosen = choose(&authority, words)?;
+    let Some(selector) = chosen.word().filter(|_| !mass.dry_run && mass.report.is_none()) else {
+        return many(context, authority, chosen, arguments);
+    };
     let now = authority.now();
     let mut issued: Vec<CertificateRecord> =
         authority.select(selector)?.into_iter().filter(|record| record.state == State::Issued).collect();
@@ -23,7 +33,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &RevokeArgs) -> Result<(), C
         issued = issued.pop().into_iter().collect();
     }
     let Some(first) = issued.first() else {
-        return Err(IssueError::NotFound { selector: selector.clone() }.into());
+        return Err(IssueError::NotFound { selector: selector.to_owned() }.into());
     };
     if issued.iter().any(|record| record.intent.name != first.intent.name) {
         let serials: Vec<_> = issued.iter().map(|record| hex(&record.intent.serial)).collect();
@@ -57,6 +67,50 @@ pub(super) fn run(context: &Context<'_>, arguments: &RevokeArgs) -> Result<(), C
         text.push_str(&crl_text(&published));
     }
     context.printer.result(&value, || text);
+    if !publish {
+        context.printer.hint("nobody knows of it yet: provision-ca crl publish");
+    }
+    Ok(())
+}
+
+/// Revokes what a selector means, some hundred in a transaction. Interrupted, the same command does the rest.
+fn many(
+    context: &Context<'_>,
+    mut authority: Authority,
+    chosen: Selector,
+    arguments: &RevokeArgs,
+) -> Result<(), CommandError> {
+    let RevokeArgs { selector: words, reason, publish, mass } = arguments;
+    let selector = chosen.leaves().and_by_default(Term::Status(vec![Status::Valid]));
+    if mass.dry_run {
+        let count: u64 = authority.tally(&selector, None)?.iter().map(|one| one.count).sum();
+        let more = [("octets more in the lists, about", count.saturating_mul(ENTRY))];
+        return foretell(context, &authority, "revoke", &selector, &more);
+    }
+    let until = authority.last_row()?;
+    let mut items = Items::begin(context, mass)?;
+    let mut chunks = Chunks::new(&selector, until);
+    loop {
+        let records = chunks.next(&authority)?;
+        if records.is_empty() {
+            break;
+        }
+        for revoked in authority.revoke_all(records, *reason)? {
+            let status = if revoked.already { "revoked before" } else { "revoked" };
+            let item = Item { record: &revoked.record, status, successor: None, until: None, error: None };
+            items.add(context, &item)?;
+        }
+    }
+    if items.count() == 0 {
+        return Err(nothing(words));
+    }
+    let mut more = Vec::new();
+    if *publish {
+        let published = authority.publish_crls(None, ListDays::default())?;
+        context.printer.text_only(&crl_text(&published));
+        more.push(("lists", json!(published.iter().map(crl_value).collect::<Vec<_>>())));
+    }
+    items.end(context, &more)?;
     if !publish {
         context.printer.hint("nobody knows of it yet: provision-ca crl publish");
     }

@@ -80,6 +80,11 @@ pub(crate) use values;
 pub(crate) struct Row(pub(super) Vec<Value>);
 
 impl Row {
+    /// The values, as they came.
+    pub(crate) fn into_values(self) -> Vec<Value> {
+        self.0
+    }
+
     fn column(&self, column: usize) -> &Value {
         self.0.get(column).unwrap_or(&Value::Null)
     }
@@ -165,6 +170,9 @@ pub(crate) trait Backend: fmt::Debug + Send {
 
     /// Keeps other hosts out until what is given back is dropped; nothing where the database is a file beside the lock's.
     fn keep_out(&mut self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
+
+    /// What the database has to complain of about itself.
+    fn check(&mut self) -> Result<Vec<String>, StoreError>;
 
     /// Moves everything into the one file, where there is one, so that it alone is the database.
     fn settle(self: Box<Self>) -> Result<(), StoreError>;

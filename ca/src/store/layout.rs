@@ -11,6 +11,8 @@ use super::files::{FileError, set_mode};
 ///
 /// ```text
 /// ca.sqlite                      the inventory                                   0600
+/// database.url                   instead of it: the server it is on              0600
+/// audit.log                      the audit log, one entry a line                 0600
 /// authorities/NAME/{cert,key}.pem                                                0700, 0600
 /// authorities/NAME/ocsp/{cert,chain,key}.pem   its OCSP responder                0700, 0600
 /// trust/{server,client}-root.pem what others need to check certificates          0755, 0644
@@ -41,6 +43,16 @@ impl Layout {
     /// The inventory.
     pub fn database(&self) -> PathBuf {
         self.root.join("ca.sqlite")
+    }
+
+    /// Where the inventory is when it is on a database server.
+    pub fn database_url(&self) -> PathBuf {
+        self.root.join("database.url")
+    }
+
+    /// The audit log, one entry a line.
+    pub fn audit_log(&self) -> PathBuf {
+        self.root.join("audit.log")
     }
 
     pub(crate) fn lock(&self) -> PathBuf {

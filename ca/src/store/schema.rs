@@ -1,7 +1,7 @@
 //! The database's tables. A new format is a new step at the end of [`STEPS`]; steps that were released never change.
 
 /// What brings a database from format `n` to `n + 1`.
-pub(super) const STEPS: [&str; 4] = [
+pub(super) const STEPS: [&str; 6] = [
     "
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
@@ -113,5 +113,22 @@ CREATE TABLE shard (
     PRIMARY KEY (authority, shard),
     UNIQUE (authority, uri)
 ) STRICT, WITHOUT ROWID;
+",
+    // Certificates by their fingerprint, and by their end.
+    "
+ALTER TABLE certificate ADD COLUMN fingerprint BLOB;
+CREATE INDEX certificate_fingerprint ON certificate (fingerprint);
+CREATE INDEX certificate_unprinted   ON certificate (id) WHERE fingerprint IS NULL AND certificate IS NOT NULL;
+CREATE INDEX certificate_not_after   ON certificate (not_after);
+",
+    // The audit log, signed as far as it went.
+    "
+CREATE TABLE checkpoint (
+    sequence  INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    hash      BLOB NOT NULL,
+    authority TEXT NOT NULL,
+    signature BLOB NOT NULL
+) STRICT;
 ",
 ];

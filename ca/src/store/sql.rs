@@ -1,18 +1,22 @@
 //! The inventory as tables, in whichever database they are.
 
+mod lifecycle;
+mod log;
 mod publication;
+mod search;
 
 use std::cell::RefCell;
 use std::path::Path;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use certs::{Timestamp, Validity};
+use certs::{Fingerprint, Timestamp, Validity};
 
 use super::backend::{Backend, Exclusion, Row, Value, values};
+use super::database_url::PostgresUrl;
+use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, Query,
-    RecordId, Revocation, RevocationReason, Side, State, Store, StoreError, Tier,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, LogEntry,
+    Query, RecordId, Revocation, RevocationReason, Side, State, Store, StoreError, Superseded, Tier,
 };
 
 /// A [`Store`] in a database.
@@ -27,9 +31,62 @@ impl SqlStore {
         Self::with(Box::new(Sqlite::open(path)?))
     }
 
+    /// Opens the database on a PostgreSQL server, making or upgrading its tables.
+    pub fn postgres(url: &PostgresUrl) -> Result<Self, StoreError> {
+        Self::with(Box::new(Postgres::open(url)?))
+    }
+
+    /// Moves an inventory from an SQLite file into an empty database on a PostgreSQL server. Killed and called again, it
+    /// finds what it did.
+    ///
+    /// # Errors
+    /// There is another store in that database.
+    pub(crate) fn move_to(path: &Path, url: &PostgresUrl) -> Result<(), StoreError> {
+        let mut file = Sqlite::open(path)?;
+        let source = Self::with(Box::new(Sqlite::open(path)?))?;
+        let target = Self::postgres(url)?;
+        let (ours, theirs) = (source.authorities()?, target.authorities()?);
+        if !theirs.is_empty() {
+            let same = ours.len() == theirs.len()
+                && ours.iter().zip(&theirs).all(|(one, other)| one.certificate == other.certificate);
+            return if same { Ok(()) } else { Err(StoreError::InUse) };
+        }
+        let tables = log::tables(&mut file)?;
+        log::copy_tables(&tables, &mut file, &mut **target.backend.borrow_mut())?;
+        // Numbers were given to the rows; the next one must be another.
+        target.backend.borrow_mut().row(
+            "SELECT setval(pg_get_serial_sequence('certificate', 'id'), coalesce(max(id), 0) + 1, FALSE) FROM certificate",
+            &[],
+        )?;
+        Ok(())
+    }
+
     pub(super) fn with(mut backend: Box<dyn Backend>) -> Result<Self, StoreError> {
         backend.upgrade()?;
-        Ok(Self { backend: RefCell::new(backend) })
+        let mut store = Self { backend: RefCell::new(backend) };
+        while store.add_fingerprints()? {}
+        Ok(store)
+    }
+
+    /// Gives certificates of an earlier format their fingerprints, some at a time; whether there were any without.
+    fn add_fingerprints(&mut self) -> Result<bool, StoreError> {
+        let rows = self.backend.get_mut().rows(
+            "SELECT id, certificate FROM certificate WHERE fingerprint IS NULL AND certificate IS NOT NULL LIMIT 1000",
+            &[],
+            |row| Ok((row.integer(0)?, row.bytes(1)?)),
+        )?;
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        self.write(|backend| {
+            for (id, certificate) in &rows {
+                backend.execute(
+                    "UPDATE certificate SET fingerprint = ?2 WHERE id = ?1",
+                    values![*id, Fingerprint::of(certificate).as_bytes()],
+                )?;
+            }
+            Ok(true)
+        })
     }
 
     /// Does all of `work` in one transaction, or nothing of it.
@@ -138,6 +195,9 @@ impl Store for SqlStore {
             for one in finished {
                 finish_one(backend, one.id, &one.certificate)?;
                 append_audit(backend, &one.audit)?;
+                if let Some(Superseded { id, revocation, audit }) = &one.supersedes {
+                    revoke_one(backend, *id, *revocation, audit)?;
+                }
             }
             Ok(())
         })
@@ -163,6 +223,7 @@ impl Store for SqlStore {
         match query {
             Query::All => self.select("", &[]),
             Query::DeviceSerial(serial) => self.select("WHERE c.device_serial = ?1", values![serial]),
+            Query::Fingerprint(fingerprint) => self.select("WHERE c.fingerprint = ?1", values![fingerprint]),
             Query::Name(kind, name) => {
                 self.select("WHERE c.name = ?1 AND c.kind = ?2", values![name, kind.as_str()])
             }
@@ -276,8 +337,9 @@ fn insert_intent(backend: &mut dyn Backend, intent: &Intent) -> Result<RecordId,
 
 fn finish_one(backend: &mut dyn Backend, id: RecordId, certificate: &[u8]) -> Result<(), StoreError> {
     let changed = backend.execute(
-        "UPDATE certificate SET state = 'issued', certificate = ?2 WHERE id = ?1 AND state = 'intent'",
-        values![id.0, certificate],
+        "UPDATE certificate SET state = 'issued', certificate = ?2, fingerprint = ?3
+         WHERE id = ?1 AND state = 'intent'",
+        values![id.0, certificate, Fingerprint::of(certificate).as_bytes()],
     )?;
     if changed == 1 {
         Ok(())
@@ -297,7 +359,8 @@ pub(super) fn revoke_one(
     let Some(earlier) = earlier else {
         backend.execute(
             "INSERT INTO revocation (certificate, authority, serial, not_after, revoked_at, reason, shard)
-             SELECT id, authority, serial, not_after, ?2, ?3, shard FROM certificate WHERE id = ?1",
+             SELECT id, authority, serial, not_after, CAST(?2 AS BIGINT), CAST(?3 AS TEXT), shard
+             FROM certificate WHERE id = ?1",
             values![id.0, revocation.at.unix(), revocation.reason.as_str()],
         )?;
         append_audit(backend, audit)?;
@@ -320,17 +383,11 @@ pub(super) fn revoke_one(
 pub(super) fn append_audit(backend: &mut dyn Backend, audit: &AuditEvent) -> Result<(), StoreError> {
     let last = backend.row("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1", &[])?;
     let (sequence, previous) = match last {
-        None => (1, vec![0; 32]),
-        Some(row) => (row.integer(0)? + 1, row.bytes(1)?),
+        None => (1, [0; 32]),
+        Some(row) => (row.integer(0)? + 1, row.digest(1)?),
     };
     let detail = audit.detail.to_string();
-    let mut content = previous.clone();
-    content.extend(sequence.to_be_bytes());
-    content.extend(audit.at.unix().to_be_bytes());
-    content.extend(audit.event.as_bytes());
-    content.push(0);
-    content.extend(detail.as_bytes());
-    let hash = digest(&SHA256, &content).as_ref().to_vec();
+    let hash = LogEntry::hash_of(&previous, sequence, audit.at, audit.event, &detail);
     backend.execute(
         "INSERT INTO audit (sequence, at, event, detail, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         values![sequence, audit.at.unix(), audit.event, detail, &previous, &hash],

@@ -104,6 +104,28 @@ impl Backend for Sqlite {
         Ok(None)
     }
 
+    fn check(&mut self) -> Result<Vec<String>, StoreError> {
+        let mut complaints = Vec::new();
+        for pragma in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
+            self.query(pragma, &[], &mut |row| {
+                let words: Vec<String> = row
+                    .0
+                    .iter()
+                    .map(|value| match value {
+                        Value::Text(text) => text.clone(),
+                        Value::Integer(number) => number.to_string(),
+                        Value::Bytes(_) | Value::Null => "-".to_owned(),
+                    })
+                    .collect();
+                if words != ["ok"] {
+                    complaints.push(format!("the database file: {}", words.join(" ")));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(complaints)
+    }
+
     fn settle(self: Box<Self>) -> Result<(), StoreError> {
         self.connection.pragma_update(None, "journal_mode", "DELETE")?;
         self.connection.close().map_err(|(_connection, error)| StoreError::Database(error))

@@ -4,8 +4,10 @@
 
 mod bulk;
 mod commands;
+mod hierarchy;
 mod hostile;
 mod legacy;
+mod lifecycle;
 mod mirror;
 mod ocsp;
 mod openssl;
@@ -16,3 +18,4 @@ mod shards;
 mod support;
 mod survival;
 mod token;
+mod upkeep;

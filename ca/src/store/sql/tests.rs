@@ -64,7 +64,7 @@ fn i1_an_intent_is_finished_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(&folder);
     let ids = store.reserve(&[intent(1), intent(2)]).unwrap();
-    let finished = |id| Finished { id, certificate: vec![1], audit: audit("issue") };
+    let finished = |id| Finished { id, certificate: vec![1], audit: audit("issue"), supersedes: None };
     store.finish(&[finished(ids[0])]).unwrap();
     assert!(store.finish(&[finished(ids[0])]).is_err());
     store.abandon(&ids).unwrap();
@@ -77,7 +77,9 @@ fn i3_i4_the_audit_log_is_a_chain_and_is_written_with_what_it_tells_of() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(&folder);
     let ids = store.reserve(&[intent(1)]).unwrap();
-    store.finish(&[Finished { id: ids[0], certificate: vec![1], audit: audit("issue") }]).unwrap();
+    store
+        .finish(&[Finished { id: ids[0], certificate: vec![1], audit: audit("issue"), supersedes: None }])
+        .unwrap();
     let superseded = Revocation { at: at(1), reason: RevocationReason::Superseded };
     store.revoke(ids[0], superseded, &audit("revoke")).unwrap();
     let rows: Vec<(String, Vec<u8>, Vec<u8>)> = tables(&folder)

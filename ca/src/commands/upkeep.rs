@@ -1,0 +1,86 @@
+//! `audit`, `store`, `backup`
+
+use serde_json::json;
+
+use super::{CommandError, Context};
+use crate::cli::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand};
+use crate::store::Side;
+
+pub(super) fn audit(context: &Context<'_>, command: &AuditCommand) -> Result<(), CommandError> {
+    match command {
+        AuditCommand::Verify(arguments) => verify(context, arguments),
+        AuditCommand::Sign => sign(context),
+    }
+}
+
+fn verify(context: &Context<'_>, arguments: &AuditVerifyArgs) -> Result<(), CommandError> {
+    let authority = context.open()?;
+    let report = authority.verify_log(arguments.against.as_deref())?;
+    let value = json!({
+        "entries": report.entries,
+        "signatures": report.checkpoints,
+        "unsigned": report.unsigned,
+        "complaints": report.complaints,
+    });
+    context.printer.result(&value, || {
+        format!(
+            "entries    {}\nsignatures {}\nunsigned   {}\n",
+            report.entries, report.checkpoints, report.unsigned
+        )
+    });
+    if report.unsigned > 0 && report.complaints.is_empty() {
+        context.printer.hint("the newest entries are not signed yet: provision-ca audit sign");
+    }
+    complain("the audit log is not whole", &report.complaints)
+}
+
+fn sign(context: &Context<'_>) -> Result<(), CommandError> {
+    let mut authority = context.open_to_issue(Side::Client)?;
+    let id = authority.issuer_for(Side::Client)?.id();
+    let checkpoint = authority.sign_log(id)?;
+    let sequence = checkpoint.as_ref().map(|one| one.sequence);
+    context.printer.result(&json!({ "signed": sequence }), || {
+        sequence.map(|sequence| format!("signed until entry {sequence}\n")).unwrap_or_default()
+    });
+    Ok(())
+}
+
+pub(super) fn store(context: &Context<'_>, command: &StoreCommand) -> Result<(), CommandError> {
+    match command {
+        StoreCommand::Check => {
+            let report = context.open()?.check_store()?;
+            let value = json!({
+                "certificates": report.certificates,
+                "files": report.files,
+                "complaints": report.complaints,
+            });
+            context.printer.result(&value, || {
+                format!("certificates {}\nfiles        {}\n", report.certificates, report.files)
+            });
+            complain("the store is not whole", &report.complaints)
+        }
+    }
+}
+
+fn complain(what: &str, complaints: &[String]) -> Result<(), CommandError> {
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{what}\n  {}", complaints.join("\n  "));
+    Err(CommandError::failed(
+        message,
+        Some("compare with a backup and with a copy of audit.log kept elsewhere"),
+    ))
+}
+
+pub(super) fn backup(context: &Context<'_>, arguments: &BackupArgs) -> Result<(), CommandError> {
+    let mut authority = context.open()?;
+    let copied = authority.back_up(&arguments.target)?;
+    let path = arguments.target.display().to_string();
+    context
+        .printer
+        .result(&json!({ "folder": path, "files": copied.files, "octets": copied.octets }), || {
+            format!("folder {path}\nfiles  {}\nsize   {} kB\n", copied.files, copied.octets / 1000)
+        });
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! The audit log's tables, and copies of all tables.
+
+use std::path::Path;
+
+use certs::Timestamp;
+
+use super::SqlStore;
+use crate::store::backend::{Backend, Value, values};
+use crate::store::sqlite::Sqlite;
+use crate::store::{AuditLog, Checkpoint, LogEntry, StoreError};
+
+impl AuditLog for SqlStore {
+    fn entries(&self, after: i64, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
+        self.backend.borrow_mut().rows(
+            "SELECT sequence, at, event, detail, previous, hash FROM audit
+             WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+            values![after, i64::from(limit)],
+            |row| {
+                Ok(LogEntry {
+                    sequence: row.integer(0)?,
+                    at: Timestamp::from_unix(row.integer(1)?),
+                    event: row.text(2)?,
+                    detail: row.text(3)?,
+                    previous: row.digest(4)?,
+                    hash: row.digest(5)?,
+                })
+            },
+        )
+    }
+
+    fn checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        self.backend.borrow_mut().rows(
+            "SELECT sequence, at, hash, authority, signature FROM checkpoint ORDER BY sequence",
+            &[],
+            |row| {
+                Ok(Checkpoint {
+                    sequence: row.integer(0)?,
+                    at: Timestamp::from_unix(row.integer(1)?),
+                    hash: row.digest(2)?,
+                    authority: row.text(3)?,
+                    signature: row.bytes(4)?,
+                })
+            },
+        )
+    }
+
+    fn head(&self) -> Result<Option<(i64, [u8; 32])>, StoreError> {
+        let row = self
+            .backend
+            .borrow_mut()
+            .row("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1", &[])?;
+        row.map(|row| Ok((row.integer(0)?, row.digest(1)?))).transpose()
+    }
+
+    fn add_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let Checkpoint { sequence, at, hash, authority, signature } = checkpoint;
+        self.write(|backend| {
+            backend.execute(
+                "INSERT INTO checkpoint (sequence, at, hash, authority, signature) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (sequence) DO NOTHING",
+                values![*sequence, at.unix(), hash, authority, signature],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn complaints(&self) -> Result<Vec<String>, StoreError> {
+        self.backend.borrow_mut().check()
+    }
+
+    fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let mut copy = Box::new(Sqlite::open(path)?);
+        copy.upgrade()?;
+        let tables = tables(&mut *copy)?;
+        copy_tables(&tables, &mut **self.backend.borrow_mut(), &mut *copy)?;
+        copy.settle()
+    }
+}
+
+/// A table and its columns.
+pub(super) struct Table {
+    name: String,
+    columns: Vec<String>,
+}
+
+/// All tables of an SQLite database, those first that others refer to.
+pub(super) fn tables(sqlite: &mut dyn Backend) -> Result<Vec<Table>, StoreError> {
+    let names = sqlite.rows(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY rowid",
+        &[],
+        |row| row.text(0),
+    )?;
+    names
+        .into_iter()
+        .map(|name| {
+            let columns =
+                sqlite.rows("SELECT name FROM pragma_table_info(?1)", values![&name], |row| row.text(0))?;
+            Ok(Table { name, columns })
+        })
+        .collect()
+}
+
+/// Copies every row, as they all are at one moment, in one transaction.
+pub(super) fn copy_tables(
+    tables: &[Table],
+    from: &mut dyn Backend,
+    into: &mut dyn Backend,
+) -> Result<(), StoreError> {
+    let mut copy = |from: &mut dyn Backend| {
+        into.begin()?;
+        let copied = tables.iter().try_for_each(|Table { name, columns }| {
+            let places: Vec<String> = (1..=columns.len()).map(|place| format!("?{place}")).collect();
+            let columns = columns.join(", ");
+            let insert = format!("INSERT INTO {name} ({columns}) VALUES ({})", places.join(", "));
+            // What an empty database begins with is in the other one too.
+            into.execute(&format!("DELETE FROM {name}"), &[])?;
+            from.query(&format!("SELECT {columns} FROM {name}"), &[], &mut |row| {
+                let values: Vec<Value> = row.into_values();
+                into.execute(&insert, &values).map(drop)
+            })
+        });
+        match copied {
+            Ok(()) => into.commit(),
+            Err(error) => {
+                into.roll_back();
+                Err(error)
+            }
+        }
+    };
+    from.begin()?; // nobody writes meanwhile
+    let copied = copy(from);
+    from.roll_back();
+    copied
+}
