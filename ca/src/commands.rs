@@ -250,7 +250,7 @@ fn report_issued(context: &Context<'_>, what: &str, issued: &Issued) {
         printer.hint("the certificate before this one stays valid until it is revoked");
     }
     let mut value = facts(&issued.certificate);
-    let files: Vec<String> = ["cert.pem", "chain.pem", "key.pem"]
+    let files: Vec<String> = ["cert.pem", "chain.pem", "key.pem", "key.pem.age"]
         .iter()
         .map(|name| issued.folder.join(name))
         .filter(|path| path.exists())

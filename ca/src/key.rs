@@ -83,6 +83,9 @@ pub enum KeyError {
     /// The random generator failed.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// A key could not be sealed to its recipient.
+    #[error("the private key could not be sealed to its recipient")]
+    Sealing,
     /// Signing failed.
     #[error("signing failed")]
     Signing,

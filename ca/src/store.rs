@@ -22,7 +22,7 @@ pub use backend::Exclusion;
 pub use database_url::{PostgresUrl, UrlError};
 pub use files::FileError;
 pub(crate) use files::{
-    folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_new, write_replacing,
+    folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_later, write_new, write_replacing,
 };
 pub use layout::Layout;
 pub(crate) use layout::{crl_name, make_folder};

@@ -13,6 +13,7 @@ mod ocsp;
 mod openssl;
 mod others;
 mod pkilint;
+mod requests;
 mod serve;
 mod shards;
 mod support;
