@@ -14,6 +14,7 @@ mod period;
 mod place;
 mod publication;
 mod publish;
+mod rebuild;
 mod renew;
 mod responder;
 mod revoke;
@@ -50,6 +51,7 @@ pub use leaf::{
 pub use log::LogReport;
 pub use publication::{MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting};
 pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
+pub use rebuild::Rebuilt;
 pub use responder::RESPONDER_DAYS;
 pub use revoke::Revoked;
 

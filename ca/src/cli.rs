@@ -6,6 +6,7 @@ mod inventory;
 mod lifecycle;
 mod mirror;
 mod ocsp;
+mod plan;
 mod publication;
 mod serve;
 mod upkeep;
@@ -30,6 +31,7 @@ pub use lifecycle::{
 };
 pub use mirror::MirrorArgs;
 pub use ocsp::{OcspCommand, OcspIssueArgs};
+pub use plan::{Percent, PlanArgs};
 pub use publication::{
     CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
 };
@@ -152,6 +154,8 @@ pub enum Command {
     /// The inventory and the files
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Foretell time, disk and list sizes for a fleet, from a short calibration
+    Plan(PlanArgs),
     /// Copy the whole store, as it is at one moment
     Backup(BackupArgs),
     /// Make test twins of real certificates: the same in everything but their keys

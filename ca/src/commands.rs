@@ -12,6 +12,7 @@ mod list;
 mod mass;
 mod mirror;
 mod ocsp;
+mod plan;
 mod publication;
 mod renew;
 mod revoke;
@@ -118,6 +119,7 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Mirror(arguments) => mirror::run(&context, arguments),
         Command::Audit(command) => upkeep::audit(&context, command),
         Command::Store(command) => upkeep::store(&context, command),
+        Command::Plan(arguments) => plan::run(&context, arguments),
         Command::Backup(arguments) => upkeep::backup(&context, arguments),
     };
     match outcome {

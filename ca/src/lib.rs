@@ -84,7 +84,7 @@ mod template;
 pub use authority::{
     AddAuthority, Authority, CRL_DAYS, Copied, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions,
     GenericRequest, Issued, Issuer, ListDays, LogReport, MAX_SHARDS, PublicationError, PublicationRequest,
-    PublicationSetting, Published, RESPONDER_DAYS, ROOT_CRL_DAYS, Renewal, RenewalRequest, Revoked,
+    PublicationSetting, Published, RESPONDER_DAYS, ROOT_CRL_DAYS, Rebuilt, Renewal, RenewalRequest, Revoked,
     SERVER_DAYS, ServerRequest, Shape, Standing, StoreReport, SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};

@@ -32,6 +32,7 @@ pub(crate) use lock::StoreLock;
 pub use log::{AuditLog, Checkpoint, LogEntry};
 pub use publication::{Publication, PublicationStore, RevocationMark, RevocationMarks, Shard, ShardNumber};
 pub use search::{Page, Search, Tally};
+pub(crate) use sql::Rebuilding;
 pub use sql::SqlStore;
 
 /// The number of a certificate's row; it means nothing outside its store.

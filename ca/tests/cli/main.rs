@@ -4,6 +4,7 @@
 
 mod bulk;
 mod commands;
+mod database;
 mod hierarchy;
 mod hostile;
 mod legacy;
