@@ -239,6 +239,7 @@ impl IssueError {
                 KeyError::Algorithm(_) => Some(
                     "sha1 and md5 need authorities with RSA keys: `init --test --key rsa2048`".to_owned(),
                 ),
+                KeyError::Token(error) => error.hint().map(str::to_owned),
                 KeyError::EncryptionUnsupported(_)
                 | KeyError::Generation
                 | KeyError::PublicKeyOnly

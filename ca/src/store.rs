@@ -32,6 +32,7 @@ pub(crate) use lock::StoreLock;
 pub use log::{AuditLog, Checkpoint, LogEntry};
 pub use publication::{Publication, PublicationStore, RevocationMark, RevocationMarks, Shard, ShardNumber};
 pub use search::{Page, Search, Tally};
+pub(crate) use sql::Rebuilding;
 pub use sql::SqlStore;
 
 /// The number of a certificate's row; it means nothing outside its store.
@@ -43,7 +44,7 @@ pub struct RecordId(pub(crate) i64);
 pub struct AuthorityId(pub(crate) i64);
 
 /// Which of the guide's two trees an authority belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Side {
     /// Signs the devices' client certificates.
     Client,
@@ -52,7 +53,7 @@ pub enum Side {
 }
 
 /// Where in its tree an authority stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Tier {
     /// Below a root; signs certificates.
     Issuing,

@@ -4,6 +4,8 @@
 
 mod bulk;
 mod commands;
+mod database;
+mod hierarchy;
 mod hostile;
 mod legacy;
 mod lifecycle;
@@ -17,4 +19,5 @@ mod serve;
 mod shards;
 mod support;
 mod survival;
+mod token;
 mod upkeep;
