@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod found;
+mod hierarchy;
 mod issue;
 mod judge;
 mod keys;
@@ -13,6 +14,7 @@ mod period;
 mod place;
 mod publication;
 mod publish;
+mod rebuild;
 mod renew;
 mod responder;
 mod revoke;
@@ -42,12 +44,14 @@ pub(crate) use keys::StoreKind;
 pub use backup::Copied;
 pub use check::StoreReport;
 pub use found::{FoundOptions, Shape};
+pub use hierarchy::AddAuthority;
 pub use leaf::{
     DeviceRequest, GenericRequest, Issued, Renewal, RenewalRequest, ServerRequest, Standing, SubjectKey,
 };
 pub use log::LogReport;
 pub use publication::{MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting};
 pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
+pub use rebuild::Rebuilt;
 pub use responder::RESPONDER_DAYS;
 pub use revoke::Revoked;
 
@@ -73,6 +77,8 @@ pub struct Authority {
     kind: StoreKind,
     store: Box<dyn Store>,
     issuers: Vec<Issuer>,
+    /// Who signs on each side, where the operator said so.
+    signers: Vec<(Side, String)>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn RandomSource>,
     passphrase: Option<Passphrase>,
@@ -127,7 +133,9 @@ impl Authority {
         let store: Box<dyn Store> = Box::new(open_database(&layout)?);
         let issuers = issuers_of(&*store)?;
         let kind = kind_of(&*store, &issuers)?;
-        Ok(Self { layout, kind, store, issuers, clock, random: Arc::new(OperatingSystem), passphrase: None })
+        let signers = signers_of(&*store)?;
+        let random = Arc::new(OperatingSystem);
+        Ok(Self { layout, kind, store, issuers, signers, clock, random, passphrase: None })
     }
 
     /// Takes in what other processes did to the authorities; keys that are open stay open.
@@ -138,6 +146,7 @@ impl Authority {
                     now.id == known.record.id && now.certificate == known.record.certificate
                 })
         };
+        self.signers = signers_of(&*self.store)?;
         if is_same(&self.store.authorities()?, &self.issuers) {
             return Ok(());
         }
@@ -187,6 +196,9 @@ impl Authority {
     /// Whether the keys of these authorities are encrypted. No other key is looked at: a root's may be elsewhere.
     pub fn needs_passphrase(&self, ids: &[AuthorityId]) -> Result<bool, IssueError> {
         for issuer in self.issuers.iter().filter(|issuer| ids.contains(&issuer.id())) {
+            if self.is_in_token(issuer.name()) {
+                return Ok(true); // it has a PIN
+            }
             let path = self.key_path(issuer.name());
             if key::is_encrypted_file(&path).map_err(|source| FileError::new("read", &path, source))? {
                 return Ok(true);
@@ -200,6 +212,7 @@ impl Authority {
         issuer.tier() == Tier::Root
             && self.has_issuing_tier(issuer.side())
             && !self.key_path(issuer.name()).exists()
+            && !self.is_in_token(issuer.name())
     }
 
     fn has_issuing_tier(&self, side: Side) -> bool {
@@ -223,10 +236,12 @@ impl Authority {
 
     /// The authority that signs certificates on this side.
     pub fn issuer_for(&self, side: Side) -> Result<&Issuer, IssueError> {
-        self.issuers
-            .iter()
-            .filter(|issuer| issuer.side() == side)
-            .max_by_key(|issuer| issuer.tier() == Tier::Issuing)
+        let chosen = self.signers.iter().find(|(known, _)| *known == side).map(|(_, name)| name.as_str());
+        let on_side = || self.issuers.iter().filter(|issuer| issuer.side() == side);
+        chosen
+            .and_then(|name| on_side().find(|issuer| issuer.name() == name))
+            // The first, an issuing authority where there is one: what is added signs when it is told to.
+            .or_else(|| on_side().min_by_key(|issuer| issuer.tier() == Tier::Root))
             .ok_or_else(|| IssueError::Authority {
                 name: side.as_str().to_owned(),
                 why: "there is none".to_owned(),
@@ -275,6 +290,15 @@ impl Authority {
             return Ok(given_up);
         }
         Err(IssueError::NotFound { selector: selector.to_owned() })
+    }
+
+    /// Whether the authority's key is in a token, whose name is kept in its place.
+    fn is_in_token(&self, name: &str) -> bool {
+        !self.key_path(name).exists() && self.uri_path(name).exists()
+    }
+
+    fn uri_path(&self, name: &str) -> PathBuf {
+        self.layout.authority(name).join("key.uri")
     }
 
     fn key_path(&self, name: &str) -> PathBuf {
@@ -328,13 +352,18 @@ impl Authority {
         let position = self.issuers.iter().position(|issuer| issuer.id() == id).ok_or_else(|| {
             IssueError::Authority { name: format!("number {}", id.0), why: "there is none".to_owned() }
         })?;
-        let path = self.key_path(self.issuers[position].name());
+        let name = self.issuers[position].name();
+        let in_token = self.is_in_token(name);
+        let path = if in_token { self.uri_path(name) } else { self.key_path(name) };
         let issuer = &mut self.issuers[position];
         if issuer.key.is_none() {
             let text = std::fs::read_to_string(&path)
                 .map(Zeroizing::new)
                 .map_err(|source| FileError::new("read", &path, source))?;
-            let key = AuthorityKey::from_pem(&text, self.passphrase.as_ref(), self.kind)?;
+            let key = match in_token {
+                true => AuthorityKey::from_uri(&text, self.passphrase.as_ref())?,
+                false => AuthorityKey::from_pem(&text, self.passphrase.as_ref(), self.kind)?,
+            };
             if key.public_key_der()? != issuer.certificate.public_key().spki_der() {
                 return Err(IssueError::KeyMismatch { authority: issuer.name().to_owned(), path });
             }
@@ -347,6 +376,15 @@ impl Authority {
     pub fn check_keys(&mut self, ids: &[AuthorityId]) -> Result<(), IssueError> {
         ids.iter().try_for_each(|id| self.signer(*id).map(|_key| ()))
     }
+}
+
+/// Who signs on each side, where the operator said so.
+fn signers_of(store: &dyn Store) -> Result<Vec<(Side, String)>, IssueError> {
+    let mut signers = Vec::new();
+    for side in [Side::Client, Side::Server] {
+        signers.extend(store.setting(&hierarchy::setting(side))?.map(|name| (side, name)));
+    }
+    Ok(signers)
 }
 
 /// The authorities of a store, with their certificates read.

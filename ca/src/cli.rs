@@ -1,10 +1,12 @@
 //! The command line: definitions only.
 
+mod authority;
 mod certificates;
 mod inventory;
 mod lifecycle;
 mod mirror;
 mod ocsp;
+mod plan;
 mod publication;
 mod serve;
 mod upkeep;
@@ -17,6 +19,7 @@ use crate::authority::Shape;
 use crate::key::KeyType;
 use crate::legacy::LegacyTrait;
 
+pub use authority::{AuthorityAddArgs, AuthorityCommand, AuthorityUseArgs};
 pub use certificates::{
     CsrArgs, DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs, KeyProtection, ServerCommand,
     ServerIssueArgs,
@@ -28,6 +31,7 @@ pub use lifecycle::{
 };
 pub use mirror::MirrorArgs;
 pub use ocsp::{OcspCommand, OcspIssueArgs};
+pub use plan::{Percent, PlanArgs};
 pub use publication::{
     CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
 };
@@ -124,6 +128,9 @@ pub enum Command {
     /// Where certificates say that their revocation list is found
     #[command(subcommand)]
     Publication(PublicationCommand),
+    /// More authorities beside the first, and the change from one to the next
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
     /// The responders that `serve` answers with
     #[command(subcommand)]
     Ocsp(OcspCommand),
@@ -147,6 +154,8 @@ pub enum Command {
     /// The inventory and the files
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Foretell time, disk and list sizes for a fleet, from a short calibration
+    Plan(PlanArgs),
     /// Copy the whole store, as it is at one moment
     Backup(BackupArgs),
     /// Make test twins of real certificates: the same in everything but their keys
@@ -201,4 +210,12 @@ pub struct InitArgs {
     /// Keep the authorities' keys in the clear: for laboratories only
     #[arg(long, conflicts_with = "passphrase-source")]
     pub no_passphrase: bool,
+
+    /// Make the authorities' keys in a token, by this PKCS #11 module; the passphrase is then the token's PIN
+    #[arg(long, value_name = "MODULE", requires = "pkcs11_token", conflicts_with_all = ["no_passphrase", "test", "legacy"])]
+    pub pkcs11_module: Option<PathBuf>,
+
+    /// The label of that token
+    #[arg(long, value_name = "LABEL", requires = "pkcs11_module")]
+    pub pkcs11_token: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! What each command does; one file each.
 
+mod authority;
 mod bulk;
 mod crl;
 mod device;
@@ -11,6 +12,7 @@ mod list;
 mod mass;
 mod mirror;
 mod ocsp;
+mod plan;
 mod publication;
 mod renew;
 mod revoke;
@@ -108,6 +110,7 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Crl(command) => crl::run(&context, command),
         Command::Publication(command) => publication::run(&context, command),
         Command::Serve(arguments) => serve::run(&context, arguments),
+        Command::Authority(command) => authority::run(&context, command),
         Command::Ocsp(command) => ocsp::run(&context, command),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
@@ -116,6 +119,7 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Mirror(arguments) => mirror::run(&context, arguments),
         Command::Audit(command) => upkeep::audit(&context, command),
         Command::Store(command) => upkeep::store(&context, command),
+        Command::Plan(arguments) => plan::run(&context, arguments),
         Command::Backup(arguments) => upkeep::backup(&context, arguments),
     };
     match outcome {
@@ -248,7 +252,7 @@ fn report_issued(context: &Context<'_>, what: &str, issued: &Issued) {
         printer.hint("the certificate before this one stays valid until it is revoked");
     }
     let mut value = facts(&issued.certificate);
-    let files: Vec<String> = ["cert.pem", "chain.pem", "key.pem"]
+    let files: Vec<String> = ["cert.pem", "chain.pem", "key.pem", "key.pem.age"]
         .iter()
         .map(|name| issued.folder.join(name))
         .filter(|path| path.exists())

@@ -1,10 +1,24 @@
-//! Lists of devices: one per line, checked whole before anything is made (CA I5, I6).
+//! Lists of devices: one per line, CSV or JSON, read line by line however many there are (CA I5, I6).
 
-use std::collections::HashMap;
+mod duplicates;
+mod json;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use crate::device::DeviceIdentity;
+use crate::store::FileError;
+
+pub(crate) use duplicates::Duplicates;
+
+/// The longest line that is read, in octets: model, serial number, MAC address and a request fit many times.
+const LONGEST: usize = 64 * 1024;
+
+/// How much of a list is looked at to find what stands between its values.
+const GLANCE: usize = 8 * 1024;
 
 /// A device and the line it stands in.
 #[derive(Debug, Clone)]
@@ -12,6 +26,17 @@ pub(crate) struct ListedDevice {
     /// The line, from 1.
     pub(crate) line: u64,
     pub(crate) identity: DeviceIdentity,
+    /// Where its request is, when it made its key itself.
+    pub(crate) request: Option<RequestSource>,
+}
+
+/// A certification request in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RequestSource {
+    /// A file beside the list.
+    File(PathBuf),
+    /// The request itself, PEM.
+    Text(String),
 }
 
 /// A line that cannot be used.
@@ -21,92 +46,178 @@ pub(crate) struct BadLine {
     pub(crate) message: String,
 }
 
-/// A list as it was read: what can be used, and what cannot.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct DeviceList {
-    pub(crate) devices: Vec<ListedDevice>,
-    pub(crate) bad: Vec<BadLine>,
-}
-
-impl DeviceList {
-    fn unreadable(line: u64, message: &str) -> Self {
-        Self { devices: Vec::new(), bad: vec![BadLine { line, message: message.to_owned() }] }
-    }
-}
-
-/// Where the three values stand.
+/// Where the values stand.
 struct Columns {
     model: usize,
     serial: usize,
     mac: usize,
+    request: Option<usize>,
 }
 
-/// Reads `model,serial,mac` lines; `,`, `;` or tabs between, a heading or none, a byte order mark or none.
-///
-/// Gives every bad line, not only the first.
-pub(crate) fn parse(bytes: &[u8]) -> DeviceList {
-    let text = match std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
-        Ok(text) => text,
-        Err(error) => {
-            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-            return DeviceList::unreadable(u64::try_from(line).unwrap_or(u64::MAX), "is not UTF-8 text");
+/// A list that is being read: every usable line, and every other one with what is wrong.
+pub(crate) struct DeviceReader {
+    folder: PathBuf,
+    form: Form,
+    /// Nothing more can be made of it.
+    ended: bool,
+}
+
+enum Form {
+    Csv { reader: Box<csv::Reader<Box<dyn Read + Send>>>, columns: Option<Columns> },
+    Json { reader: Box<dyn BufRead + Send>, line: u64 },
+}
+
+impl DeviceReader {
+    /// Opens a list: JSON Lines when it begins with `{`, else CSV with `,`, `;` or tabs between, a heading or none, a byte order
+    /// mark or none.
+    pub(crate) fn open(path: &Path) -> Result<Self, FileError> {
+        let failed = |source| FileError::new("read", path, source);
+        let mut file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
-    };
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::All)
-        .delimiter(delimiter(text))
-        .from_reader(text.as_bytes());
-    let mut columns = None;
-    let mut devices = Vec::new();
-    let mut bad = Vec::new();
-    let mut lines_of_mac = HashMap::new();
-    let mut lines_of_serial = HashMap::new();
-    for record in reader.records() {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                bad.push(BadLine { line, message: error.to_string() });
+        let mut glance = Vec::new();
+        file.by_ref()
+            .take(u64::try_from(GLANCE).unwrap_or(u64::MAX))
+            .read_to_end(&mut glance)
+            .map_err(failed)?;
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self::of(folder, glance, Box::new(file)))
+    }
+
+    fn of(folder: PathBuf, glance: Vec<u8>, rest: Box<dyn Read + Send>) -> Self {
+        let text = glance.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&glance).to_vec();
+        let first = text.iter().find(|octet| !octet.is_ascii_whitespace());
+        let is_json = first == Some(&b'{');
+        let delimiter = delimiter(&String::from_utf8_lossy(&text));
+        let whole: Box<dyn Read + Send> =
+            Box::new(Lines { inner: io::Cursor::new(text).chain(rest), length: 0 });
+        let form = if is_json {
+            Form::Json { reader: Box::new(BufReader::new(whole)), line: 0 }
+        } else {
+            let reader = ReaderBuilder::new()
+                .has_headers(false)
+                .flexible(true)
+                .trim(Trim::All)
+                .delimiter(delimiter)
+                .from_reader(whole);
+            Form::Csv { reader: Box::new(reader), columns: None }
+        };
+        Self { folder, form, ended: false }
+    }
+
+    fn next_csv(&mut self) -> Option<Result<ListedDevice, BadLine>> {
+        let Form::Csv { reader, columns } = &mut self.form else { return None };
+        let mut record = StringRecord::new();
+        loop {
+            match reader.read_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    let line = error.position().map_or(0, csv::Position::line);
+                    let is_text = !matches!(error.kind(), csv::ErrorKind::Utf8 { .. });
+                    self.ended = is_text;
+                    let message = if is_text { error.to_string() } else { "is not UTF-8 text".to_owned() };
+                    return Some(Err(BadLine { line, message }));
+                }
+            }
+            let line = record.position().map_or(0, csv::Position::line);
+            if record.iter().all(str::is_empty) {
                 continue;
             }
-        };
-        let line = record.position().map_or(0, csv::Position::line);
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
-        let columns = match &columns {
-            Some(columns) => columns,
-            None => match heading(&record) {
-                Some(Ok(found)) => {
-                    columns = Some(found);
-                    continue;
-                }
-                Some(Err(message)) => return DeviceList::unreadable(line, &message),
-                None => columns.insert(Columns { model: 0, serial: 1, mac: 2 }),
-            },
-        };
-        let outcome = read(&record, columns).and_then(|identity| {
-            let serial = (identity.product().to_owned(), identity.serial().to_owned());
-            if let Some(first) = lines_of_mac.insert(identity.mac(), line) {
-                return Err(format!("the MAC address {} stands in line {first} already", identity.mac()));
-            }
-            if let Some(first) = lines_of_serial.insert(serial, line) {
-                return Err(format!(
-                    "the serial number {} stands in line {first} already",
-                    identity.serial()
-                ));
-            }
-            Ok(identity)
-        });
-        match outcome {
-            Ok(identity) => devices.push(ListedDevice { line, identity }),
-            Err(message) => bad.push(BadLine { line, message }),
+            let columns = match &columns {
+                Some(columns) => columns,
+                None => match heading(&record) {
+                    Some(Ok(found)) => {
+                        *columns = Some(found);
+                        continue;
+                    }
+                    Some(Err(message)) => {
+                        self.ended = true;
+                        return Some(Err(BadLine { line, message }));
+                    }
+                    None => columns.insert(Columns { model: 0, serial: 1, mac: 2, request: None }),
+                },
+            };
+            let read = read(&record, columns);
+            let folder = &self.folder;
+            return Some(match read {
+                Ok((identity, request)) => Ok(ListedDevice {
+                    line,
+                    identity,
+                    request: request.map(|text| RequestSource::of(&text, folder)),
+                }),
+                Err(message) => Err(BadLine { line, message }),
+            });
         }
     }
-    DeviceList { devices, bad }
+}
+
+impl Iterator for DeviceReader {
+    type Item = Result<ListedDevice, BadLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        match &mut self.form {
+            Form::Csv { .. } => self.next_csv(),
+            Form::Json { reader, line } => {
+                let next = json::next(&mut **reader, line, &self.folder);
+                if let Some(Err((_, ends))) = &next {
+                    self.ended = *ends;
+                }
+                next.map(|read| read.map_err(|(bad, _)| bad))
+            }
+        }
+    }
+}
+
+impl RequestSource {
+    fn of(text: &str, folder: &Path) -> Self {
+        if text.contains("-----BEGIN") { Self::Text(text.to_owned()) } else { Self::File(folder.join(text)) }
+    }
+
+    /// The request, PEM or DER.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Text(text) => Ok(text.clone().into_bytes()),
+            Self::File(path) => {
+                let failed =
+                    |error: io::Error| format!("cannot read the request {}: {error}", path.display());
+                let mut content = Vec::new();
+                let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+                let file = File::open(path).map_err(failed)?;
+                file.take(limit + 1).read_to_end(&mut content).map_err(failed)?;
+                if content.len() > LONGEST {
+                    return Err(format!("the request {} is longer than {LONGEST} octets", path.display()));
+                }
+                Ok(content)
+            }
+        }
+    }
+}
+
+/// Stops a reader at a line that no list has, before it fills the memory.
+struct Lines<R> {
+    inner: R,
+    length: usize,
+}
+
+impl<R: Read> Read for Lines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let fresh = buffer.get(..read).unwrap_or_default();
+        self.length = match fresh.iter().rposition(|octet| *octet == b'\n') {
+            Some(position) => read - position,
+            None => self.length + read,
+        };
+        if self.length > LONGEST {
+            let message = format!("a line is longer than {LONGEST} octets");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(read)
+    }
 }
 
 /// The sign that occurs most in the first line that has any.
@@ -131,20 +242,28 @@ fn heading(record: &StringRecord) -> Option<Result<Columns, String>> {
     let model = find(&["model", "product", "productname", "devicetype", "type", "pn", "ou"]);
     let serial = find(&["serial", "serialnumber", "serialno", "sn", "l"]);
     let mac = find(&["mac", "macaddress", "macaddr", "ma", "s"]);
+    let request = find(&["csr", "request", "pkcs10"]);
     match (model, serial, mac) {
-        (Some(model), Some(serial), Some(mac)) => Some(Ok(Columns { model, serial, mac })),
+        (Some(model), Some(serial), Some(mac)) => Some(Ok(Columns { model, serial, mac, request })),
         (None, None, None) => None,
         _ => Some(Err("the headings must name model, serial and mac".to_owned())),
     }
 }
 
-fn read(record: &StringRecord, columns: &Columns) -> Result<DeviceIdentity, String> {
-    let cell = |column: usize, name: &str| match record.get(column) {
-        Some(text) if !text.is_empty() => Ok(text),
-        _ => Err(format!("has no {name}")),
-    };
-    let (model, serial, mac) =
-        (cell(columns.model, "model")?, cell(columns.serial, "serial")?, cell(columns.mac, "mac")?);
+fn read(record: &StringRecord, columns: &Columns) -> Result<(DeviceIdentity, Option<String>), String> {
+    let cell = |column: usize| record.get(column).unwrap_or_default();
+    let identity = identity(cell(columns.model), cell(columns.serial), cell(columns.mac))?;
+    let request = columns.request.map(cell).filter(|text| !text.is_empty()).map(str::to_owned);
+    Ok((identity, request))
+}
+
+/// A device of three values as people and spreadsheets write them.
+fn identity(model: &str, serial: &str, mac: &str) -> Result<DeviceIdentity, String> {
+    for (text, name) in [(model, "model"), (serial, "serial"), (mac, "mac")] {
+        if text.is_empty() {
+            return Err(format!("has no {name}"));
+        }
+    }
     DeviceIdentity::parse(model, serial, mac).map_err(|error| {
         let eaten = mac.len() < 12 && mac.bytes().all(|byte| byte.is_ascii_hexdigit());
         let advice = if eaten || mac.contains("E+") { "; did a spreadsheet change it?" } else { "" };
@@ -153,57 +272,4 @@ fn read(record: &StringRecord, columns: &Columns) -> Result<DeviceIdentity, Stri
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn macs(text: &str) -> Vec<String> {
-        parse(text.as_bytes()).devices.iter().map(|device| device.identity.mac().to_string()).collect()
-    }
-
-    fn bad(text: &str) -> Vec<(u64, String)> {
-        parse(text.as_bytes()).bad.into_iter().map(|bad| (bad.line, bad.message)).collect()
-    }
-
-    #[test]
-    fn i6_reads_lists_as_spreadsheets_write_them() {
-        let wanted = ["000e08abcdef", "000e08abcde0"];
-        for text in [
-            "CP-8841-3PCC,88012BA01234,000e08abcdef\nCP-8841-3PCC,88012BA01235,000e08abcde0\n",
-            "CP-8841-3PCC;88012BA01234;00:0E:08:AB:CD:EF\r\nCP-8841-3PCC;88012BA01235;000e.08ab.cde0\r\n",
-            "\u{feff}MAC Address;Model;Serial No.\n000E08ABCDEF;CP-8841-3PCC;88012BA01234\n000E08ABCDE0;CP-8841-3PCC;88012BA01235",
-            "model,serial,mac,comment\n\"CP-8841-3PCC\",\"88012BA01234\",\"000e08abcdef\",\"a, b\"\n\n CP-8841-3PCC , 88012BA01235 , 000e08abcde0 ,\n",
-            "product\tsn\tmac\nCP-8841-3PCC\t88012BA01234\t000e08abcdef\nCP-8841-3PCC\t88012BA01235\t000e08abcde0\n",
-        ] {
-            assert_eq!(macs(text), wanted, "{text}");
-        }
-    }
-
-    #[test]
-    fn i5_reports_every_bad_line_with_its_number() {
-        let found = bad(
-            "model,serial,mac\nA,1,000e08abcdef\nA,,000e08abcde0\nA,3,01005e000001\nA,4,e08abcdef\nA,1,000e08abcde1\nA,6,00-0e-08-ab-cd-ef\n",
-        );
-        let lines: Vec<u64> = found.iter().map(|(line, _)| *line).collect();
-        assert_eq!(lines, [3, 4, 5, 6, 7]);
-        assert_eq!(found[0].1, "has no serial");
-        assert!(found[1].1.contains("multicast"), "{}", found[1].1);
-        assert!(found[2].1.ends_with("did a spreadsheet change it?"), "{}", found[2].1);
-        assert_eq!(found[3].1, "the serial number 1 stands in line 2 already");
-        assert_eq!(found[4].1, "the MAC address 000e08abcdef stands in line 2 already");
-    }
-
-    #[test]
-    fn i6_headings_must_name_all_three_columns() {
-        assert_eq!(
-            bad("model,mac\nA,000e08abcdef\n"),
-            [(1, "the headings must name model, serial and mac".to_owned())]
-        );
-        assert_eq!(parse(b"A,1,000e08abcdef\nA,\xff,x\n").bad[0].line, 2);
-    }
-
-    #[test]
-    fn an_empty_list_has_no_devices() {
-        assert_eq!(macs(""), Vec::<String>::new());
-        assert_eq!(macs("model,serial,mac\n"), Vec::<String>::new());
-    }
-}
+mod tests;

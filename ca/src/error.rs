@@ -7,6 +7,7 @@ use certs::Timestamp;
 use crate::authority::PublicationError;
 use crate::crl::CrlError;
 use crate::key::KeyError;
+use crate::key_policy::BlocklistError;
 use crate::mirror::MirrorError;
 use crate::passphrase::PassphraseError;
 use crate::random::RandomError;
@@ -37,6 +38,9 @@ pub enum IssueError {
         /// Why.
         why: String,
     },
+    /// A key is blocked, or the list of blocked keys cannot be read (CA B6).
+    #[error(transparent)]
+    Blocklist(#[from] BlocklistError),
     /// The clock shows a time that cannot be (CA E4).
     #[error("the system clock shows {now}, but the store was last written {last}")]
     ClockBehind {
@@ -235,11 +239,13 @@ impl IssueError {
                 KeyError::Algorithm(_) => Some(
                     "sha1 and md5 need authorities with RSA keys: `init --test --key rsa2048`".to_owned(),
                 ),
+                KeyError::Token(error) => error.hint().map(str::to_owned),
                 KeyError::EncryptionUnsupported(_)
                 | KeyError::Generation
                 | KeyError::PublicKeyOnly
                 | KeyError::Rejected
                 | KeyError::Random(_)
+                | KeyError::Sealing
                 | KeyError::Signing
                 | KeyError::Unrecognised { .. }
                 | KeyError::WrongPassphrase => None,
@@ -277,6 +283,7 @@ impl IssueError {
                     .to_owned(),
             ),
             Self::Authority { .. }
+            | Self::Blocklist(_)
             | Self::DatabaseUrl { .. }
             | Self::Encoding(_)
             | Self::File(_)

@@ -2,6 +2,7 @@
 
 mod encryption;
 pub(crate) mod foreign;
+pub(crate) mod token;
 pub(crate) mod twin;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::passphrase::Passphrase;
 use crate::random::{RandomError, RandomSource};
 
 pub use encryption::check_decryption_cost;
+pub use token::{Token, TokenError};
 
 /// What kind of key to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
@@ -81,9 +83,15 @@ pub enum KeyError {
     /// The random generator failed.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// A key could not be sealed to its recipient.
+    #[error("the private key could not be sealed to its recipient")]
+    Sealing,
     /// Signing failed.
     #[error("signing failed")]
     Signing,
+    /// The key is in a token, which did not do what was asked.
+    #[error(transparent)]
+    Token(#[from] token::TokenError),
     /// Opening it would take more time or memory than any honest key needs.
     #[error("opening the private key would take {0}, which is refused")]
     TooCostly(String),

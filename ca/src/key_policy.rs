@@ -1,10 +1,17 @@
 //! Which public keys a certificate may have (CA B6).
 
-use certs::{Curve, KeyAlgorithm, PublicKey};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use certs::{Curve, Fingerprint, KeyAlgorithm, PublicKey};
 use der::asn1::UintRef;
 use der::{Decode, Sequence};
 use num_bigint::BigUint;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
+
+use crate::store::FileError;
 
 /// A key that must not be certified.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -134,15 +141,100 @@ fn falls_to_fermat(modulus: &BigUint) -> bool {
     if &a * &a < *modulus {
         a += 1_u32;
     }
+    let mut rest = &a * &a - modulus;
     for _ in 0..100 {
-        let rest = &a * &a - modulus;
-        let b = rest.sqrt();
-        if &b * &b == rest {
-            return true;
+        if may_be_square(&rest) {
+            let b = rest.sqrt();
+            if &b * &b == rest {
+                return true;
+            }
         }
+        // From a² to (a + 1)².
+        rest += (&a << 1_u32) + 1_u32;
         a += 1_u32;
     }
     false
+}
+
+/// Squares end in few ways: this spares most of the roots.
+fn may_be_square(number: &BigUint) -> bool {
+    let ends = |modulus: u32| {
+        let rest = (number % modulus).to_u32_digits().first().copied().unwrap_or(0);
+        (0..modulus).any(|root| root * root % modulus == rest)
+    };
+    ends(64) && ends(63) && ends(65) && ends(11)
+}
+
+/// Keys that must not be certified, by the SHA-256 of their `SubjectPublicKeyInfo` (CA B6).
+#[derive(Debug, Clone, Default)]
+pub struct KeyBlocklist(HashSet<[u8; 32]>);
+
+/// A list of keys that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BlocklistError {
+    /// The key is in it.
+    #[error("its key is on the list of blocked keys: SHA-256 {0}")]
+    Blocked(Fingerprint),
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A line is no digest.
+    #[error("line {line} of {} is no SHA-256 of a public key: 64 hexadecimal digits are needed", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+impl KeyBlocklist {
+    /// Reads a list, one digest a line, in hexadecimal digits; what follows a `#` is not looked at. Without a file, it is empty.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line makes no sense: then nothing is certified rather than too much.
+    pub fn read(path: Option<&Path>) -> Result<Self, BlocklistError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let file = File::open(path).map_err(|source| FileError::new("read", path, source))?;
+        let mut blocked = HashSet::new();
+        for (line, text) in (1..).zip(BufReader::new(file).lines()) {
+            let text = text.map_err(|source| FileError::new("read", path, source))?;
+            let digits: String = text
+                .split('#')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .filter(|character| !character.is_whitespace() && *character != ':')
+                .collect();
+            if digits.is_empty() {
+                continue;
+            }
+            let octets =
+                digest(&digits).ok_or_else(|| BlocklistError::Line { path: path.to_owned(), line })?;
+            blocked.insert(octets);
+        }
+        Ok(Self(blocked))
+    }
+
+    /// Refuses a key, a DER `SubjectPublicKeyInfo`, that is on the list.
+    ///
+    /// # Errors
+    /// It is.
+    pub fn check(&self, public_key: &[u8]) -> Result<(), BlocklistError> {
+        let print = Fingerprint::of(public_key);
+        if self.0.contains(print.as_bytes()) { Err(BlocklistError::Blocked(print)) } else { Ok(()) }
+    }
+}
+
+fn digest(digits: &str) -> Option<[u8; 32]> {
+    let mut octets = [0; 32];
+    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (index, octet) in octets.iter_mut().enumerate() {
+        *octet = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(octets)
 }
 
 #[cfg(test)]

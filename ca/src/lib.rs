@@ -82,23 +82,23 @@ mod subject;
 mod template;
 
 pub use authority::{
-    Authority, CRL_DAYS, Copied, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions, GenericRequest, Issued,
-    Issuer, ListDays, LogReport, MAX_SHARDS, PublicationError, PublicationRequest, PublicationSetting,
-    Published, RESPONDER_DAYS, ROOT_CRL_DAYS, Renewal, RenewalRequest, Revoked, SERVER_DAYS, ServerRequest,
-    Shape, Standing, StoreReport, SubjectKey,
+    AddAuthority, Authority, CRL_DAYS, Copied, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions,
+    GenericRequest, Issued, Issuer, ListDays, LogReport, MAX_SHARDS, PublicationError, PublicationRequest,
+    PublicationSetting, Published, RESPONDER_DAYS, ROOT_CRL_DAYS, Rebuilt, Renewal, RenewalRequest, Revoked,
+    SERVER_DAYS, ServerRequest, Shape, Standing, StoreReport, SubjectKey,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
 pub use device::{DeviceIdentity, MacAttribute};
 pub use error::IssueError;
-pub use key::{KeyError, KeyType, PrivateKey, check_decryption_cost};
-pub use key_policy::WeakKey;
+pub use key::{KeyError, KeyType, PrivateKey, Token, TokenError, check_decryption_cost};
+pub use key_policy::{BlocklistError, KeyBlocklist, WeakKey};
 pub use legacy::{Legacy, LegacyTrait, TEST_DAYS};
 pub use mirror::{MirrorError, TwinProfile};
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource, Whose};
 pub use profile::{Profile, validity_for};
 pub use random::{OperatingSystem, RandomError, RandomSource};
-pub use request::{NewRequest, RequestError, ServerRequestContent};
+pub use request::{DeviceRequestContent, NewRequest, RequestError, ServerRequestContent};
 pub use selector::{Selector, SelectorError};
 pub use serial::SerialNumber;
 pub use serve::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, ServeError, ServeOptions, serve};

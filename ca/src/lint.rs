@@ -340,6 +340,9 @@ fn check_issuer(
                     && names_key.is_some() == has_extensions,
                 "the authority key identifier is not the issuer's",
             );
+            if let Some(name) = issuer.name_not_permitted(certificate) {
+                require(false, &format!("its issuer may not name {name}")); // CA C5
+            }
             if issuer.version() == Version::V1 && rules != Rules::Production {
                 return; // the old root of a test store says nothing of what it may do
             }

@@ -1,5 +1,6 @@
 //! Issuance profiles: what a certificate of each kind contains, and nothing else (RFC 5280 §4.2; CA C3, F1–F3).
 
+pub(crate) mod constraints;
 pub(crate) mod pointers;
 
 use aws_lc_rs::digest::{SHA256, digest};

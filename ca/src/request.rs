@@ -69,18 +69,7 @@ pub struct ServerRequestContent {
 impl ServerRequestContent {
     /// Reads a request, PEM or DER, and checks proof of possession, key and names (CA B1–B6).
     pub fn read(contents: &[u8]) -> Result<Self, RequestError> {
-        let request =
-            CertificationRequest::parse_file(contents).map_err(|error| {
-                match claimed_weak_hash(contents) {
-                    Some(hash) => RequestError::WeakSignature(hash),
-                    None => RequestError::Refused(error),
-                }
-            })?;
-        // What was verified decides, so that no way of padding is forgotten.
-        if let Some(hash @ (Hash::Md5 | Hash::Sha1)) = request.signature_algorithm().hash() {
-            return Err(RequestError::WeakSignature(hash));
-        }
-        check_key(request.public_key())?;
+        let request = verified(contents)?;
         let mut ignored = Vec::new();
         let names = names(&request, &mut ignored)?;
         for extension in request.requested_extensions() {
@@ -95,6 +84,42 @@ impl ServerRequestContent {
     pub fn host(&self) -> &ServerName {
         &self.names[0]
     }
+}
+
+/// What a device's certification request may give: a key, and nothing else. Who the device is, the operator says.
+#[derive(Debug, Clone)]
+pub struct DeviceRequestContent {
+    /// The `SubjectPublicKeyInfo`, DER, byte for byte.
+    pub(crate) public_key: Vec<u8>,
+    /// What the request asked for and does not get, for the operator to read (CA B3).
+    pub ignored: Vec<String>,
+}
+
+impl DeviceRequestContent {
+    /// Reads a request, PEM or DER, and checks proof of possession and key (CA B1, B2, B5, B6).
+    pub fn read(contents: &[u8]) -> Result<Self, RequestError> {
+        let request = verified(contents)?;
+        let subject = request.subject().attributes().count() > 0;
+        let ignored = subject.then(|| format!("the subject {}", request.subject().to_rfc4514()));
+        let ignored =
+            ignored.into_iter().chain(request.requested_extensions().iter().map(describe)).collect();
+        Ok(Self { public_key: request.public_key().spki_der().to_vec(), ignored })
+    }
+}
+
+/// A request whose signature and key are good.
+fn verified(contents: &[u8]) -> Result<CertificationRequest, RequestError> {
+    let request =
+        CertificationRequest::parse_file(contents).map_err(|error| match claimed_weak_hash(contents) {
+            Some(hash) => RequestError::WeakSignature(hash),
+            None => RequestError::Refused(error),
+        })?;
+    // What was verified decides, so that no way of padding is forgotten.
+    if let Some(hash @ (Hash::Md5 | Hash::Sha1)) = request.signature_algorithm().hash() {
+        return Err(RequestError::WeakSignature(hash));
+    }
+    check_key(request.public_key())?;
+    Ok(request)
 }
 
 /// The hash that a request we cannot verify says it was signed with, when that explains the refusal better.

@@ -104,7 +104,7 @@ pub(crate) fn is_strong(algorithm: &AlgorithmIdentifierOwned) -> bool {
 }
 
 /// Checks a strong signature with the public half alone.
-fn verifies(
+pub(crate) fn verifies(
     public_key: &[u8],
     algorithm: &AlgorithmIdentifierOwned,
     message: &[u8],

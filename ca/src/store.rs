@@ -22,7 +22,7 @@ pub use backend::Exclusion;
 pub use database_url::{PostgresUrl, UrlError};
 pub use files::FileError;
 pub(crate) use files::{
-    folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_new, write_replacing,
+    folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_later, write_new, write_replacing,
 };
 pub use layout::Layout;
 pub(crate) use layout::{crl_name, make_folder};
@@ -32,6 +32,7 @@ pub(crate) use lock::StoreLock;
 pub use log::{AuditLog, Checkpoint, LogEntry};
 pub use publication::{Publication, PublicationStore, RevocationMark, RevocationMarks, Shard, ShardNumber};
 pub use search::{Page, Search, Tally};
+pub(crate) use sql::Rebuilding;
 pub use sql::SqlStore;
 
 /// The number of a certificate's row; it means nothing outside its store.
@@ -43,7 +44,7 @@ pub struct RecordId(pub(crate) i64);
 pub struct AuthorityId(pub(crate) i64);
 
 /// Which of the guide's two trees an authority belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Side {
     /// Signs the devices' client certificates.
     Client,
@@ -52,7 +53,7 @@ pub enum Side {
 }
 
 /// Where in its tree an authority stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Tier {
     /// Below a root; signs certificates.
     Issuing,

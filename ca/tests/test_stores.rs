@@ -87,10 +87,40 @@ fn a_store_from_before_there_were_test_stores_is_production() {
     let place = tempfile::tempdir().unwrap();
     drop(found(&place.path().join("ca")));
     let database = rusqlite::Connection::open(place.path().join("ca").join("ca.sqlite")).unwrap();
-    database.execute("DELETE FROM setting WHERE name IN ('test', 'legacy')", []).unwrap();
-    database.pragma_update(None, "user_version", 2).unwrap();
+    let before: i64 =
+        database.query_row("SELECT max(number) FROM revocation_list", [], |row| row.get(0)).unwrap();
+    // As the format of those days was.
+    database
+        .execute_batch(
+            "DELETE FROM setting WHERE name IN ('test', 'legacy');
+             DROP TABLE checkpoint;
+             DROP INDEX certificate_fingerprint;
+             DROP INDEX certificate_unprinted;
+             DROP INDEX certificate_not_after;
+             ALTER TABLE certificate DROP COLUMN fingerprint;
+             DROP TABLE publication;
+             DROP TABLE shard;
+             CREATE TABLE crl (
+                 authority   INTEGER NOT NULL REFERENCES authority (id),
+                 number      INTEGER NOT NULL,
+                 this_update INTEGER NOT NULL,
+                 next_update INTEGER NOT NULL,
+                 published   INTEGER NOT NULL DEFAULT 0,
+                 PRIMARY KEY (authority, number)
+             ) STRICT, WITHOUT ROWID;
+             INSERT INTO crl SELECT authority, number, this_update, next_update, published FROM revocation_list;
+             DROP TABLE revocation_list;
+             DROP INDEX revocation_shard;
+             DROP INDEX certificate_shard;
+             ALTER TABLE revocation DROP COLUMN shard;
+             ALTER TABLE certificate DROP COLUMN shard;
+             PRAGMA user_version = 2;",
+        )
+        .unwrap();
     drop(database);
     let mut authority = open(&place.path().join("ca"));
     assert!(!authority.is_test());
+    let lists = authority.publish_crls(None, ca::ListDays::default()).unwrap();
+    assert!(lists.len() == 2 && lists.iter().all(|list| list.number > before), "G2: the numbers go on");
     authority.issue_device(device()).unwrap();
 }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use certs::{Certificate, Timestamp};
 use serde_json::json;
+use x509_cert::ext::Extension;
 
 use super::Authority;
-use super::keys::{AuthorityKey, StoreKind};
+use super::keys::{AuthorityKey, Kept, StoreKind};
 use super::publish::{CRL_DAYS, ROOT_CRL_DAYS};
 use crate::clock::Clock;
 use crate::crl::{self, CrlContent};
 use crate::error::IssueError;
-use crate::key::{KeyError, KeyType, armour};
+use crate::key::{KeyError, KeyType, Token, armour};
 use crate::legacy::{Legacy, TEST_DAYS, TEST_PREFIX, TEST_UNIT};
 use crate::lint::{Rules, prepare};
 use crate::passphrase::Passphrase;
@@ -64,6 +65,8 @@ pub struct FoundOptions {
     pub test: Option<Legacy>,
     /// Where the inventory is kept when several hosts share it; in the folder when absent.
     pub database: Option<PostgresUrl>,
+    /// The token in which the authorities' keys are made and stay; the passphrase is its PIN then.
+    pub token: Option<Token>,
 }
 
 impl FoundOptions {
@@ -90,16 +93,38 @@ impl Default for FoundOptions {
             days: Self::DAYS,
             test: None,
             database: None,
+            token: None,
         }
     }
 }
 
 /// One authority, just made.
-struct Founded {
-    record: AuthorityRecord,
-    certificate: Certificate,
-    key: AuthorityKey,
-    intent: Intent,
+pub(super) struct Founded {
+    pub(super) record: AuthorityRecord,
+    pub(super) certificate: Certificate,
+    pub(super) key: AuthorityKey,
+    pub(super) intent: Intent,
+}
+
+/// Where a new authority stands: in which tree and tier, as which of its kind, below whom.
+pub(super) struct Position<'a> {
+    pub(super) side: Side,
+    pub(super) tier: Tier,
+    pub(super) id: AuthorityId,
+    /// The first has no number in its name.
+    pub(super) ordinal: u32,
+    /// Who signs it; itself without.
+    pub(super) issuer: Option<Above<'a>>,
+    /// What names it may sign; any without.
+    pub(super) constraints: Option<Extension>,
+}
+
+/// The authority above a new one.
+#[derive(Clone, Copy)]
+pub(super) struct Above<'a> {
+    pub(super) id: AuthorityId,
+    pub(super) certificate: &'a Certificate,
+    pub(super) key: &'a AuthorityKey,
 }
 
 /// What a finished but not yet moved store is called below the folder; a killed `init` is picked up from it.
@@ -129,7 +154,7 @@ impl Authority {
             return Err(IssueError::ClockBehind { now, last: super::EARLIEST });
         }
         for side in [Side::Server, Side::Client] {
-            subject(options, side, Tier::Issuing)?;
+            subject(options, side, Tier::Issuing, 1)?;
         }
         make_folder(root, 0o755)?;
         {
@@ -207,6 +232,9 @@ fn check_same(
         }
     }
     store.settle()?;
+    if options.token.is_some() {
+        return Ok(()); // a PIN is not tried to see whether it is the same
+    }
     let path = part("authorities").join("server-root").join("key.pem");
     let text = fs::read_to_string(&path)
         .map(zeroize::Zeroizing::new)
@@ -224,8 +252,8 @@ fn check_same(
 }
 
 /// What was asked for, as the store keeps it, under the names of the options.
-fn settings(options: &FoundOptions) -> [(&'static str, String); 6] {
-    let FoundOptions { name, shape, key, days, test, database: _ } = options;
+fn settings(options: &FoundOptions) -> [(&'static str, String); 7] {
+    let FoundOptions { name, shape, key, days, test, database: _, token } = options;
     [
         ("test", if test.is_some() { "yes" } else { "no" }.to_owned()),
         ("legacy", test.map(|legacy| legacy.to_string()).unwrap_or_default()),
@@ -233,6 +261,7 @@ fn settings(options: &FoundOptions) -> [(&'static str, String); 6] {
         ("shape", shape.as_str().to_owned()),
         ("key", key.as_str().to_owned()),
         ("days", days.to_string()),
+        ("pkcs11-token", token.as_ref().map(|token| token.label.clone()).unwrap_or_default()),
     ]
 }
 
@@ -265,10 +294,27 @@ fn write_store(
     let random = OperatingSystem;
     let mut founded: Vec<Founded> = Vec::new();
     for (number, side) in (1..).zip([Side::Server, Side::Client]) {
-        let root = authority(options, side, Tier::Root, AuthorityId(number), None, now, &random)?;
+        let position = Position {
+            side,
+            tier: Tier::Root,
+            id: AuthorityId(number),
+            ordinal: 1,
+            issuer: None,
+            constraints: None,
+        };
+        let root = authority(options, passphrase, &position, now, &random)?;
         if options.shape == Shape::Issuing {
+            let above = Above { id: root.record.id, certificate: &root.certificate, key: &root.key };
             let id = AuthorityId(number + 2);
-            founded.push(authority(options, side, Tier::Issuing, id, Some(&root), now, &random)?);
+            let position = Position {
+                side,
+                tier: Tier::Issuing,
+                id,
+                ordinal: 1,
+                issuer: Some(above),
+                constraints: None,
+            };
+            founded.push(authority(options, passphrase, &position, now, &random)?);
         }
         founded.push(root);
     }
@@ -282,8 +328,10 @@ fn write_store(
         let name = &one.record.name;
         let folder = layout.authority(name);
         make_folder(&folder, 0o700)?;
-        let key = one.key.to_pem(passphrase, &random)?;
-        write_new(&folder.join("key.pem"), key.as_bytes(), 0o600)?;
+        match one.key.kept(passphrase, &random)? {
+            Kept::Pem(text) => write_new(&folder.join("key.pem"), text.as_bytes(), 0o600)?,
+            Kept::Uri(text) => write_new(&folder.join("key.uri"), text.as_bytes(), 0o600)?,
+        }
         let pem = one.certificate.to_pem();
         write_new(&folder.join("cert.pem"), pem.as_bytes(), 0o600)?;
         if one.record.tier == Tier::Root {
@@ -337,16 +385,15 @@ fn write_store(
     Ok(sync_folder(layout.root())?)
 }
 
-fn authority(
+pub(super) fn authority(
     options: &FoundOptions,
-    side: Side,
-    tier: Tier,
-    id: AuthorityId,
-    issuer: Option<&Founded>,
+    passphrase: Option<&Passphrase>,
+    position: &Position<'_>,
     now: Timestamp,
     random: &dyn RandomSource,
 ) -> Result<Founded, IssueError> {
-    let subject = subject(options, side, tier)?;
+    let Position { side, tier, id, ordinal, issuer, ref constraints } = *position;
+    let subject = subject(options, side, tier, ordinal)?;
     let path_length = u8::from(tier == Tier::Root && options.shape == Shape::Issuing);
     let profile = Profile::Authority { path_length };
     let rules = match (options.test, tier) {
@@ -355,11 +402,15 @@ fn authority(
         // Nobody takes a certificate of version 1 for an authority's, unless it is an anchor.
         (Some(legacy), Tier::Issuing) => Rules::Test(Legacy { x509_v1: false, ..legacy }),
     };
-    let key = AuthorityKey::generate(options.key, options.test)?;
+    let name = authority_name(side, tier, ordinal);
+    let key = match &options.token {
+        None => AuthorityKey::generate(options.key, options.test)?,
+        Some(token) => AuthorityKey::generate_in(token, &name, options.key, passphrase, random)?,
+    };
     let public_key = key.public_key_der()?;
     let serial = SerialNumber::generate(random)?;
-    let issuer_certificate = issuer.map(|issuer| &issuer.certificate);
-    let signer = issuer.map_or(&key, |issuer| &issuer.key).signer_for(rules.legacy())?;
+    let issuer_certificate = issuer.map(|issuer| issuer.certificate);
+    let signer = issuer.map_or(&key, |issuer| issuer.key).signer_for(rules.legacy())?;
     let mut validity = validity_for(now, options.days);
     if let Some(issuer) = issuer_certificate {
         validity.not_after = validity.not_after.min(issuer.validity().not_after);
@@ -369,7 +420,9 @@ fn authority(
         Vec::new()
     } else {
         let issuer_key = issuer_certificate.and_then(Certificate::subject_key_identifier);
-        profile.extensions(&public_key, issuer_key, &[])?
+        let mut extensions = profile.extensions(&public_key, issuer_key, &[])?;
+        extensions.extend(constraints.clone());
+        extensions
     };
     let template = Template {
         version: rules.version(),
@@ -383,9 +436,8 @@ fn authority(
         extensions,
     };
     let certificate = prepare(template, profile, rules, issuer_certificate)?.issue(&*signer)?;
-    let name = format!("{}-{}", side.as_str(), tier.as_str());
     let intent = Intent {
-        authority: issuer.map_or(id, |issuer| issuer.record.id),
+        authority: issuer.map_or(id, |issuer| issuer.id),
         serial: serial.as_bytes().to_vec(),
         kind: Kind::Authority,
         name: name.clone(),
@@ -401,8 +453,14 @@ fn authority(
     Ok(Founded { record, certificate, key, intent })
 }
 
+/// How an authority is called in the store.
+pub(super) fn authority_name(side: Side, tier: Tier, ordinal: u32) -> String {
+    let name = format!("{}-{}", side.as_str(), tier.as_str());
+    if ordinal == 1 { name } else { format!("{name}-{ordinal}") }
+}
+
 /// How an authority is called in certificates.
-fn subject(options: &FoundOptions, side: Side, tier: Tier) -> Result<SubjectName, NameError> {
+fn subject(options: &FoundOptions, side: Side, tier: Tier, ordinal: u32) -> Result<SubjectName, NameError> {
     let title = match (side, tier) {
         (Side::Server, Tier::Root) => "Server Root",
         (Side::Server, Tier::Issuing) => "Server Issuing",
@@ -410,12 +468,13 @@ fn subject(options: &FoundOptions, side: Side, tier: Tier) -> Result<SubjectName
         (Side::Client, Tier::Issuing) => "Client Issuing",
     };
     let name = &options.name;
+    let title = if ordinal == 1 { format!("{title} CA") } else { format!("{title} CA {ordinal}") };
     let mut attributes = vec![(AttributeType::Organization, name.clone())];
     if options.test.is_some() {
         attributes.push((AttributeType::OrganizationalUnit, TEST_UNIT.to_owned()));
-        attributes.push((AttributeType::CommonName, format!("{TEST_PREFIX}{name} {title} CA")));
+        attributes.push((AttributeType::CommonName, format!("{TEST_PREFIX}{name} {title}")));
     } else {
-        attributes.push((AttributeType::CommonName, format!("{name} {title} CA")));
+        attributes.push((AttributeType::CommonName, format!("{name} {title}")));
     }
     SubjectName::new(attributes)
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::leaf::{DeviceRequest, GenericRequest, Issued, Judged, LeafRequest, LeafSubject, ServerRequest};
 use super::mass::event;
+use super::place::Flush;
 use super::{Authority, DEVICE_DAYS, Issuer, SERVER_DAYS};
 use crate::device::{GENERIC_NAME, generic_subject};
 use crate::error::IssueError;
@@ -227,12 +228,13 @@ impl Authority {
             return Ok(Vec::new());
         }
         let (intents, ids) = self.reserve(&accepted, now)?;
+        let flush = if accepted.len() == 1 { Flush::Each } else { Flush::Together };
         let mut outcomes = Vec::new();
         let mut finished = Vec::new();
         let mut to_place = Vec::new();
         let mut failed = Vec::new();
         for (((index, leaf, _), intent), id) in accepted.iter().zip(intents).zip(ids) {
-            match self.stage_key(id, leaf.key.private_pem.as_ref()).and_then(|()| self.sign(leaf, &intent)) {
+            match self.stage_key(id, &leaf.key, flush).and_then(|()| self.sign(leaf, &intent)) {
                 Ok(certificate) => {
                     let audit = audit(leaf, &intent, &certificate, now);
                     let supersedes = superseded(leaf, &intent, now);
@@ -263,16 +265,22 @@ impl Authority {
         if !failed.is_empty() {
             self.store.abandon(&failed)?;
         }
+        if flush == Flush::Together {
+            self.flush_all()?; // every key lies safely before the inventory says that its certificate is issued
+        }
         self.store.finish(&finished)?;
         for (index, record, certificate) in to_place {
             let folder = self.layout.root().join(&record.intent.folder);
-            let outcome = self.place(&record, &certificate).map(|superseded| Issued {
+            let outcome = self.place(&record, &certificate, flush).map(|superseded| Issued {
                 certificate,
                 folder,
                 is_new: true,
                 superseded,
             });
             outcomes.push((index, outcome));
+        }
+        if flush == Flush::Together {
+            self.flush_all()?;
         }
         Ok(outcomes)
     }

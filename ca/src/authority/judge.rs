@@ -271,7 +271,7 @@ fn other_device(record: &CertificateRecord, product: Option<&str>, serial: Optio
 
 /// What the request wants that the valid certificate does not say.
 fn difference(record: &CertificateRecord, leaf: &LeafRequest) -> Option<String> {
-    if leaf.key.private_pem.is_none()
+    if leaf.key.is_requested()
         && record.intent.public_key != *Fingerprint::of(&leaf.key.public_key).as_bytes()
     {
         return Some("it has another key than the request".to_owned());

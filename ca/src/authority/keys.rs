@@ -1,12 +1,13 @@
-//! The private key of an authority: a strong one in a production store, any in a test store.
+//! The private key of an authority: a strong one in a production store, in a file or a token; any in a test store.
 
 use std::sync::Arc;
 
 use certs::Hash;
 use zeroize::Zeroizing;
 
+use crate::key::token::{KeyUri, TokenKey};
 use crate::key::twin::{TwinKey, TwinKind, USUAL_EXPONENT};
-use crate::key::{KeyError, KeyType, PrivateKey};
+use crate::key::{KeyError, KeyType, PrivateKey, Token};
 use crate::legacy::{Legacy, SHORT_RSA};
 use crate::passphrase::Passphrase;
 use crate::random::RandomSource;
@@ -26,6 +27,15 @@ pub(crate) enum StoreKind {
 pub(super) enum AuthorityKey {
     Production(Arc<PrivateKey>),
     Test(Arc<TwinKey>),
+    Token(Arc<TokenKey>),
+}
+
+/// How a key is kept in an authority's folder.
+pub(super) enum Kept {
+    /// The key itself, in `key.pem`.
+    Pem(Zeroizing<String>),
+    /// The name of a key in a token, in `key.uri`.
+    Uri(String),
 }
 
 impl AuthorityKey {
@@ -39,6 +49,23 @@ impl AuthorityKey {
                 TwinKey::generate(kind).map(Arc::new).map(Self::Test)
             }
         }
+    }
+
+    /// Makes a new key in a token, called `object` there.
+    pub(super) fn generate_in(
+        token: &Token,
+        object: &str,
+        key_type: KeyType,
+        pin: Option<&Passphrase>,
+        random: &dyn RandomSource,
+    ) -> Result<Self, KeyError> {
+        let pin = pin.ok_or(KeyError::WantsPassphrase)?;
+        TokenKey::generate(token, object, key_type, pin, random).map(Arc::new).map(Self::Token)
+    }
+
+    /// Opens the key in a token that this text names.
+    pub(super) fn from_uri(text: &str, pin: Option<&Passphrase>) -> Result<Self, KeyError> {
+        TokenKey::open(KeyUri::parse(text)?, pin).map(Arc::new).map(Self::Token)
     }
 
     /// Reads the key of a store.
@@ -60,25 +87,27 @@ impl AuthorityKey {
         match self {
             Self::Production(key) => Ok(key.public_key_der()),
             Self::Test(key) => key.public_key_der(),
+            Self::Token(key) => Ok(key.public_key_der().to_vec()),
         }
     }
 
-    /// The key as PEM, encrypted when there is a passphrase.
-    pub(super) fn to_pem(
+    /// What is kept of the key: PEM, encrypted when there is a passphrase; of one in a token, its name.
+    pub(super) fn kept(
         &self,
         passphrase: Option<&Passphrase>,
         random: &dyn RandomSource,
-    ) -> Result<Zeroizing<String>, KeyError> {
-        match (self, passphrase) {
-            (Self::Production(key), None) => Ok(key.to_pem()),
+    ) -> Result<Kept, KeyError> {
+        Ok(match (self, passphrase) {
+            (Self::Production(key), None) => Kept::Pem(key.to_pem()),
             (Self::Production(key), Some(passphrase)) => {
-                key.to_encrypted_pem(passphrase, random).map(Zeroizing::new)
+                Kept::Pem(Zeroizing::new(key.to_encrypted_pem(passphrase, random)?))
             }
-            (Self::Test(key), None) => Ok(key.to_pem()),
+            (Self::Test(key), None) => Kept::Pem(key.to_pem()),
             (Self::Test(key), Some(passphrase)) => {
-                key.to_encrypted_pem(passphrase, random).map(Zeroizing::new)
+                Kept::Pem(Zeroizing::new(key.to_encrypted_pem(passphrase, random)?))
             }
-        }
+            (Self::Token(key), _) => Kept::Uri(format!("{}\n", key.uri())),
+        })
     }
 
     /// What signs lists and everything that is not made old.
@@ -89,12 +118,16 @@ impl AuthorityKey {
     /// What signs a certificate that is made as old as this.
     pub(super) fn signer_for(&self, legacy: Legacy) -> Result<Arc<dyn Signer>, KeyError> {
         match self {
-            Self::Production(_) if legacy.signs_weakly() => {
+            Self::Production(_) | Self::Token(_) if legacy.signs_weakly() => {
                 let hash = legacy.hash();
                 Err(KeyError::Algorithm(certs::SignatureAlgorithm::RsaPkcs1(hash)))
             }
             Self::Production(key) => {
                 let key: Arc<dyn Signer> = Arc::<PrivateKey>::clone(key);
+                Ok(key)
+            }
+            Self::Token(key) => {
+                let key: Arc<dyn Signer> = Arc::<TokenKey>::clone(key);
                 Ok(key)
             }
             Self::Test(key) => {

@@ -13,7 +13,7 @@ use crate::legacy::{Legacy, SHORT_RSA};
 use crate::passphrase::Passphrase;
 use crate::profile::Profile;
 use crate::random::RandomSource;
-use crate::request::ServerRequestContent;
+use crate::request::{DeviceRequestContent, ServerRequestContent};
 use crate::server_name::ServerName;
 use crate::store::{CertificateRecord, Kind, Side};
 use crate::subject::SubjectName;
@@ -23,6 +23,8 @@ use crate::subject::SubjectName;
 pub struct SubjectKey {
     pub(super) public_key: Vec<u8>,
     pub(super) private_pem: Option<Zeroizing<String>>,
+    /// The private half in a form that only another one opens.
+    pub(super) sealed: Option<Vec<u8>>,
 }
 
 impl SubjectKey {
@@ -37,7 +39,7 @@ impl SubjectKey {
             Some(passphrase) => Zeroizing::new(key.to_encrypted_pem(passphrase, random)?),
             None => key.to_pem(),
         };
-        Ok(Self { public_key: key.public_key_der(), private_pem: Some(private_pem) })
+        Ok(Self { public_key: key.public_key_der(), private_pem: Some(private_pem), sealed: None })
     }
 
     /// Makes a new RSA key of 1024 bits, which only test stores certify.
@@ -50,12 +52,29 @@ impl SubjectKey {
             Some(passphrase) => Zeroizing::new(key.to_encrypted_pem(passphrase, random)?),
             None => key.to_pem(),
         };
-        Ok(Self { public_key: key.public_key_der()?, private_pem: Some(private_pem) })
+        Ok(Self { public_key: key.public_key_der()?, private_pem: Some(private_pem), sealed: None })
     }
 
     /// The key of a certification request; its private half stays where it is.
     pub fn from_request(request: &ServerRequestContent) -> Self {
-        Self { public_key: request.public_key.clone(), private_pem: None }
+        Self { public_key: request.public_key.clone(), private_pem: None, sealed: None }
+    }
+
+    /// The same for a device's request.
+    pub fn from_device_request(request: &DeviceRequestContent) -> Self {
+        Self { public_key: request.public_key.clone(), private_pem: None, sealed: None }
+    }
+
+    /// Puts the private half into a sealed letter that the recipient alone can open.
+    pub fn sealed_to(self, recipient: &age::x25519::Recipient) -> Result<Self, KeyError> {
+        let Some(pem) = &self.private_pem else { return Ok(self) };
+        let sealed = age::encrypt(recipient, pem.as_bytes()).map_err(|_refused| KeyError::Sealing)?;
+        Ok(Self { public_key: self.public_key, private_pem: None, sealed: Some(sealed) })
+    }
+
+    /// Whether the private half is not here and never was.
+    pub(super) fn is_requested(&self) -> bool {
+        self.private_pem.is_none() && self.sealed.is_none()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::IssueError;
 use crate::selector::Selector;
 use crate::serial::hex;
 use crate::store::{
-    AuditEvent, CertificateRecord, Kind, Page, RecordId, Revocation, RevocationReason, Tally,
+    AuditEvent, CertificateRecord, Kind, Page, RecordId, Revocation, RevocationReason, State, Tally,
 };
 
 impl Authority {
@@ -70,7 +70,7 @@ impl Authority {
             if self.is_root(record) {
                 return Err(IssueError::RootRevocation { name: record.intent.name.clone() });
             }
-            if record.certificate.is_none() {
+            if record.state != State::Issued {
                 return Err(IssueError::NotFound { selector: hex(&record.intent.serial) });
             }
             let audit = event(record, "revoke", now, Some(reason));

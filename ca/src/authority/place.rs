@@ -7,15 +7,40 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use certs::Certificate;
-use zeroize::Zeroizing;
 
-use super::Authority;
+use super::{Authority, SubjectKey};
 use crate::error::IssueError;
 use crate::serial::hex;
 use crate::store::{
     CertificateRecord, FileError, Query, RecordId, State, Tier, make_folder, remove_tree, sync_folder,
-    write_new,
+    write_later, write_new,
 };
+
+/// When what is written reaches the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// Each file with its writing.
+    Each,
+    /// All files of a batch when the batch is written.
+    Together,
+}
+
+impl Flush {
+    fn write(self, path: &Path, content: &[u8]) -> Result<(), IssueError> {
+        match self {
+            Self::Each => write_new(path, content, 0o600)?,
+            Self::Together => write_later(path, content, 0o600)?,
+        }
+        Ok(())
+    }
+
+    fn folder(self, folder: &Path) -> Result<(), IssueError> {
+        match self {
+            Self::Each => Ok(sync_folder(folder)?),
+            Self::Together => Ok(()),
+        }
+    }
+}
 
 impl Authority {
     fn pending_folder(&self, id: RecordId) -> PathBuf {
@@ -23,14 +48,24 @@ impl Authority {
     }
 
     /// Keeps a new private key before anything is signed for it, so that a kill never leaves a certificate without key.
-    pub(super) fn stage_key(&self, id: RecordId, key: Option<&Zeroizing<String>>) -> Result<(), IssueError> {
+    pub(super) fn stage_key(&self, id: RecordId, key: &SubjectKey, flush: Flush) -> Result<(), IssueError> {
         let folder = self.pending_folder(id);
         make_folder(&folder, 0o700)?;
-        if let Some(key) = key {
-            write_new(&folder.join("key.pem"), key.as_bytes(), 0o600)?;
+        if let Some(key) = &key.private_pem {
+            flush.write(&folder.join("key.pem"), key.as_bytes())?;
         }
-        sync_folder(&folder)?;
-        Ok(sync_folder(&self.layout.pending())?)
+        if let Some(sealed) = &key.sealed {
+            flush.write(&folder.join("key.pem.age"), sealed)?;
+        }
+        flush.folder(&folder)?;
+        flush.folder(&self.layout.pending())
+    }
+
+    /// Flushes everything that was written below the store's folder, at once: for a batch much cheaper than file by file.
+    pub(super) fn flush_all(&self) -> Result<(), IssueError> {
+        let root = self.layout.root();
+        let folder = fs::File::open(root).map_err(|source| FileError::new("flush", root, source))?;
+        rustix::fs::syncfs(&folder).map_err(|error| FileError::new("flush", root, error.into()).into())
     }
 
     /// Takes back what was begun for a certificate that will not be.
@@ -43,22 +78,23 @@ impl Authority {
         &self,
         record: &CertificateRecord,
         certificate: &Certificate,
+        flush: Flush,
     ) -> Result<Option<PathBuf>, IssueError> {
         let staged = self.pending_folder(record.id);
         for name in ["cert.pem", "chain.pem"] {
             remove_file(&staged.join(name))?; // half-written, perhaps, by a process that was killed
         }
-        write_new(&staged.join("cert.pem"), certificate.to_pem().as_bytes(), 0o600)?;
+        flush.write(&staged.join("cert.pem"), certificate.to_pem().as_bytes())?;
         let chain: String = self.chain(record, certificate).iter().map(Certificate::to_pem).collect();
-        write_new(&staged.join("chain.pem"), chain.as_bytes(), 0o600)?;
-        sync_folder(&staged)?;
+        flush.write(&staged.join("chain.pem"), chain.as_bytes())?;
+        flush.folder(&staged)?;
 
         let target = self.layout.root().join(&record.intent.folder);
         let parent = target.parent().unwrap_or_else(|| self.layout.root());
         make_folder(parent, 0o700)?;
         let superseded = if target.exists() { Some(self.supersede(&target)?) } else { None };
         rename(&staged, &target)?;
-        sync_folder(parent)?;
+        flush.folder(parent)?;
         Ok(superseded)
     }
 
@@ -122,7 +158,7 @@ impl Authority {
                         Certificate::parse(der).map_err(|error| crate::store::StoreError::Damaged {
                             what: format!("certificate of row {}: {error}", record.id.0),
                         })?;
-                    self.place(&record, &certificate)?;
+                    self.place(&record, &certificate, Flush::Each)?;
                 }
                 _ if path.is_dir() => remove_tree(&path)?,
                 _ => remove_file(&path)?,

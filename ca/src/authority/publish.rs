@@ -131,6 +131,7 @@ impl Authority {
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
         self.check_keys(ids)?;
+        self.place_roots()?;
         let mut published = Vec::new();
         for id in ids.iter().copied() {
             // What is due is asked before: a list made for the last time stays until the next are made.
@@ -225,7 +226,12 @@ impl Authority {
         Ok(self.store.audit_sequence()?)
     }
 
-    fn publish(&mut self, list: &DueList, now: Timestamp, life: Life) -> Result<Published, IssueError> {
+    pub(super) fn publish(
+        &mut self,
+        list: &DueList,
+        now: Timestamp,
+        life: Life,
+    ) -> Result<Published, IssueError> {
         let DueList { authority: id, name, shard, uri, path, published } = list;
         let (id, shard) = (*id, *shard);
         let signer = self.signer(id)?;
@@ -277,7 +283,7 @@ impl Authority {
 
 /// How long the lists count that are made now.
 #[derive(Debug, Clone, Copy)]
-enum Life {
+pub(super) enum Life {
     Days(ListDays),
     UntilTheEnd,
 }

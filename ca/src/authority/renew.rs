@@ -103,7 +103,8 @@ impl Authority {
             Renewal::Rekey(key) => key,
             Renewal::Reissue | Renewal::Renew => SubjectKey {
                 public_key: old.public_key().spki_der().to_vec(),
-                private_pem: self.kept_key(&record, &old),
+                private_pem: self.kept_key(&record, &old, "key.pem").and_then(text),
+                sealed: self.kept_key(&record, &old, "key.pem.age").map(|bytes| bytes.to_vec()),
             },
         };
         let legacy = if self.is_test() { Legacy::found_in(&old) } else { Legacy::default() };
@@ -131,14 +132,19 @@ impl Authority {
     }
 
     /// The private key beside this certificate, as it lies there. A key that came with a request never was here.
-    fn kept_key(&self, record: &CertificateRecord, certificate: &Certificate) -> Option<Zeroizing<String>> {
+    fn kept_key(
+        &self,
+        record: &CertificateRecord,
+        certificate: &Certificate,
+        name: &str,
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let folder = self.layout.root().join(&record.intent.folder);
         let beside = std::fs::read_to_string(folder.join("cert.pem")).ok()?;
         let beside = Certificate::parse_pem(&beside).ok()?;
         if beside.public_key().spki_der() != certificate.public_key().spki_der() {
             return None; // the folder is another certificate's by now
         }
-        std::fs::read_to_string(folder.join("key.pem")).map(Zeroizing::new).ok()
+        std::fs::read(folder.join(name)).map(Zeroizing::new).ok()
     }
 
     /// Only the newest certificate has a successor: two who renew at once get one between them.
@@ -156,4 +162,8 @@ impl Authority {
             }),
         }
     }
+}
+
+fn text(bytes: Zeroizing<Vec<u8>>) -> Option<Zeroizing<String>> {
+    std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()))
 }

@@ -7,6 +7,7 @@ use certs::{Certificate, Fingerprint, KeyAlgorithm, Timestamp};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::place::Flush;
 use super::{Authority, Issued, SubjectKey};
 use crate::error::IssueError;
 use crate::key::{self, KeyType, PrivateKey};
@@ -71,7 +72,7 @@ impl Authority {
         };
         let rules = if self.is_test() { Rules::Test(Legacy::default()) } else { Rules::Production };
         let made = self
-            .stage_key(row, key.private_pem.as_ref())
+            .stage_key(row, &key, Flush::Each)
             .and_then(|()| prepare(template, profile, rules, Some(&issuer))?.issue(&*signer));
         let certificate = match made {
             Ok(certificate) => certificate,
@@ -99,7 +100,7 @@ impl Authority {
             CertificateRecord { id: row, state: State::Issued, intent, certificate: None, revocation: None };
         // Its key is of no use any more, and keeping one every week would fill the folder.
         remove_tree(&folder)?;
-        self.place(&record, &certificate)?;
+        self.place(&record, &certificate, Flush::Each)?;
         Ok(Issued { certificate, folder, is_new: true, superseded: None })
     }
 

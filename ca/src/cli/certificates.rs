@@ -80,6 +80,10 @@ pub struct ServerIssueArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "encrypt_keys")]
     pub csr: Option<PathBuf>,
 
+    /// Refuse a request whose key is in this file: the SHA-256 of a public key a line, in hexadecimal digits
+    #[arg(long, value_name = "FILE", requires = "csr")]
+    pub key_blocklist: Option<PathBuf>,
+
     /// More names of the same host, or addresses
     #[arg(long = "san", value_name = "NAME")]
     pub san: Vec<String>,
@@ -116,12 +120,18 @@ pub enum DeviceCommand {
 Examples:
   provision-ca device issue --model CP-8841-3PCC --serial 88012BA01234 --mac 00:0E:08:AB:CD:EF
   provision-ca device issue --csv devices.csv
+  provision-ca device issue --csv devices.csv --seal-to age1…
+  provision-ca device issue --csr phone.csr --model CP-8841-3PCC --serial 88012BA01234 --mac 00:0E:08:AB:CD:EF
   provision-ca --store laboratory device issue --legacy sha1,rsa-1024 --csv old.csv
   provision-ca --store laboratory device issue --expired 30d --csv late.csv
 
 The list has one phone per line, model,serial,mac, with `,` or `;` between; a first line
-with the names of the columns may give another order. It is checked whole before anything is
-made. Run again, it makes what is missing and nothing twice.")]
+with the names of the columns may give another order. Or it is JSON Lines, {\"model\":…,\"serial\":…,\"mac\":…}
+a line. A column or key `csr` names a request, or holds one, of a phone that made its key itself. The
+list is checked whole before anything is made. Run again, it makes what is missing and nothing twice.
+
+With `--seal-to`, each private key lies in key.pem.age, which only the recipient's own key opens:
+age --decrypt --identity key.txt key.pem.age")]
 pub struct DeviceIssueArgs {
     /// The model, as CP-8841-3PCC
     #[arg(long, requires_all = ["serial", "mac"])]
@@ -135,9 +145,21 @@ pub struct DeviceIssueArgs {
     #[arg(long, requires = "model")]
     pub mac: Option<String>,
 
-    /// A list of phones
-    #[arg(long, value_name = "FILE")]
+    /// A list of phones, CSV or JSON Lines
+    #[arg(long, visible_alias = "list", value_name = "FILE")]
     pub csv: Option<PathBuf>,
+
+    /// Certify the key of this request (PEM or DER); nothing else in it is used
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["encrypt_keys", "seal_to"])]
+    pub csr: Option<PathBuf>,
+
+    /// Seal new private keys to this recipient (age), instead of giving each a passphrase
+    #[arg(long, value_name = "RECIPIENT", conflicts_with = "encrypt_keys")]
+    pub seal_to: Option<String>,
+
+    /// Refuse requests whose keys are in this file: the SHA-256 of a public key a line, in hexadecimal digits
+    #[arg(long, value_name = "FILE")]
+    pub key_blocklist: Option<PathBuf>,
 
     /// How many keys are made at once [default: one per processor core]
     #[arg(long, value_name = "N", requires = "csv", value_parser = clap::value_parser!(u16).range(1..=256))]

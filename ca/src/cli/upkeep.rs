@@ -34,6 +34,8 @@ pub struct AuditVerifyArgs {
 pub enum StoreCommand {
     /// Check that inventory, files and log agree
     Check,
+    /// Make the inventory anew from the certificates' files and audit.log, when it is lost or damaged
+    Rebuild,
 }
 
 /// `backup`

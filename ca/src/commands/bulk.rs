@@ -1,127 +1,155 @@
-//! `device issue --csv`: a whole list, keys made on all cores, in one pass that can be repeated (CA I5).
+//! `device issue --csv`: a whole list, of any length, keys made on all cores, in one pass that can be repeated (CA I5).
+//!
+//! The list is read twice. First every line is judged, against the others and against the inventory, and nothing is made unless
+//! all can be used. Then certificates are issued in the list's order: threads make keys ahead of their use, or check the
+//! requests of the list; this one signs, some hundred at a time in one transaction.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+mod keys;
+mod report;
+
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
+use certs::Validity;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::device::{check, make_key, validity};
+use super::device::{Sealing, check, validity};
 use super::{CommandError, Context, check_output};
 use crate::authority::{Authority, DeviceRequest, Standing, SubjectKey};
 use crate::cli::{DeviceIssueArgs, DeviceOptions};
-use crate::device_list::{BadLine, DeviceList, ListedDevice, parse};
+use crate::device_list::{BadLine, DeviceReader, Duplicates, ListedDevice};
 use crate::error::IssueError;
-use crate::key::KeyError;
+use crate::key_policy::KeyBlocklist;
 use crate::legacy::Legacy;
-use crate::passphrase::Passphrase;
 use crate::serial::hex;
-use crate::store::{FileError, Side, write_replacing};
+use crate::store::Side;
 
-/// The first line of every report.
-const HEADING: &str = "line,model,serial,mac,status,certificate,until,folder,error\n";
+use keys::{Factory, Ready};
+pub(super) use report::cell;
+use report::{HEADING, Outcome, Report};
 
 /// The most certificates signed in one transaction.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
-/// What became of one line of the list.
-#[derive(Debug, Clone)]
-enum Outcome {
-    Already { serial: String, until: String },
-    Failed(String),
-    Issued { serial: String, until: String },
+/// How long a key waits for others to be used in one transaction with it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Mistakes and warnings that are printed one by one; the rest is counted.
+const MOST: usize = 1000;
+
+/// What is the same for every line.
+struct Work<'a> {
+    options: &'a DeviceOptions,
+    old: Legacy,
+    blocklist: &'a KeyBlocklist,
+    jobs: usize,
 }
 
-/// A key, or why there is none, for the device of this index.
-type Made = (usize, Result<SubjectKey, KeyError>);
+/// What the first reading found.
+#[derive(Debug, Default)]
+struct Judged {
+    lines: u64,
+    /// Lines for which a key must be made.
+    keys: usize,
+    /// Lines with a request.
+    requests: usize,
+}
 
 pub(super) fn run(
     context: &Context<'_>,
     arguments: &DeviceIssueArgs,
     list: &Path,
 ) -> Result<(), CommandError> {
-    let DeviceIssueArgs { jobs, report, options, .. } = arguments;
+    let DeviceIssueArgs { jobs, report, options, key_blocklist, .. } = arguments;
     let report = report.clone().unwrap_or_else(|| list.with_extension("report.csv"));
     check_output(&report, |earlier| earlier.starts_with(HEADING.as_bytes()))?;
-    let bytes = std::fs::read(list).map_err(|source| FileError::new("read", list, source))?;
-    let DeviceList { devices, mut bad } = parse(&bytes);
+    let blocklist = KeyBlocklist::read(key_blocklist.as_deref())?;
     let mut authority = context.open()?;
     let old = check(context, options, &authority)?;
-    let mut outcomes = standings(context, &mut authority, &devices, options, old, &mut bad)?;
-    if !bad.is_empty() {
-        bad.sort_by_key(|one| one.line);
-        return Err(bad_lines(list, &bad));
-    }
-    let mut authority = context.open_to_issue(Side::Client)?;
-    let missing: Vec<usize> = outcomes
-        .iter()
-        .enumerate()
-        .filter_map(|(index, outcome)| outcome.is_none().then_some(index))
-        .collect();
-
     let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), usize::from);
-    let passphrase = context.leaf_passphrase(&options.protection, Some(&authority))?;
-    let bar = progress(missing.len());
-    let mut progress = Progress { report: Report::begin(&report, &devices, &outcomes, &authority)?, bar };
-    let result = make_all(
-        &mut authority,
-        &devices,
-        &missing,
-        jobs,
-        passphrase.as_ref(),
-        options,
-        old,
-        &mut outcomes,
-        &mut progress,
-    );
-    progress.bar.finish_and_clear();
-    // Lines stood in the order they were done; now that all are, they get the list's order.
-    write_replacing(&report, report_text(&devices, &outcomes, &authority).as_bytes(), 0o644)?;
-    result?;
-    summarise(context, &devices, &outcomes, &report)
+    let work = Work { options, old, blocklist: &blocklist, jobs };
+    let judged = judge(context, &mut authority, &work, list)?;
+
+    let mut authority = context.open_to_issue(Side::Client)?;
+    let sealing = Sealing::of(context, arguments, &authority)?;
+    let bar = progress(judged.keys + judged.requests);
+    let mut report = Report::begin(&report, authority.layout())?;
+    let issued = issue_all(&mut authority, &work, &sealing, list, &judged, &mut report, &bar);
+    bar.finish_and_clear();
+    report.finish()?;
+    issued?;
+    summarise(context, &report)
 }
 
-/// Judges every line against the store before anything is made; `None` is to be issued.
-fn standings(
+/// Reads the list for the first time: all that is wrong with it, and what is to be made.
+fn judge(
     context: &Context<'_>,
     authority: &mut Authority,
-    devices: &[ListedDevice],
-    options: &DeviceOptions,
-    old: Legacy,
-    bad: &mut Vec<BadLine>,
-) -> Result<Vec<Option<Outcome>>, CommandError> {
-    for device in devices {
-        for warning in device.identity.warnings() {
-            context.printer.warning(format!("line {}: {warning}", device.line));
+    work: &Work<'_>,
+    list: &Path,
+) -> Result<Judged, CommandError> {
+    let validity = validity(authority, work.options)?;
+    let mut judged = Judged::default();
+    let mut bad = Vec::new();
+    let mut duplicates = Duplicates::default();
+    let mut warnings = 0;
+    let mut chunk: Vec<ListedDevice> = Vec::with_capacity(BATCH);
+    let mut lines = DeviceReader::open(list)?;
+    loop {
+        let line = lines.next();
+        let is_last = line.is_none();
+        match line {
+            Some(Ok(device)) => {
+                for warning in device.identity.warnings() {
+                    warnings += 1;
+                    if warnings <= MOST {
+                        context.printer.warning(format!("line {}: {warning}", device.line));
+                    }
+                }
+                duplicates.add(&device);
+                judged.lines += 1;
+                chunk.push(device);
+            }
+            Some(Err(line)) => bad.push(line),
+            None => {}
+        }
+        if chunk.len() < BATCH && !is_last {
+            continue;
+        }
+        let identities = chunk.iter().map(|device| &device.identity);
+        let standings =
+            authority.device_twin_standings(identities, validity, work.options.force, work.old)?;
+        for (device, standing) in chunk.drain(..).zip(standings) {
+            match standing {
+                Standing::Free if device.request.is_some() => judged.requests += 1,
+                Standing::Free => judged.keys += 1,
+                Standing::Issued(_) => {}
+                Standing::Taken(error) => {
+                    let mut message = error.to_string();
+                    if matches!(*error, IssueError::AlreadyIssued { .. } | IssueError::Exists { .. }) {
+                        message.push_str(" (`--force` replaces it)");
+                    }
+                    bad.push(BadLine { line: device.line, message });
+                }
+            }
+        }
+        if is_last {
+            break;
         }
     }
-    let validity = validity(authority, options)?;
-    let identities = devices.iter().map(|device| &device.identity);
-    let standings = authority.device_twin_standings(identities, validity, options.force, old)?;
-    let mut outcomes = Vec::with_capacity(devices.len());
-    for (device, standing) in devices.iter().zip(standings) {
-        outcomes.push(match standing {
-            Standing::Free => None,
-            Standing::Issued(record) => Some(Outcome::Already {
-                serial: hex(&record.intent.serial),
-                until: record.intent.validity.not_after.to_string(),
-            }),
-            Standing::Taken(error) => {
-                let mut message = error.to_string();
-                if matches!(*error, IssueError::AlreadyIssued { .. } | IssueError::Exists { .. }) {
-                    message.push_str(" (`--force` replaces it)");
-                }
-                bad.push(BadLine { line: device.line, message });
-                None
-            }
-        });
+    if warnings > MOST {
+        context.printer.warning(format!("and {} more of the like", warnings - MOST));
     }
-    Ok(outcomes)
+    let known: std::collections::HashSet<u64> = bad.iter().map(|one| one.line).collect();
+    bad.extend(duplicates.find().into_iter().filter(|one| !known.contains(&one.line)));
+    if bad.is_empty() {
+        return Ok(judged);
+    }
+    bad.sort_by_key(|one| one.line);
+    Err(bad_lines(list, &bad))
 }
 
 fn bad_lines(list: &Path, bad: &[BadLine]) -> CommandError {
@@ -129,142 +157,155 @@ fn bad_lines(list: &Path, bad: &[BadLine]) -> CommandError {
         1 => format!("a line of {} cannot be used, nothing was issued", list.display()),
         count => format!("{count} lines of {} cannot be used, nothing was issued", list.display()),
     };
-    for BadLine { line, message: why } in bad {
+    for BadLine { line, message: why } in bad.iter().take(MOST) {
         message.push_str(&format!("\n  line {line}: {why}"));
+    }
+    if bad.len() > MOST {
+        message.push_str(&format!("\n  and {} more", bad.len() - MOST));
     }
     CommandError::failed(message, Some("correct these lines and run the command again"))
 }
 
-/// Makes keys on `jobs` threads, and issues in this one as they come.
-#[expect(clippy::too_many_arguments, reason = "one call, each argument one thing")]
-fn make_all(
+/// Reads the list for the second time, and issues in its order. What goes wrong with one device is its line in the report; what
+/// goes wrong with the store ends the work, and the lines after say so.
+fn issue_all(
     authority: &mut Authority,
-    devices: &[ListedDevice],
-    missing: &[usize],
-    jobs: usize,
-    passphrase: Option<&Passphrase>,
-    options: &DeviceOptions,
-    old: Legacy,
-    outcomes: &mut [Option<Outcome>],
-    progress: &mut Progress,
+    work: &Work<'_>,
+    sealing: &Sealing,
+    list: &Path,
+    judged: &Judged,
+    report: &mut Report,
+    bar: &ProgressBar,
 ) -> Result<(), CommandError> {
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let (sender, keys) = sync_channel::<Made>(BATCH);
-        for _ in 0..jobs.min(missing.len()) {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                while let Some(index) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let key = make_key(options, old, passphrase);
-                    if sender.send((*index, key)).is_err() {
-                        return; // the issuing side gave up
-                    }
-                }
-            });
-        }
-        drop(sender);
-        while let Some(batch) = receive(&keys) {
-            issue(authority, devices, batch, options, old, outcomes, progress)?;
-        }
-        Ok(())
-    })
-}
-
-/// What is ready, at least one; `None` when all keys were made.
-fn receive(keys: &Receiver<Made>) -> Option<Vec<Made>> {
-    let mut batch = vec![keys.recv().ok()?];
-    while batch.len() < BATCH {
-        match keys.try_recv() {
-            Ok(key) => batch.push(key),
-            Err(_) => break,
+    let mut lines = DeviceReader::open(list)?;
+    let worked = thread::scope(|scope| {
+        let factory = Factory::start(scope, work, sealing, judged.keys);
+        let chunks = keys::read_ahead(scope, work, &mut lines, judged.requests > 0);
+        chunks.into_iter().try_for_each(|chunk| issue(authority, work, &factory, chunk, report, bar))
+    });
+    if worked.is_err() {
+        for device in DeviceReader::open(list)?.flatten().skip(report.lines) {
+            report.add(&device, &Outcome::NotReached)?;
         }
     }
-    Some(batch)
+    worked
 }
 
 fn issue(
     authority: &mut Authority,
-    devices: &[ListedDevice],
-    batch: Vec<Made>,
-    options: &DeviceOptions,
-    old: Legacy,
-    outcomes: &mut [Option<Outcome>],
-    progress: &mut Progress,
+    work: &Work<'_>,
+    factory: &Factory<'_>,
+    chunk: Vec<Ready>,
+    report: &mut Report,
+    bar: &ProgressBar,
 ) -> Result<(), CommandError> {
-    let done: Vec<usize> = batch.iter().map(|(index, _)| *index).collect();
+    let options = work.options;
     let validity = validity(authority, options)?;
-    let mut requests = Vec::with_capacity(batch.len());
-    let mut indices = Vec::with_capacity(batch.len());
-    for (index, key) in batch {
-        match key {
+    let identities = chunk.iter().map(|ready| &ready.device.identity);
+    let standings = authority.device_twin_standings(identities, validity, options.force, work.old)?;
+    let mut batch = Batch::default();
+    for (Ready { device, request }, standing) in chunk.into_iter().zip(standings) {
+        // A request is compared with what is there by the authority itself; a key is not made for nothing.
+        let key = match (standing, request) {
+            (Standing::Issued(record), None) => {
+                let outcome = Outcome::Already {
+                    serial: hex(&record.intent.serial),
+                    until: record.intent.validity.not_after.to_string(),
+                };
+                batch.lines.push((device, Some(outcome)));
+                continue;
+            }
+            (Standing::Taken(error), _) => Err(error.to_string()),
+            (Standing::Free | Standing::Issued(_), Some(request)) => request,
+            (Standing::Free, None) => {
+                let key = match factory.key_by(batch.due()) {
+                    Some(key) => key,
+                    None => {
+                        // The next key takes its time: what is ready is issued meanwhile.
+                        std::mem::take(&mut batch).issue(authority, work, validity, report, bar)?;
+                        factory.key()
+                    }
+                };
+                key.map_err(|error| error.to_string())
+            }
+        };
+        batch.add(device, key);
+    }
+    batch.issue(authority, work, validity, report, bar)
+}
+
+/// What is issued in one transaction.
+#[derive(Default)]
+struct Batch {
+    /// Lines of the list, with what became of them when that is known.
+    lines: Vec<(ListedDevice, Option<Outcome>)>,
+    /// The keys of the others, in their order.
+    keys: Vec<SubjectKey>,
+    /// When the first key was there.
+    begun: Option<Instant>,
+}
+
+impl Batch {
+    fn add(&mut self, device: ListedDevice, key: Result<SubjectKey, String>) {
+        let outcome = match key {
             Ok(key) => {
-                indices.push(index);
-                requests.push(DeviceRequest {
-                    identity: devices[index].identity.clone(),
-                    mac_attribute: options.mac_attribute,
-                    key,
-                    validity: Some(validity),
-                    replace: options.force,
-                });
+                self.begun.get_or_insert_with(Instant::now);
+                self.keys.push(key);
+                None
             }
-            Err(error) => outcomes[index] = Some(Outcome::Failed(error.to_string())),
-        }
-    }
-    for (index, issued) in indices.into_iter().zip(authority.issue_device_twins(requests, old)?) {
-        outcomes[index] = Some(match issued {
-            Ok(issued) => {
-                let serial = hex(issued.certificate.serial().as_bytes());
-                let until = issued.certificate.validity().not_after.to_string();
-                if issued.is_new {
-                    Outcome::Issued { serial, until }
-                } else {
-                    Outcome::Already { serial, until }
-                }
-            }
-            Err(error) => Outcome::Failed(error.to_string()),
-        });
-        progress.bar.inc(1);
-    }
-    progress.report.append(done.iter().map(|index| (&devices[*index], outcomes[*index].as_ref())), authority)
-}
-
-/// What shows how far the work is.
-struct Progress {
-    report: Report,
-    bar: ProgressBar,
-}
-
-/// The report while the work goes on: a line per device as it is done, so that a killed run leaves what it did.
-struct Report {
-    path: PathBuf,
-    file: File,
-}
-
-impl Report {
-    fn begin(
-        path: &Path,
-        devices: &[ListedDevice],
-        outcomes: &[Option<Outcome>],
-        authority: &Authority,
-    ) -> Result<Self, CommandError> {
-        write_replacing(path, HEADING.as_bytes(), 0o644)?;
-        let file = OpenOptions::new().append(true).open(path);
-        let file = file.map_err(|source| FileError::new("write", path, source))?;
-        let mut report = Self { path: path.to_owned(), file };
-        let settled = devices.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_some());
-        report.append(settled.map(|(device, outcome)| (device, outcome.as_ref())), authority)?;
-        Ok(report)
+            Err(why) => Some(Outcome::Failed(why)),
+        };
+        self.lines.push((device, outcome));
     }
 
-    fn append<'a>(
-        &mut self,
-        lines: impl Iterator<Item = (&'a ListedDevice, Option<&'a Outcome>)>,
-        authority: &Authority,
+    /// When it is to be issued at the latest; at no time in particular while it is empty.
+    fn due(&self) -> Option<Instant> {
+        self.begun.map(|begun| begun + LINGER)
+    }
+
+    fn issue(
+        self,
+        authority: &mut Authority,
+        work: &Work<'_>,
+        validity: Validity,
+        report: &mut Report,
+        bar: &ProgressBar,
     ) -> Result<(), CommandError> {
-        let text: String = lines.map(|(device, outcome)| report_line(device, outcome, authority)).collect();
-        self.file
-            .write_all(text.as_bytes())
-            .map_err(|source| FileError::new("write", &self.path, source).into())
+        let options = work.options;
+        let fresh = self.lines.iter().filter(|(_, outcome)| outcome.is_none());
+        let requests = fresh
+            .zip(self.keys)
+            .map(|((device, _), key)| DeviceRequest {
+                identity: device.identity.clone(),
+                mac_attribute: options.mac_attribute,
+                key,
+                validity: Some(validity),
+                replace: options.force,
+            })
+            .collect();
+        let mut issued = authority.issue_device_twins(requests, work.old)?.into_iter();
+        for (device, outcome) in self.lines {
+            if matches!(outcome, Some(Outcome::Already { .. })) {
+                report.add(&device, &outcome.unwrap_or(Outcome::NotReached))?;
+                continue;
+            }
+            let outcome = outcome.unwrap_or_else(|| match issued.next() {
+                None => Outcome::NotReached,
+                Some(Err(error)) => Outcome::Failed(error.to_string()),
+                Some(Ok(issued)) => {
+                    let serial = hex(issued.certificate.serial().as_bytes());
+                    let until = issued.certificate.validity().not_after.to_string();
+                    if issued.is_new {
+                        Outcome::Issued { serial, until }
+                    } else {
+                        Outcome::Already { serial, until }
+                    }
+                }
+            });
+            report.add(&device, &outcome)?;
+            bar.inc(1);
+        }
+        report.flush()
     }
 }
 
@@ -277,89 +318,27 @@ fn progress(length: usize) -> ProgressBar {
     bar
 }
 
-/// One line per device, in the list's order.
-fn report_text(devices: &[ListedDevice], outcomes: &[Option<Outcome>], authority: &Authority) -> String {
-    let mut text = HEADING.to_owned();
-    for (device, outcome) in devices.iter().zip(outcomes) {
-        text.push_str(&report_line(device, outcome.as_ref(), authority));
-    }
-    text
-}
-
-fn report_line(device: &ListedDevice, outcome: Option<&Outcome>, authority: &Authority) -> String {
-    let mac = device.identity.mac().to_string();
-    let folder = authority.layout().device(&mac).display().to_string();
-    let (status, certificate, until, folder, error) = match outcome {
-        None => ("not reached", "", "", "", ""),
-        Some(Outcome::Already { serial, until }) => {
-            ("already", serial.as_str(), until.as_str(), folder.as_str(), "")
-        }
-        Some(Outcome::Failed(error)) => ("failed", "", "", "", error.as_str()),
-        Some(Outcome::Issued { serial, until }) => {
-            ("issued", serial.as_str(), until.as_str(), folder.as_str(), "")
-        }
-    };
-    let line = device.line.to_string();
-    let identity = &device.identity;
-    let cells =
-        [&line, identity.product(), identity.serial(), &mac, status, certificate, until, folder, error];
-    cells.map(cell).join(",") + "\n"
-}
-
-/// A cell that no spreadsheet takes for a formula (CA I6), quoted where it must be.
-pub(super) fn cell(text: &str) -> String {
-    let safe = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() };
-    if safe.contains([',', '"', '\n', '\r']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
-}
-
-fn summarise(
-    context: &Context<'_>,
-    devices: &[ListedDevice],
-    outcomes: &[Option<Outcome>],
-    report: &Path,
-) -> Result<(), CommandError> {
-    let (mut issued, mut already) = (0_usize, 0_usize);
-    let mut failures = Vec::new();
-    for (device, outcome) in devices.iter().zip(outcomes) {
-        match outcome {
-            Some(Outcome::Issued { .. }) => issued += 1,
-            Some(Outcome::Already { .. }) => already += 1,
-            Some(Outcome::Failed(error)) => failures.push(format!("line {}: {error}", device.line)),
-            None => failures.push(format!("line {}: not reached", device.line)),
-        }
-    }
+fn summarise(context: &Context<'_>, report: &Report) -> Result<(), CommandError> {
+    let Report { issued, already, failed, failures, path, .. } = report;
     let value = json!({
         "issued": issued,
         "already": already,
-        "failed": failures.len(),
-        "report": report.display().to_string(),
+        "failed": failed,
+        "report": path.display().to_string(),
     });
     context.printer.result(&value, || {
-        format!(
-            "issued  {issued}\nalready {already}\nfailed  {}\nreport  {}\n",
-            failures.len(),
-            report.display()
-        )
+        format!("issued  {issued}\nalready {already}\nfailed  {failed}\nreport  {}\n", path.display())
     });
-    if failures.is_empty() {
+    if *failed == 0 {
         return Ok(());
     }
-    let message = format!("{} certificates were not issued\n  {}", failures.len(), failures.join("\n  "));
+    let mut message = format!("{failed} certificates were not issued\n  {}", failures.join("\n  "));
+    let more = failed.saturating_sub(u64::try_from(failures.len()).unwrap_or(u64::MAX));
+    if more > 0 {
+        message.push_str(&format!("\n  and {more} more, see the report"));
+    }
     Err(CommandError::failed(
         message,
         Some("run the command again: it makes what is missing and nothing twice"),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cell;
-
-    #[test]
-    fn i6_no_cell_of_the_report_is_a_formula() {
-        assert_eq!(cell("=1+1"), "'=1+1");
-        assert_eq!(cell("@x"), "'@x");
-        assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
-        assert_eq!(cell("CP-8841-3PCC"), "CP-8841-3PCC");
-    }
 }

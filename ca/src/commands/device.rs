@@ -7,10 +7,12 @@ use crate::authority::{Authority, DEVICE_DAYS, DeviceRequest, GenericRequest, Su
 use crate::cli::{DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs};
 use crate::device::DeviceIdentity;
 use crate::key::{KeyError, KeyType};
+use crate::key_policy::KeyBlocklist;
 use crate::legacy::Legacy;
 use crate::passphrase::Passphrase;
 use crate::random::OperatingSystem;
-use crate::store::Side;
+use crate::request::DeviceRequestContent;
+use crate::store::{FileError, Side};
 
 pub(super) fn run(context: &Context<'_>, command: &DeviceCommand) -> Result<(), CommandError> {
     match command {
@@ -20,7 +22,7 @@ pub(super) fn run(context: &Context<'_>, command: &DeviceCommand) -> Result<(), 
 }
 
 fn issue(context: &Context<'_>, arguments: &DeviceIssueArgs) -> Result<(), CommandError> {
-    let DeviceIssueArgs { model, serial, mac, csv, jobs: _, report: _, options } = arguments;
+    let DeviceIssueArgs { model, serial, mac, csv, csr, key_blocklist, options, .. } = arguments;
     if let Some(list) = csv {
         return bulk::run(context, arguments, list);
     }
@@ -33,10 +35,22 @@ fn issue(context: &Context<'_>, arguments: &DeviceIssueArgs) -> Result<(), Comma
     }
     let (mut authority, old) = open(context, options)?;
     let what = identity.subject(options.mac_attribute)?.to_string();
+    let key = match csr {
+        None => Sealing::of(context, arguments, &authority)?.make_key(options, old)?,
+        Some(path) => {
+            let content = std::fs::read(path).map_err(|source| FileError::new("read", path, source))?;
+            let request = DeviceRequestContent::read(&content)?;
+            KeyBlocklist::read(key_blocklist.as_deref())?.check(&request.public_key)?;
+            for ignored in &request.ignored {
+                context.printer.note(format!("the request also asks for {ignored}: not used"));
+            }
+            SubjectKey::from_device_request(&request)
+        }
+    };
     let request = DeviceRequest {
         identity,
         mac_attribute: options.mac_attribute,
-        key: key(context, options, old, &authority)?,
+        key,
         validity: Some(validity(&authority, options)?),
         replace: options.force,
     };
@@ -95,6 +109,39 @@ pub(super) fn validity(authority: &Authority, options: &DeviceOptions) -> Result
         Some(ago) => authority.expired_period(ago, options.days, DEVICE_DAYS)?,
         None => authority.period(Side::Client, options.days, DEVICE_DAYS)?,
     })
+}
+
+/// What becomes of new private keys: they lie as they are, under a passphrase, or sealed to whoever they are handed to.
+pub(super) enum Sealing {
+    Passphrase(Option<Passphrase>),
+    Recipient(age::x25519::Recipient),
+}
+
+impl Sealing {
+    pub(super) fn of(
+        context: &Context<'_>,
+        arguments: &DeviceIssueArgs,
+        authority: &Authority,
+    ) -> Result<Self, CommandError> {
+        match &arguments.seal_to {
+            None => {
+                Ok(Self::Passphrase(context.leaf_passphrase(&arguments.options.protection, Some(authority))?))
+            }
+            Some(text) => text.parse().map(Self::Recipient).map_err(|why: &str| {
+                CommandError::misuse(
+                    format!("{text:?} is no recipient: {why}"),
+                    Some("`age-keygen` makes one: its public key begins with age1"),
+                )
+            }),
+        }
+    }
+
+    pub(super) fn make_key(&self, options: &DeviceOptions, old: Legacy) -> Result<SubjectKey, KeyError> {
+        match self {
+            Self::Passphrase(passphrase) => make_key(options, old, passphrase.as_ref()),
+            Self::Recipient(recipient) => make_key(options, old, None)?.sealed_to(recipient),
+        }
+    }
 }
 
 /// A new key of the kind that the options say.

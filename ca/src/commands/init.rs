@@ -8,14 +8,25 @@ use super::{CommandError, Context, facts, legacy};
 use crate::authority::{Authority, FoundOptions};
 use crate::cli::InitArgs;
 use crate::error::IssueError;
-use crate::key::KeyType;
+use crate::key::{KeyError, KeyType, Token};
 use crate::legacy::{Legacy, TEST_DAYS};
 use crate::passphrase::Whose;
 use crate::store::{PostgresUrl, Tier};
 use crate::subject::text_warnings;
 
 pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), CommandError> {
-    let InitArgs { name, shape, key, days, test, legacy: traits, no_passphrase, database } = arguments;
+    let InitArgs {
+        name,
+        shape,
+        key,
+        days,
+        test,
+        legacy: traits,
+        no_passphrase,
+        database,
+        pkcs11_module,
+        pkcs11_token,
+    } = arguments;
     let root = &context.cli.store;
     if root.join("ca.sqlite").exists() || root.join("database.url").exists() {
         return Err(IssueError::AlreadyFounded { path: root.clone() }.into());
@@ -30,7 +41,13 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
     let old = legacy(context, traits);
     let test = (*test || !traits.is_empty()).then_some(old);
     check_key(*key, old)?;
-    let passphrase = if *no_passphrase {
+    let token = match (pkcs11_module, pkcs11_token) {
+        (Some(module), Some(label)) => Some(Token::new(module, label).map_err(KeyError::from)?),
+        (None | Some(_), None | Some(_)) => None,
+    };
+    let passphrase = if token.is_some() {
+        Some(context.passphrase_source().existing()?) // a token has its PIN already
+    } else if *no_passphrase {
         context
             .printer
             .warning("the authorities' keys are kept in the clear: who copies them can issue certificates");
@@ -43,7 +60,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &InitArgs) -> Result<(), Com
     }
     let usual = if test.is_some() { TEST_DAYS } else { FoundOptions::DAYS };
     let days = days.unwrap_or(usual);
-    let options = FoundOptions { name: name.clone(), shape: *shape, key: *key, days, test, database };
+    let options = FoundOptions { name: name.clone(), shape: *shape, key: *key, days, test, database, token };
     let authority = Authority::found(root, &options, passphrase.as_ref(), Arc::clone(&context.clock))?;
     let issuers: Vec<_> = authority
         .issuers()

@@ -11,6 +11,7 @@ use crate::authority::{SERVER_DAYS, ServerRequest, SubjectKey};
 use crate::cli::{CsrArgs, ServerCommand, ServerIssueArgs};
 use crate::error::IssueError;
 use crate::key::PrivateKey;
+use crate::key_policy::KeyBlocklist;
 use crate::random::OperatingSystem;
 use crate::request::{NewRequest, ServerRequestContent};
 use crate::resolve;
@@ -26,12 +27,13 @@ pub(super) fn run(context: &Context<'_>, command: &ServerCommand) -> Result<(), 
 }
 
 fn issue(context: &Context<'_>, arguments: &ServerIssueArgs) -> Result<(), CommandError> {
-    let ServerIssueArgs { fqdn, csr, san, days, key, protection, force } = arguments;
+    let ServerIssueArgs { fqdn, csr, san, days, key, protection, force, key_blocklist } = arguments;
     let mut names = Vec::new();
     let request = match csr {
         Some(path) => {
             let contents = std::fs::read(path).map_err(|source| FileError::new("read", path, source))?;
             let content = ServerRequestContent::read(&contents)?;
+            KeyBlocklist::read(key_blocklist.as_deref())?.check(&content.public_key)?;
             names.extend(content.names.iter().cloned());
             Some(content)
         }

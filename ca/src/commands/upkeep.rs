@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{CommandError, Context};
+use crate::authority::Authority;
 use crate::cli::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand};
 use crate::store::Side;
 
@@ -59,7 +60,39 @@ pub(super) fn store(context: &Context<'_>, command: &StoreCommand) -> Result<(),
             });
             complain("the store is not whole", &report.complaints)
         }
+        StoreCommand::Rebuild => rebuild(context),
     }
+}
+
+fn rebuild(context: &Context<'_>) -> Result<(), CommandError> {
+    let rebuilt = Authority::rebuild(&context.cli.store, &context.clock)?;
+    let aside = rebuilt.aside.as_ref().map(|path| path.display().to_string());
+    let value = json!({
+        "entries": rebuilt.entries,
+        "certificates": rebuilt.certificates,
+        "without_file": rebuilt.without_file,
+        "revoked": rebuilt.revoked,
+        "aside": aside,
+    });
+    context.printer.result(&value, || {
+        format!(
+            "entries      {}\ncertificates {}\nrevoked      {}\n",
+            rebuilt.entries, rebuilt.certificates, rebuilt.revoked
+        )
+    });
+    if let Some(aside) = aside {
+        context.printer.note(format!("the inventory that was there is now {aside}"));
+    }
+    if rebuilt.without_file > 0 {
+        context.printer.warning(format!(
+            "the files of {} certificates are not here: they can be revoked, and neither shown whole nor renewed",
+            rebuilt.without_file
+        ));
+    }
+    context
+        .printer
+        .hint("next: provision-ca store check; where lists are published in shards, `publication set` again");
+    Ok(())
 }
 
 fn complain(what: &str, complaints: &[String]) -> Result<(), CommandError> {

@@ -39,6 +39,16 @@ pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Fi
     result.map_err(|source| FileError::new("write", path, source))
 }
 
+/// The same without the flush, for whoever flushes many files at once.
+pub(crate) fn write_later(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
+    let result =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
+            file.set_permissions(Permissions::from_mode(mode))?;
+            file.write_all(content)
+        });
+    result.map_err(|source| FileError::new("write", path, source))
+}
+
 /// Writes a file, or puts new content in its place in one step: a reader sees the old or the new, never half.
 pub(crate) fn write_replacing(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     write_by_way_of(folder_of(path), path, content, mode)

@@ -17,7 +17,7 @@ use super::database_url::PostgresUrl;
 use super::schema::STEPS;
 
 /// Keeps the transactions of several hosts apart; the number spells "ca-tx".
-const TRANSACTION: &str = "SELECT pg_advisory_xact_lock(427_858_670_968)";
+const TRANSACTION: &str = "SELECT pg_advisory_xact_lock(427858670968)";
 
 /// Keeps whole commands of several hosts apart; the number spells "ca-op".
 const COMMAND: i64 = 427_858_669_424;

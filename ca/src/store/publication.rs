@@ -5,7 +5,7 @@ use std::fmt;
 
 use certs::Timestamp;
 
-use super::{AuditEvent, AuthorityId, CrlRecord, RevokedEntry, StoreError};
+use super::{AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, Intent, RevokedEntry, StoreError};
 
 /// The number of a shard of an authority's revocation list. Numbers are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,8 +68,20 @@ impl RevocationMarks {
     }
 }
 
-/// The part of the inventory that revocation lists are made from. Every method that writes is one durable transaction.
+/// The part of the inventory that authorities and their revocation lists are made from. Every method that writes is one durable transaction.
 pub trait PublicationStore {
+    /// Adds an authority with its certificate.
+    fn add_authority(
+        &mut self,
+        authority: &AuthorityRecord,
+        intent: &Intent,
+        certificate: &[u8],
+        audit: &AuditEvent,
+    ) -> Result<(), StoreError>;
+
+    /// Sets a value kept beside the inventory.
+    fn set_setting(&mut self, name: &str, value: &str, audit: &AuditEvent) -> Result<(), StoreError>;
+
     /// How the authority publishes; `None` when its certificates say nothing of it.
     fn publication(&self, authority: AuthorityId) -> Result<Option<Publication>, StoreError>;
 

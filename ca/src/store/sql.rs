@@ -3,6 +3,7 @@
 mod lifecycle;
 mod log;
 mod publication;
+mod rebuild;
 mod search;
 
 use std::cell::RefCell;
@@ -18,6 +19,8 @@ use super::{
     AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, LogEntry,
     Query, RecordId, Revocation, RevocationReason, Side, State, Store, StoreError, Superseded, Tier,
 };
+
+pub(crate) use rebuild::Rebuilding;
 
 /// A [`Store`] in a database.
 #[derive(Debug)]

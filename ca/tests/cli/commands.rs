@@ -52,6 +52,7 @@ fn help_is_for_a_telephone_engineer() {
         ("help-revoke", vec!["revoke", "--help"]),
         ("help-crl-publish", vec!["crl", "publish", "--help"]),
         ("help-publication-set", vec!["publication", "set", "--help"]),
+        ("help-authority-add", vec!["authority", "add", "--help"]),
         ("help-serve", vec!["serve", "--help"]),
         ("help-inspect", vec!["inspect", "--help"]),
         ("help-verify", vec!["verify", "--help"]),

@@ -4,6 +4,8 @@
 
 mod bulk;
 mod commands;
+mod database;
+mod hierarchy;
 mod hostile;
 mod legacy;
 mod lifecycle;
@@ -12,8 +14,10 @@ mod ocsp;
 mod openssl;
 mod others;
 mod pkilint;
+mod requests;
 mod serve;
 mod shards;
 mod support;
 mod survival;
+mod token;
 mod upkeep;

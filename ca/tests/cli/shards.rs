@@ -155,3 +155,80 @@ fn the_lists_are_shown_with_their_shards() {
     let last = here.run(&["crl", "publish", "--authority", "client-root", "--last"]).done();
     assert!(last.contains("client-root\n"), "{last}");
 }
+
+/// The figure: `cargo test --release -p provision-ca --test cli -- --ignored --nocapture figure_` prints it.
+#[test]
+#[ignore = "a measurement of a minute or two, for an optimised build"]
+fn figure_revoke_100_000_and_publish_16_shards() {
+    use ca::{Finished, Intent, Kind, PublicationStore, SqlStore, Store};
+
+    const COUNT: u32 = 100_000;
+    let here = Workplace::with_authorities(&[]);
+    let set =
+        ["publication", "set", "http://pki.example.com", "--authority", "client-root", "--shards", "16"];
+    here.run(&[&set[..], &["--shards-only"]].concat()).done();
+    let phone = ["device", "issue", "--model", "CP-8841-3PCC", "--key", "p256"];
+    here.run(&[&phone[..], &["--serial", "1", "--mac", "000e08abcdef"]].concat()).done();
+    // The inventory of a fleet, without its files: rows as issuing writes them, each with a certificate of real size.
+    let mut store = SqlStore::sqlite(&here.path("provision-ca/ca.sqlite")).unwrap();
+    let model = store.find(&ca::Query::Name(Kind::Device, "000e08abcdef".to_owned())).unwrap().remove(0);
+    let authority = model.intent.authority;
+    let shards = store.shards(authority).unwrap();
+    let certificate = model.certificate.unwrap();
+    let numbers: Vec<u32> = (0..COUNT).collect();
+    for batch in numbers.chunks(10_000) {
+        let intents: Vec<Intent> = batch
+            .iter()
+            .map(|number| {
+                let mut serial = vec![0x41; 16];
+                serial[12..].copy_from_slice(&number.to_be_bytes());
+                let mut public_key = [7; 32];
+                public_key[..4].copy_from_slice(&number.to_be_bytes());
+                let mac = format!("000f00{number:06x}");
+                let shard = shards[usize::try_from(*number).unwrap() % shards.len()].number;
+                Intent {
+                    serial,
+                    public_key,
+                    folder: format!("devices/{mac}").into(),
+                    device_serial: Some(mac.clone()),
+                    name: mac,
+                    product: Some("CP-7841".to_owned()),
+                    shard: Some(shard),
+                    ..model.intent.clone()
+                }
+            })
+            .collect();
+        let ids = store.reserve(&intents).unwrap();
+        let finished: Vec<Finished> = ids
+            .into_iter()
+            .zip(&intents)
+            .map(|(id, intent)| {
+                // The serial number in the certificate is the row's, so that each has a fingerprint of its own.
+                let mut certificate = certificate.clone();
+                let place = certificate.windows(16).position(|part| part == model.intent.serial).unwrap();
+                certificate[place..place + 16].copy_from_slice(&intent.serial);
+                let detail = serde_json::json!({ "name": intent.name });
+                let audit = ca::AuditEvent { at: intent.at, event: "issue", detail };
+                Finished { id, certificate, audit, supersedes: None }
+            })
+            .collect();
+        store.finish(&finished).unwrap();
+    }
+    drop(store);
+    let begun = std::time::Instant::now();
+    here.run(&["revoke", "model=CP-7841", "--reason", "keyCompromise"]).done();
+    let revoked = begun.elapsed();
+    let published = here.run(&["crl", "publish", "--authority", "client-root", "--json"]).done();
+    let whole = begun.elapsed();
+    let value: serde_json::Value = serde_json::from_str(&published).unwrap();
+    let entries: Vec<u64> =
+        value["lists"].as_array().unwrap().iter().map(|list| list["entries"].as_u64().unwrap()).collect();
+    assert_eq!((entries.len(), entries.iter().sum::<u64>()), (16, u64::from(COUNT)));
+    println!(
+        "revoked {COUNT} in {:.1} s, published {} shards in {:.1} s, together {:.1} s",
+        revoked.as_secs_f64(),
+        entries.len(),
+        (whole - revoked).as_secs_f64(),
+        whole.as_secs_f64()
+    );
+}

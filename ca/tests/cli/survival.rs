@@ -54,6 +54,46 @@ fn i1_killed_at_any_moment_and_run_again_every_device_is_issued_once() {
     assert_whole(&here, 400);
 }
 
+/// A few kills with every run of the tests, and `KILLS=200` or more to be sure.
+///
+/// Each round has a list of its own, so that there is work to be killed in; at the end every list is run to its end.
+#[test]
+fn i1_killed_as_often_as_one_likes_every_device_is_issued_once_and_the_store_is_whole() {
+    let rounds: u32 = std::env::var("KILLS").map_or(12, |kills| kills.parse().unwrap());
+    let here = Workplace::with_authorities(&[]);
+    let devices = 30;
+    let mut moment = 0x2545_f491_u32;
+    let mut killed = 0;
+    for round in 0..rounds {
+        let mut list = "model,serial,mac\n".to_owned();
+        for number in 0..devices {
+            list.push_str(&format!("CP-8841-3PCC,{round:04}-{number:04},000e{round:04x}{number:04x}\n"));
+        }
+        here.write(&format!("{round}.csv"), list);
+        let (list, report) = (format!("{round}.csv"), format!("{round}.report.csv"));
+        let issue = ["device", "issue", "--csv", &list, "--key", "p256", "--report", &report];
+        let mut child = here.command(&issue).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        moment ^= moment << 13;
+        moment ^= moment >> 17;
+        moment ^= moment << 5;
+        // Not a wait for something to happen: the moment of the kill is what is tried.
+        std::thread::sleep(Duration::from_micros(u64::from(moment % 250_000)));
+        child.kill().unwrap();
+        if !child.wait().unwrap().success() {
+            killed += 1;
+        }
+    }
+    for round in 0..rounds {
+        let said = here.run(&["device", "issue", "--csv", &format!("{round}.csv"), "--key", "p256"]).done();
+        assert!(said.contains("failed  0"), "{said}");
+    }
+    assert!(killed > 0, "no run was still going when it was killed");
+    assert_whole(&here, usize::try_from(rounds * devices).unwrap());
+    let said = here.run(&["store", "check"]).done();
+    let certificates = rounds * devices + 2;
+    assert!(said.contains(&format!("certificates {certificates}\n")), "{killed} killed: {said}");
+}
+
 #[test]
 fn a_killed_init_is_completed_or_begun_anew() {
     for pause in [1_u64, 5, 10, 15, 20, 30, 40, 60, 80, 120] {

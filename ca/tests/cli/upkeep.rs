@@ -180,3 +180,75 @@ fn a_backup_is_a_store_of_its_own() {
     assert!(again.contains("copy exists already"), "{again}");
     assert!(!here.path("copy.unfinished").exists());
 }
+
+#[test]
+fn i8_a_lost_inventory_is_made_anew_from_files_and_log() {
+    let here = store();
+    here.run(&["server", "issue", "prov.example.com", "--key", "p256"]).done();
+    here.run(&["revoke", "000e08000005", "--reason", "certificateHold"]).done();
+    here.run(&["revoke", "000e08000006", "--reason", "certificateHold"]).done();
+    here.run(&["unhold", "000e08000006"]).done();
+    here.run(&["crl", "publish"]).done();
+    let before = here.run(&["list", "--json"]).done();
+    let number = crl_number(&here);
+    std::fs::remove_file(here.path("provision-ca/ca.sqlite")).unwrap();
+    let said = here.run(&["store", "rebuild"]).done();
+    assert!(said.contains("revoked      3"), "{said}");
+    assert_eq!(here.run(&["list", "--json"]).done(), before);
+    here.run(&["store", "check"]).done();
+    here.run(&["crl", "publish"]).done();
+    assert!(crl_number(&here) > number, "numbers go on rising (G2)");
+    here.run(&["renew", "000e08000007"]).done();
+    // Where it is damaged and not lost, it moves aside; and a phone's files may be gone.
+    here.write("provision-ca/ca.sqlite", "this is no database");
+    std::fs::remove_dir_all(here.path("provision-ca/devices/000e08000008")).unwrap();
+    let said = here.run(&["store", "rebuild"]);
+    assert!(
+        said.stderr.contains("ca.sqlite.before-") && said.stderr.contains("the files of 1"),
+        "{}",
+        said.stderr
+    );
+    here.run(&["revoke", "name=000e08000008", "--reason", "cessationOfOperation"]).done();
+    // A log that was changed is not believed.
+    let log = here.read("provision-ca/audit.log");
+    here.write("provision-ca/audit.log", log.replacen("000e08000003", "000e08000004", 1));
+    let refused = here.run(&["store", "rebuild"]).refused();
+    assert!(refused.contains("was changed"), "{refused}");
+    here.run(&["list"]).done();
+}
+
+fn crl_number(here: &Workplace) -> Vec<u8> {
+    let text = here.read("provision-ca/trust/crls/client-root.crl");
+    certs::RevocationList::parse(text.as_bytes()).unwrap().number().unwrap().as_bytes().to_vec()
+}
+
+#[test]
+fn a_plan_foretells_and_leaves_nothing() {
+    let here = Workplace::new();
+    let said = here
+        .run(&[
+            "plan",
+            "--devices",
+            "50000",
+            "--key",
+            "p256",
+            "--issuer-key",
+            "p256",
+            "--revoked",
+            "5%",
+            "--shards",
+            "16",
+            "--json",
+        ])
+        .done();
+    let value: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let number = |key: &str| value[key].as_f64().unwrap();
+    assert!(number("keys_per_second") > 10.0 && number("certificates_per_second") > 1.0, "{said}");
+    assert!((2_500.0 - number("revoked")).abs() < 0.5, "{said}");
+    // Serial number, date and reason take between 30 and 60 octets.
+    let entry = number("list_octets") / 2_500.0;
+    assert!((30.0..70.0).contains(&entry), "{said}");
+    assert!(number("disk_octets") > 50_000.0 * 3_000.0, "{said}");
+    assert_eq!(here.files("."), Vec::<String>::new());
+    assert_eq!(here.run(&["plan", "--devices", "1", "--revoked", "101%"]).code, Some(2));
+}

@@ -92,6 +92,19 @@ impl NameConstraints {
     }
 }
 
+impl Certificate {
+    /// The first name of a certificate below this authority that the authority's name constraints do not allow
+    /// (RFC 5280 §4.2.1.10). Without such constraints all names are allowed.
+    #[must_use]
+    pub fn name_not_permitted(&self, below: &Self) -> Option<String> {
+        match self.name_constraints()?.check(below, &mut Budget::new()) {
+            Ok(()) => None,
+            Err(Violation::Name(name)) => Some(name),
+            Err(Violation::TooManyComparisons) => Some(below.subject().to_string()),
+        }
+    }
+}
+
 /// Subtrees with the only distances that RFC 5280 allows: from 0, without end.
 fn read_subtrees(outer: Option<Element<'_>>) -> der::Result<Box<[GeneralName]>> {
     let Some(outer) = outer else { return Ok(Box::default()) };

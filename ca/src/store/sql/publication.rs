@@ -2,17 +2,43 @@
 
 use certs::Timestamp;
 
-use super::{SqlStore, append_audit};
+use super::{SqlStore, append_audit, finish_one, insert_authority, insert_intent};
 use crate::store::backend::{Backend, Row, Value, values};
 use crate::store::{
-    AuditEvent, AuthorityId, CrlRecord, Publication, PublicationStore, Revocation, RevocationMark,
-    RevocationMarks, RevocationReason, RevokedEntry, Shard, ShardNumber, StoreError,
+    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, Intent, Publication, PublicationStore, Revocation,
+    RevocationMark, RevocationMarks, RevocationReason, RevokedEntry, Shard, ShardNumber, StoreError,
 };
 
 /// The complete list, in the column that holds a shard's number; shards begin with 1.
 const COMPLETE: i64 = 0;
 
 impl PublicationStore for SqlStore {
+    fn add_authority(
+        &mut self,
+        authority: &AuthorityRecord,
+        intent: &Intent,
+        certificate: &[u8],
+        audit: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.write(|backend| {
+            insert_authority(backend, authority)?;
+            let id = insert_intent(backend, intent)?;
+            finish_one(backend, id, certificate)?;
+            append_audit(backend, audit)
+        })
+    }
+
+    fn set_setting(&mut self, name: &str, value: &str, audit: &AuditEvent) -> Result<(), StoreError> {
+        self.write(|backend| {
+            backend.execute(
+                "INSERT INTO setting (name, value) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                values![name, value],
+            )?;
+            append_audit(backend, audit)
+        })
+    }
+
     fn publication(&self, authority: AuthorityId) -> Result<Option<Publication>, StoreError> {
         let row = self.backend.borrow_mut().row(
             "SELECT url, ocsp, complete_list FROM publication WHERE authority = ?1",

@@ -1,0 +1,215 @@
+//! Keys in a PKCS #11 token, SoftHSM's (CA H4).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Said, Workplace, openssl_is_here};
+
+const LABEL: &str = "Example Telco";
+const PIN: &str = "correct-horse";
+
+/// Where Debian and others put SoftHSM's module, and OpenSC's that writes down what is called.
+const SOFTHSM: [&str; 4] = [
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib64/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+];
+const SPY: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so",
+    "/usr/lib/aarch64-linux-gnu/pkcs11-spy.so",
+    "/usr/lib64/pkcs11/pkcs11-spy.so",
+];
+
+/// A module that is here; with `REQUIRE_PEERS=1` it must be.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn module(test: &str, name: &str, places: &[&str]) -> Option<PathBuf> {
+    let found = places.iter().map(PathBuf::from).find(|path| path.exists());
+    let required = std::env::var("REQUIRE_PEERS").is_ok_and(|value| value == "1");
+    assert!(found.is_some() || !required, "{test} needs {name}, and REQUIRE_PEERS=1 is set");
+    if found.is_none() {
+        eprintln!("skipped: {test} needs {name}");
+    }
+    found
+}
+
+/// A workplace with a token of its own.
+struct Place {
+    here: Workplace,
+}
+
+impl Place {
+    fn new() -> Self {
+        let here = Workplace::new();
+        std::fs::create_dir(here.path("tokens")).unwrap();
+        let folder = here.path("tokens").display().to_string();
+        here.write("softhsm.conf", format!("directories.tokendir = {folder}\nlog.level = ERROR\n"));
+        here.write("pin", format!("{PIN}\n"));
+        here.write("wrong", "battery-staple\n");
+        let place = Self { here };
+        let made = Command::new("softhsm2-util")
+            .args(["--init-token", "--free", "--label", LABEL, "--pin", PIN, "--so-pin", "security-officer"])
+            .env("SOFTHSM2_CONF", place.here.path("softhsm.conf"))
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        place
+    }
+
+    fn founded(module: &Path, more: &[&str]) -> Self {
+        let place = Self::new();
+        let module = module.display().to_string();
+        let init = ["init", "--name", LABEL, "--pkcs11-module", &module, "--pkcs11-token", LABEL];
+        place.run(&[&init[..], more, &["--passphrase-file", "pin"]].concat()).done();
+        place
+    }
+
+    fn run_with(&self, arguments: &[&str], environment: &[(&str, String)]) -> Said {
+        self.here
+            .command(arguments)
+            .env("SOFTHSM2_CONF", self.here.path("softhsm.conf"))
+            .envs(environment.iter().map(|(name, value)| (*name, value.as_str())))
+            .output()
+            .unwrap()
+            .into()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        self.run_with(arguments, &[])
+    }
+
+    fn publish(&self) -> Said {
+        self.run(&["crl", "publish", "--passphrase-file", "pin"])
+    }
+
+    fn uri(&self, authority: &str) -> String {
+        self.here.read(&format!("provision-ca/authorities/{authority}/key.uri"))
+    }
+
+    fn set_uri(&self, authority: &str, text: impl AsRef<[u8]>) {
+        self.here.write(&format!("provision-ca/authorities/{authority}/key.uri"), text);
+    }
+}
+
+#[test]
+fn h4_authorities_sign_with_keys_that_never_leave_the_token() {
+    let test = "h4_authorities_sign_with_keys_that_never_leave_the_token";
+    let Some(module) = module(test, "SoftHSM", &SOFTHSM) else { return };
+    if !openssl_is_here(test) {
+        return;
+    }
+    for more in [&["--key", "p256"][..], &["--key", "rsa2048", "--shape", "issuing"]] {
+        let place = Place::founded(&module, more);
+        let here = &place.here;
+        let kept = here.files("provision-ca/authorities");
+        assert!(kept.iter().all(|file| !file.ends_with("key.pem")), "{kept:?}");
+        let mode = std::fs::metadata(here.path("provision-ca/authorities/client-root/key.uri")).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
+        for (mac, attribute) in [("000e08abcd00", "surname"), ("000e08abcd01", "state")] {
+            let phone =
+                ["device", "issue", "--model", "CP-8841-3PCC", "--key", "p256", "--passphrase-file", "pin"];
+            let own = ["--serial", mac, "--mac", mac, "--mac-attribute", attribute];
+            place.run(&[&phone[..], &own].concat()).done();
+        }
+        place
+            .run(&["server", "issue", "prov.example.com", "--key", "p256", "--passphrase-file", "pin"])
+            .done();
+        place.run(&["revoke", "000e08abcd00", "--reason", "keyCompromise"]).done();
+        place.publish().done();
+        place.run(&["ocsp", "issue", "--passphrase-file", "pin"]).done();
+        let lists: String =
+            here.files("provision-ca/trust/crls").iter().map(|file| here.read(file)).collect();
+        here.write("crls.pem", lists);
+        let judge = |mac: &str| {
+            let chain = format!("provision-ca/devices/{mac}/chain.pem");
+            let options = ["verify", "-x509_strict", "-crl_check_all", "-CRLfile", "crls.pem"];
+            let trust = ["-CAfile", "provision-ca/trust/client-root.pem", "-untrusted", &chain, &chain];
+            here.openssl(&[&options[..], &trust].concat())
+        };
+        assert!(judge("000e08abcd00").stderr.contains("certificate revoked"));
+        judge("000e08abcd01").done();
+    }
+}
+
+#[test]
+fn h4_a_wrong_pin_is_tried_once_though_several_keys_are_wanted() {
+    let test = "h4_a_wrong_pin_is_tried_once_though_several_keys_are_wanted";
+    let spied = module(test, "OpenSC's pkcs11-spy", &SPY);
+    let Some(module) = module(test, "SoftHSM", &SOFTHSM) else { return };
+    let Some(spy) = spied else { return };
+    let place = Place::founded(&module, &["--key", "p256", "--shape", "issuing"]);
+    for authority in ["server-root", "client-root", "server-issuing", "client-issuing"] {
+        let text = place.uri(authority);
+        let spied = text.replace(&module.display().to_string(), &spy.display().to_string());
+        assert_ne!(text, spied);
+        place.set_uri(authority, spied);
+    }
+    let watched = |arguments: &[&str], log: &str| {
+        let environment = [
+            ("PKCS11SPY", module.display().to_string()),
+            ("PKCS11SPY_OUTPUT", place.here.path(log).display().to_string()),
+        ];
+        let said = place.run_with(arguments, &environment);
+        let logged = place.here.read(log);
+        (said, logged.matches("C_Login\n").count(), logged.matches("C_Sign\n").count())
+    };
+    let (said, logins, signatures) = watched(&["crl", "publish", "--passphrase-file", "wrong"], "wrong.log");
+    let said = said.refused();
+    assert!(said.contains("the PIN of the token Example Telco is wrong; it is not tried again"), "{said}");
+    assert!(said.contains("hint: tokens count wrong PINs"), "{said}");
+    assert_eq!((logins, signatures), (1, 0));
+    assert!(!said.contains("battery"), "H2: {said}");
+    // The twin: the right one signs a list of each authority.
+    let (said, _, signatures) = watched(&["crl", "publish", "--passphrase-file", "pin"], "right.log");
+    said.done();
+    assert!(signatures >= 8, "four lists, each signature asked for its length first: {signatures}");
+}
+
+#[test]
+fn h4_label_and_id_must_both_fit_and_the_key_must_be_the_certificates() {
+    let test = "h4_label_and_id_must_both_fit_and_the_key_must_be_the_certificates";
+    let Some(module) = module(test, "SoftHSM", &SOFTHSM) else { return };
+    let place = Place::founded(&module, &["--key", "p256"]);
+    let (own, other) = (place.uri("client-root"), place.uri("server-root"));
+    let id = |uri: &str| uri.split("id=").nth(1).unwrap().split(';').next().unwrap().to_owned();
+    for (text, complaint) in [
+        (own.replace(&id(&own), &id(&other)), "holds no key called client-root with that id"),
+        (
+            own.replace("object=client-root", "object=server-root"),
+            "holds no key called server-root with that id",
+        ),
+        (own.replace("token=Example%20Telco", "token=Other"), "no token called Other is there"),
+        (own.replace("libsofthsm2.so", "libnothing.so"), "cannot load the PKCS #11 module"),
+        (other, "does not belong to the certificate of client-root"),
+        ("hello\n".to_owned(), "does not name a key in a token"),
+    ] {
+        place.set_uri("client-root", &text);
+        let refused = place.publish().refused();
+        assert!(refused.contains(complaint), "{text}{refused}");
+    }
+    place.set_uri("client-root", &own);
+    place.publish().done();
+}
+
+#[test]
+fn a_store_cannot_be_founded_in_a_token_that_is_not_there() {
+    let test = "a_store_cannot_be_founded_in_a_token_that_is_not_there";
+    let Some(module) = module(test, "SoftHSM", &SOFTHSM) else { return };
+    let place = Place::new();
+    let path = module.display().to_string();
+    let init = |module: &str, label: &str, pin: &str| {
+        let arguments = ["init", "--key", "p256", "--pkcs11-module", module, "--pkcs11-token", label];
+        place.run(&[&arguments[..], &["--passphrase-file", pin]].concat())
+    };
+    for (module, label, pin, complaint) in [
+        (path.as_str(), "Nobody", "pin", "no token called Nobody is there"),
+        (path.as_str(), LABEL, "wrong", "is wrong; it is not tried again"),
+        ("softhsm.conf", LABEL, "pin", "cannot load the PKCS #11 module softhsm.conf"),
+        (path.as_str(), " x", "pin", "cannot be the label of a token"),
+    ] {
+        let refused = init(module, label, pin).refused();
+        assert!(refused.contains(complaint), "{refused}");
+        assert!(!place.here.path("provision-ca/ca.sqlite").exists());
+    }
+    init(&path, LABEL, "pin").done();
+}
