@@ -88,6 +88,11 @@ fn sec_64_metrics_count_what_the_records_say() {
     assert!(count("provision_gateway_certificate_expiry_seconds", &[r#"host="prov.example.com""#]) > 0.0);
     assert!(count("process_resident_memory_bytes", &[]) > 1e6);
     let text = admin::get(at(&gateway), "/metrics").body;
+    let sink = format!("{{sink=\"file {}\"}}", scene.folder.join("audit.jsonl").display());
+    for (family, value) in [("queue_limit_bytes", "8388608"), ("records_lost_total", "0"), ("failing", "0")] {
+        let sample = format!("provision_gateway_audit_sink_{family}{sink} {value}\n");
+        assert!(text.contains(&sample), "{sample}{text}");
+    }
     for one in [harness::gateway::MAC, "88012BA01234", PROFILE, "127.0.0.1"] {
         assert!(!text.contains(one), "{one} is of one device");
     }

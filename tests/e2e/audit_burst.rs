@@ -159,7 +159,7 @@ fn a_connection_that_waits_for_room_when_the_gateway_stops_leaves_its_record() {
 }
 
 /// Asks until the gateway says that there is no room for records.
-fn fill(scene: &Scene, gateway: &Gateway) {
+pub(crate) fn fill(scene: &Scene, gateway: &Gateway) {
     let client = scene.client(gateway, &scene.phone());
     let mut connection = client.connect().unwrap();
     while connection.send(&client.get_request(PROFILE, &[])).status() == 200 {}

@@ -54,6 +54,8 @@ impl Way {
     fn new(name: &'static str, audit: &str, backend: SocketAddr) -> Self {
         let mut scene = Scene::before(backend);
         scene.config.audit = audit.to_owned();
+        // While the others have their turn, its connection waits.
+        scene.config.limit("header-timeout = \"5m\"\nidle-timeout = \"10m\"");
         let gateway = scene.start();
         let client = scene.client(&gateway, &scene.phone());
         let connection = client.connect().unwrap();

@@ -1,6 +1,8 @@
 //! What phones say of themselves: from a real UDP sender to the device's story and page, and never a success.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use harness::{
@@ -11,6 +13,7 @@ use harness::{
     process::{self, Process},
 };
 
+use crate::audit_burst::fill;
 use crate::verdict::admitted;
 
 const TABLE: &str = "[phone-syslog]\naddress = \"127.0.0.1:0\"\nnetworks = [\"127.0.0.0/30\"]";
@@ -163,6 +166,22 @@ fn what_is_hostile_is_counted_and_neither_kept_nor_followed() {
     assert!(gateway.stop().success());
     let log = gateway.audit.bytes();
     assert!(!log.contains(&0x1b) && !String::from_utf8_lossy(&log).contains('\u{202e}'));
+}
+
+#[test]
+fn while_a_sink_falls_behind_its_queue_is_left_to_what_phones_prove() {
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    let mut scene = scene();
+    symlink("/dev/full", scene.folder.join("disk.jsonl")).unwrap();
+    let sink = "kind = \"file\"\nfile = \"disk.jsonl\"\nqueue = \"64KiB\"\nwhen-full = \"refuse\"";
+    scene.config.audit = format!("{AUDIT}\n\n[[audit.sink]]\n{sink}\n");
+    let gateway = scene.start();
+    fill(&scene, &gateway);
+    sender().send_to(said("Resync failed: x").as_bytes(), phones_syslog(&gateway)).unwrap();
+    eventually("its loss", || (counted(&gateway, "no_room") == 1).then_some(()));
+    assert_eq!(counted(&gateway, "recorded"), 0);
 }
 
 #[test]
