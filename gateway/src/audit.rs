@@ -165,6 +165,12 @@ impl Auditor {
         self.queue.as_ref().is_some_and(|handle| handle.0.is_full())
     }
 
+    /// Whether a sink falls behind so far that what is least needed is to be left out.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        self.queue.as_ref().is_some_and(|handle| handle.0.is_half_full())
+    }
+
     /// Waits a second at most until there is room for new records; whether there is.
     pub async fn has_room(&self) -> bool {
         match &self.queue {

@@ -23,6 +23,9 @@
 //! and would keep a revoked device connected. A connection that was open when the configuration was read again is
 //! judged anew at its next request ([`server::Gateway::is_in_force`]).
 //!
+//! Beside the connections stand the admin's listener (`admin`) and the one for what phones say of themselves ([`phone_syslog`]),
+//! which is recorded and never believed.
+//!
 //! # Two engines on one port
 //!
 //! [`tls::offer::choose`] answers with a [`tls::offer::Choice`]: rustls ([`tls::modern`]), or OpenSSL (`tls::legacy`) for phones

@@ -2,7 +2,7 @@
 //!
 //! The messages are records of a kind of their own, joined to the device's story by the MAC address they name. Nobody proves
 //! anything with a datagram, so they are never counted as a success and change nothing that is known of a device. Whatever comes is
-//! bounded: networks, octets, messages a second; and when the audit queue has no room, it is left to what phones prove.
+//! bounded: networks, octets, messages a second; and the second half of the audit queue is left to what phones prove.
 
 mod allowance;
 mod message;
@@ -41,7 +41,7 @@ pub enum Fate {
     TooLong,
     /// Its address, or all together, sent too many.
     TooMany,
-    /// The audit queue has no room.
+    /// An audit queue is half full: the rest of it is for what phones prove.
     NoRoom,
 }
 
@@ -222,7 +222,7 @@ fn take(
         return Fate::TooMany;
     }
     let auditor = gateway.auditor();
-    if auditor.is_full() {
+    if auditor.is_half_full() {
         return Fate::NoRoom;
     }
     auditor.record_said(&said, peer, bound);

@@ -174,6 +174,15 @@ impl Queue {
         self.full.load(Ordering::Relaxed)
     }
 
+    /// Whether a sink's queue is half full: what may be left out is, before anything else is.
+    pub(super) fn is_half_full(&self) -> bool {
+        let state = self.lock();
+        let open = state.open.len();
+        self.lanes.iter().zip(&state.lanes).any(|(lane, of_lane)| {
+            of_lane.finished.is_none() && of_lane.queued.saturating_add(open) >= lane.limit / 2
+        })
+    }
+
     /// Waits for room, not for ever; whether there is some.
     pub(super) async fn wait_for_room(&self) -> bool {
         let room = async {

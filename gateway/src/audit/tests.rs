@@ -540,12 +540,13 @@ async fn without_room_it_is_a_second_and_then_no() {
     let auditor = Auditor::start(sinks, clock).unwrap();
     let facts = full_facts().fragment();
     let mut recorded = 0;
+    assert!(!auditor.is_half_full());
     while !auditor.is_full() {
         auditor.record(&AuditRecord::new(&facts, Event::Connection, Duration::ZERO));
         recorded += 1;
     }
     let began = Instant::now();
-    assert!(!auditor.has_room().await);
+    assert!(!auditor.has_room().await && auditor.is_half_full());
     assert!((900..3000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
     // What was under way is kept all the same.
     for _ in 0..100 {
@@ -555,6 +556,7 @@ async fn without_room_it_is_a_second_and_then_no() {
     assert!(auditor.has_room().await);
     assert!(!auditor.is_full());
     auditor.close(LIMIT).unwrap();
+    assert!(!auditor.is_half_full());
     assert_eq!(lines(&all(&received)).len(), recorded + 100);
     assert_eq!(auditor.dropped(), 0);
 }

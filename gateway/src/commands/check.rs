@@ -9,6 +9,7 @@ use self::picture::Picture;
 use super::{Outcome, Streams};
 use crate::{cli, config::Config, descriptors, printer};
 
+mod beside;
 mod picture;
 mod text;
 

@@ -22,6 +22,12 @@ impl Rate {
     pub const fn per_second(messages: u32) -> Self {
         Self(if messages == 0 { 1 } else { messages })
     }
+
+    /// Messages a second.
+    #[must_use]
+    pub const fn messages(self) -> u32 {
+        self.0
+    }
 }
 
 /// When the next message may come: the generic cell rate algorithm (ITU-T I.371), which needs one time for each address.

@@ -10,6 +10,7 @@ use policies::{
 };
 use serde::Serialize;
 
+use super::beside::{Admin, PhoneSyslog};
 use crate::{
     audit::Rotation,
     backend::BackendTarget,
@@ -29,6 +30,8 @@ pub(super) struct Picture {
     pub(super) serves_without_server_name: bool,
     pub(super) limits: Vec<Limit>,
     pub(super) audit: Vec<Audit>,
+    pub(super) admin: Option<Admin>,
+    pub(super) phone_syslog: Option<PhoneSyslog>,
     pub(super) warnings: Vec<Note>,
 }
 
@@ -221,6 +224,8 @@ impl Picture {
             serves_without_server_name: config.names.select(None).is_some(),
             limits: config.limits.entries().into_iter().map(|(key, value)| Limit { key, value }).collect(),
             audit: config.audit.iter().flat_map(|audit| &audit.sinks).map(Audit::of).collect(),
+            admin: config.admin.as_deref().map(Admin::of),
+            phone_syslog: config.phone_syslog.as_deref().map(PhoneSyslog::of),
             warnings: config.warnings.iter().map(Note::of).collect(),
         }
     }

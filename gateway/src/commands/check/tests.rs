@@ -56,6 +56,35 @@ fn a_sound_configuration_is_pictured_whole() {
 }
 
 #[test]
+fn what_listens_beside_is_in_the_picture_and_the_token_is_not() {
+    let fixture = Fixture::new();
+    let token = "0123456789abcdef0123456789abcdef";
+    fixture.write_key("admin.token", token);
+    let text = SOUND.replace(
+        "[audit]\nfile = \"audit.jsonl\"",
+        "[audit]\n[[audit.sink]]\nkind = \"database\"\nurl = \"sqlite:audit.db\"",
+    );
+    let beside = "[admin]\naddress = \"127.0.0.1:9444\"\ntoken-file = \"admin.token\"\n\n[phone-syslog]\naddress = \"0.0.0.0:514\"\n\
+                  networks = [\"192.0.2.0/24\", \"2001:db8::/32\"]\nmessages-per-address = 7\n";
+    let (_, out, err) = run(&fixture, &format!("{text}\n{beside}"), false);
+    for expected in [
+        "Admin 127.0.0.1:9444\n  speaks          plain HTTP\n  names           localhost, 127.0.0.1\n",
+        "  metrics         need the token\n  pages           sqlite:audit.db\n",
+        "Phones' syslog 0.0.0.0:514, UDP\n  networks        192.0.2.0/24, 2001:db8::/32\n",
+        "  takes           7 messages a second from one address, 2000 from all\n",
+    ] {
+        assert!(out.contains(expected), "{expected:?} is missing:\n{out}{err}");
+    }
+    let (_, json, _) = run(&fixture, &format!("{text}\n{beside}"), true);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["phone_syslog"]["messages_per_address"], 7);
+    assert_eq!(json["admin"]["metrics_open"], false);
+    assert!(!json.to_string().contains(token));
+    let (_, without, _) = run(&fixture, SOUND, false);
+    assert!(!without.contains("Admin") && !without.contains("syslog"), "{without}");
+}
+
+#[test]
 fn it_says_when_no_revocation_is_checked_and_what_is_tolerated() {
     let fixture = Fixture::new();
     let text = SOUND

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::beside::{Admin, PhoneSyslog};
 use super::picture::{CertificateFacts, Crl, Host, Listener, Picture, ServerCertificate, Trust};
 use crate::printer::Printable;
 
@@ -35,11 +36,36 @@ pub(super) fn write(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
         writeln!(out, "  nothing is recorded")?;
     }
     writeln!(out)?;
+    if let Some(admin) = &picture.admin {
+        write_admin(out, admin)?;
+    }
+    if let Some(phone_syslog) = &picture.phone_syslog {
+        write_phone_syslog(out, phone_syslog)?;
+    }
     match picture.warnings.len() {
         0 => writeln!(out, "{}: no mistakes", Printable(&picture.file)),
         1 => writeln!(out, "{}: no mistakes, 1 warning", Printable(&picture.file)),
         count => writeln!(out, "{}: no mistakes, {count} warnings", Printable(&picture.file)),
     }
+}
+
+fn write_admin(out: &mut dyn Write, admin: &Admin) -> io::Result<()> {
+    let Admin { address, encrypted, names, metrics_open, database } = admin;
+    writeln!(out, "Admin {address}")?;
+    line(out, 2, "speaks", if *encrypted { "HTTPS" } else { "plain HTTP" })?;
+    line(out, 2, "names", &names.join(", "))?;
+    line(out, 2, "metrics", if *metrics_open { "open to whoever can connect" } else { "need the token" })?;
+    line(out, 2, "pages", database.as_deref().unwrap_or("of no audit database"))?;
+    writeln!(out)
+}
+
+fn write_phone_syslog(out: &mut dyn Write, phone_syslog: &PhoneSyslog) -> io::Result<()> {
+    let PhoneSyslog { address, networks, messages_per_address, messages } = phone_syslog;
+    writeln!(out, "Phones' syslog {address}, UDP")?;
+    line(out, 2, "networks", &networks.join(", "))?;
+    let limits = format!("{messages_per_address} messages a second from one address, {messages} from all");
+    line(out, 2, "takes", &limits)?;
+    writeln!(out)
 }
 
 fn write_listener(out: &mut dyn Write, listener: &Listener) -> io::Result<()> {
