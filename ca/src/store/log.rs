@@ -61,7 +61,7 @@ pub struct Checkpoint {
     pub hash: [u8; 32],
     /// The name of the authority whose key signed.
     pub authority: String,
-    /// The signature over [`message`](Self::message).
+    /// The signature over number, time and hash of that entry.
     pub signature: Vec<u8>,
 }
 
