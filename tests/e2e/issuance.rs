@@ -16,7 +16,7 @@ use harness::{
 };
 use policies::Reason;
 
-use crate::verdict::{admitted, refused};
+use crate::verdict::{admitted, answered, refused};
 
 /// `provision-ca` in a folder.
 fn ca(folder: &WorkDir, arguments: &[&str]) -> Finished {
@@ -208,7 +208,8 @@ fn a_list_of_phones_is_issued_and_each_is_let_in() {
     folder.write("devices.csv", lines);
     ca(&folder, &["device", "issue", "--csv", "devices.csv", "--jobs", "2"]).success();
     ca(&folder, &["crl", "publish"]).success();
-    let scene = scene_of(&folder);
+    let mut scene = scene_of(&folder);
+    scene.config.audit.push_str("\nrepeated = \"record\"");
     for mac in &macs {
         scene.folder.write(format!("profiles/{mac}.cfg"), profile(mac));
     }
@@ -245,14 +246,14 @@ fn a_phone_is_refused_by_the_shard_its_certificate_names() {
         .collect();
     let shards = lists.iter().filter(|name| name.starts_with("client-root.")).count();
     assert_eq!(shards, 8, "no complete list: {lists:?}");
-    let scene = scene_of(&folder);
+    let mut scene = scene_of(&folder);
+    scene.config.audit.push_str("\nrepeated = \"record\"");
     for mac in &macs {
         scene.folder.write(format!("profiles/{mac}.cfg"), profile(mac));
     }
     let gateway = scene.start();
     for mac in good {
-        let got = client_of(&folder, &gateway, mac).get(&format!("/{mac}.cfg"));
-        assert_eq!(got.answer().text(), profile(mac));
+        answered(&gateway, &client_of(&folder, &gateway, mac), &format!("/{mac}.cfg"), 200);
     }
     for mac in revoked {
         refused(&gateway, &client_of(&folder, &gateway, mac), Reason::Revoked);
@@ -265,5 +266,6 @@ fn a_phone_is_refused_by_the_shard_its_certificate_names() {
     let own = lists.iter().find(|name| uri(name)).unwrap();
     std::fs::remove_file(crls.join(own)).unwrap();
     let gateway = scene.start();
+    gateway.audit.skip_to_end();
     refused(&gateway, &client_of(&folder, &gateway, &good[0]), Reason::RevocationUnknown);
 }
