@@ -99,7 +99,8 @@ fn count(database: &Connection, what: &str) -> u64 {
 #[test]
 #[ignore = "takes a minute in a debug build"]
 fn a_hundred_thousand_records_at_once_are_all_kept_where_the_sink_refuses() {
-    let (seen, database) = burst(&scene("refuse"));
+    let scene = scene("refuse");
+    let (seen, database) = burst(&scene);
     println!("{seen:?}");
     assert!(seen.served + seen.refused >= u64::from(RECORDS));
     assert_eq!(count(&database, "event = 'gap'"), 0, "none is lost");
@@ -115,7 +116,8 @@ fn a_hundred_thousand_records_at_once_are_all_kept_where_the_sink_refuses() {
 #[test]
 #[ignore = "takes a minute in a debug build"]
 fn of_a_hundred_thousand_records_at_once_each_is_kept_or_counted_where_the_sink_drops() {
-    let (seen, database) = burst(&scene("drop-and-count"));
+    let scene = scene("drop-and-count");
+    let (seen, database) = burst(&scene);
     let lost = count(&database, "event = 'gap'");
     println!("{seen:?}, {lost} records were lost and counted");
     assert_eq!((seen.refused, seen.served >= u64::from(RECORDS)), (0, true), "no phone is held up");

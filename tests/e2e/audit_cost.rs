@@ -13,8 +13,8 @@ use harness::{
     gateway::{AUDIT, Gateway, Scene},
 };
 
-const ROUNDS: usize = 9;
-const REQUESTS: u32 = 4000;
+const ROUNDS: usize = 31;
+const REQUESTS: u32 = 1500;
 const TARGET: &str = "/000e08abcdef.cfg";
 
 /// A backend that answers with 8 KiB, on kept connections.
@@ -74,9 +74,19 @@ impl Way {
         self.costs.push((cpu::of_process(self.gateway.process.id()) - before) / REQUESTS);
     }
 
-    fn median(&mut self) -> Duration {
-        self.costs.sort_unstable();
-        self.costs[self.costs.len() / 2]
+    /// What this one took of what the two without a record took in the same round: the median over the rounds.
+    fn of_off(&self, off: &Self, again: &Self) -> f64 {
+        let rounds = self.costs.iter().zip(off.costs.iter().zip(&again.costs));
+        let mut ratios: Vec<f64> =
+            rounds.map(|(own, (one, other))| 2.0 * own.div_duration_f64(*one + *other)).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    }
+
+    fn median(&self) -> Duration {
+        let mut costs = self.costs.clone();
+        costs.sort_unstable();
+        costs[costs.len() / 2]
     }
 }
 
@@ -96,13 +106,9 @@ fn auditing_to_a_file_costs_at_most_5_percent_of_a_kept_alive_request() {
     for _ in 0..ROUNDS {
         ways.iter_mut().for_each(Way::round);
     }
-    let costs: Vec<Duration> = ways.iter_mut().map(Way::median).collect();
-    for (way, cost) in ways.iter().zip(&costs) {
-        println!(
-            "{:<10} {cost:>10.2?} a request, {:.3} of off",
-            way.name,
-            cost.as_secs_f64() / costs[0].as_secs_f64()
-        );
+    let ratios = ways.each_ref().map(|way| way.of_off(&ways[0], &ways[2]));
+    for (way, ratio) in ways.iter().zip(ratios) {
+        println!("{:<10} {:>10.2?} a request, {ratio:.3} of off", way.name, way.median());
     }
-    assert!(costs[1].as_secs_f64() <= 1.05 * costs[0].min(costs[2]).as_secs_f64(), "{costs:?}");
+    assert!(ratios[1] <= 1.05, "{ratios:?}");
 }
