@@ -65,6 +65,12 @@ impl PhoneSyslogConfig {
 }
 
 fn read_networks(table: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<Vec<Cidr>> {
+    if !table.has("networks") {
+        let message = "missing: the networks that phones' messages may come from";
+        let example = "networks = [\"192.0.2.0/24\"]";
+        files.document().error_with_hint(&table.place_of("networks"), message, example);
+        return None;
+    }
     let texts = table.strings("networks")?;
     let mut networks = Vec::new();
     let mut sound = true;

@@ -35,7 +35,10 @@ fn a_mistake_in_it_is_named() {
             "`phone-syslog.address`: \"here\" is no address with a port",
         ),
         (BOTH.replace("192.0.2.0/24", "phones"), "`phone-syslog.networks[0]`: \"phones\" is no network"),
-        ("address = \"127.0.0.1:0\"".to_owned(), "`phone-syslog.networks`: "),
+        (
+            "address = \"127.0.0.1:0\"".to_owned(),
+            "`phone-syslog.networks`: missing: the networks that phones' messages",
+        ),
         ("address = \"127.0.0.1:0\"\nnetworks = []".to_owned(), "`phone-syslog.networks`: the list is empty"),
         (format!("{BOTH}\nmessages = 0"), "`phone-syslog.messages`: "),
         (format!("{BOTH}\nnetwork = \"192.0.2.0/24\""), "`phone-syslog.network`: "),
