@@ -19,14 +19,10 @@ pub(crate) fn measure(place: &Path, count: usize) {
     while made < count {
         let size = round.min(count - made);
         let list = list(place, made, size);
-        let turns: [&mut dyn FnMut(); 2] =
+        let mut turns: [&mut dyn FnMut(); 2] =
             [&mut || bare += spent(|| keys(size)), &mut || whole += spent(|| issue(&store, &list))];
-        let [first, second] = turns;
-        if number % 2 == 0 {
-            (first(), second());
-        } else {
-            (second(), first());
-        }
+        turns.rotate_left(number % 2);
+        turns.into_iter().for_each(|turn| turn());
         made += size;
         number += 1;
         println!("{made} of {count} RSA-2048 keys: {}", compared(bare, whole));
