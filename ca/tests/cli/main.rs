@@ -14,6 +14,7 @@ mod ocsp;
 mod openssl;
 mod others;
 mod pkilint;
+mod rebuild;
 mod requests;
 mod serve;
 mod shards;
