@@ -14,9 +14,12 @@ mod ocsp;
 mod openssl;
 mod others;
 mod pkilint;
+mod rebuild;
 mod requests;
 mod serve;
 mod shards;
+#[path = "../both/stores.rs"]
+mod stores;
 mod support;
 mod survival;
 mod token;
