@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod facts;
 mod found;
 mod hierarchy;
 mod issue;

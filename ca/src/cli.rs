@@ -36,7 +36,7 @@ pub use publication::{
     CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
 };
 pub use serve::ServeArgs;
-pub use upkeep::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand};
+pub use upkeep::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand, StoreRebuildArgs};
 
 /// The certificate authority for provisioning phones.
 ///

@@ -15,6 +15,7 @@ mod ocsp;
 mod openssl;
 mod others;
 mod pkilint;
+mod rebuild;
 mod requests;
 mod serve;
 mod shards;

@@ -17,6 +17,7 @@ use std::thread;
 use certs::{Certificate, Fingerprint, Timestamp, Validity};
 use serde_json::json;
 
+use crate::authority::facts::facts;
 use crate::authority::leaf::{Issued, LeafRequest};
 use crate::authority::mass::event;
 use crate::authority::place::{Flush, Shelf};
@@ -285,7 +286,7 @@ impl<'a> Work<'a> {
                     finished.push(Finished {
                         id: job.id,
                         certificate: certificate.der().to_vec(),
-                        audit: audit(&job, &certificate, self.now),
+                        audit: audit(&job, self.shelf.issuers, &certificate, self.now),
                         supersedes: superseded(&job, self.now),
                     });
                     to_place.push((job, certificate));
@@ -407,17 +408,11 @@ fn superseded(job: &Job<'_>, now: Timestamp) -> Option<Superseded> {
     Some(Superseded { id: succession.record.id, revocation: Revocation { at: now, reason }, audit })
 }
 
-fn audit(job: &Job<'_>, certificate: &Certificate, now: Timestamp) -> AuditEvent {
-    let Job { accepted: Accepted { leaf, .. }, intent, .. } = job;
-    let mut detail = json!({
-        "kind": leaf.kind.as_str(),
-        "name": leaf.name,
-        "subject": leaf.subject.to_string(),
-        "serial": hex(&intent.serial),
-        "sha256": certificate.fingerprint().to_string(),
-        "not_after": intent.validity.not_after.to_string(),
-        "replace": leaf.replace,
-    });
+fn audit(job: &Job<'_>, issuers: &[Issuer], certificate: &Certificate, now: Timestamp) -> AuditEvent {
+    let leaf = &job.accepted.leaf;
+    let mut detail = facts(issuers, &job.intent, certificate);
+    detail["subject"] = json!(leaf.subject.to_string());
+    detail["replace"] = json!(leaf.replace);
     if !leaf.legacy.is_none() {
         detail["legacy"] = json!(leaf.legacy.to_string());
     }
