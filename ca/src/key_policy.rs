@@ -6,8 +6,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
+};
 use certs::{Curve, Fingerprint, KeyAlgorithm, PublicKey};
-use der::asn1::UintRef;
+use der::asn1::{ObjectIdentifier, UintRef};
 use der::{Decode, Sequence};
 use num_bigint::BigUint;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
@@ -32,6 +35,12 @@ pub enum WeakKey {
     /// The key could not be read.
     #[error("its public key cannot be read")]
     Malformed,
+    /// The numbers are no point of the curve, or the point is its neutral one: a signature with it proves nothing.
+    #[error("its point is not on its curve, or at infinity")]
+    NotOnCurve,
+    /// The key says that it is for RSA-PSS alone.
+    #[error("it is for RSA-PSS alone, which old phones do not know")]
+    PssOnly,
     /// The generator of certain chips, which is broken.
     #[error("it was made by a broken generator (ROCA, CVE-2017-15361) and can be computed by others")]
     Roca,
@@ -49,12 +58,12 @@ pub enum WeakKey {
     UnknownAlgorithm,
 }
 
-/// Refuses weak keys; the curve point itself was checked by the request's own signature.
+/// Refuses weak keys.
 pub(crate) fn check_key(key: &PublicKey) -> Result<(), WeakKey> {
     match key.algorithm() {
         KeyAlgorithm::Rsa { bits } => {
             if !is_plain_rsa(key) {
-                return Err(WeakKey::UnknownAlgorithm);
+                return Err(WeakKey::PssOnly);
             }
             if !matches!(bits, 2048 | 3072 | 4096) {
                 return Err(WeakKey::RsaSize { bits });
@@ -62,13 +71,41 @@ pub(crate) fn check_key(key: &PublicKey) -> Result<(), WeakKey> {
             let rsa = RsaPublicKey::from_der(key.key_bytes()).map_err(|_malformed| WeakKey::Malformed)?;
             check_rsa(rsa.modulus.as_bytes(), rsa.exponent.as_bytes())
         }
-        KeyAlgorithm::Ec { curve: Curve::P256 | Curve::P384 } => match key.key_bytes().first() {
-            Some(4) => Ok(()), // SEC 1 §2.3.3: uncompressed
+        KeyAlgorithm::Ec { curve: curve @ (Curve::P256 | Curve::P384) } => match key.key_bytes().first() {
+            // SEC 1 §2.3.3: uncompressed. The curve's own library judges the point.
+            Some(4) if is_point(curve, key.key_bytes()) => Ok(()),
             Some(2 | 3) => Err(WeakKey::CompressedPoint),
+            Some(0 | 4) => Err(WeakKey::NotOnCurve),
             _ => Err(WeakKey::Malformed),
         },
         KeyAlgorithm::Ec { curve } => Err(WeakKey::Curve(curve.to_string())),
-        KeyAlgorithm::Ed25519 | KeyAlgorithm::Other { .. } => Err(WeakKey::UnknownAlgorithm),
+        KeyAlgorithm::Ed25519 => Err(WeakKey::UnknownAlgorithm),
+        KeyAlgorithm::Other { .. } => Err(unknown(key)),
+    }
+}
+
+fn is_point(curve: Curve, octets: &[u8]) -> bool {
+    match curve {
+        Curve::P256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, octets).is_ok(),
+        Curve::P384 => ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, octets).is_ok(),
+        Curve::P521 => ParsedPublicKey::new(&ECDSA_P521_SHA512_ASN1, octets).is_ok(),
+    }
+}
+
+/// What to say of a key of another kind: a curve by its number, so that its maker knows which it is.
+fn unknown(key: &PublicKey) -> WeakKey {
+    let Ok(spki) = SubjectPublicKeyInfoRef::from_der(key.spki_der()) else { return WeakKey::Malformed };
+    match spki.algorithm.oid.to_string().as_str() {
+        "1.2.840.10045.2.1" => {
+            let curve = spki.algorithm.parameters.and_then(|one| one.decode_as::<ObjectIdentifier>().ok());
+            WeakKey::Curve(match curve.map(|curve| curve.to_string()).as_deref() {
+                Some("1.3.132.0.10") => "secp256k1".to_owned(),
+                Some(other) => other.to_owned(),
+                None => "given by its numbers".to_owned(),
+            })
+        }
+        "1.2.840.113549.1.1.10" => WeakKey::PssOnly,
+        _ => WeakKey::UnknownAlgorithm,
     }
 }
 

@@ -93,6 +93,8 @@ mod legacy;
 mod lint;
 mod log;
 mod mirror;
+#[cfg(test)]
+mod mutations;
 mod ocsp;
 mod passphrase;
 mod printer;

@@ -4,6 +4,7 @@
 
 mod bulk;
 mod commands;
+mod corpus;
 mod database;
 mod hierarchy;
 mod hostile;
