@@ -2,6 +2,7 @@
 
 mod authority;
 mod certificates;
+mod import;
 mod inventory;
 mod lifecycle;
 mod mirror;
@@ -24,6 +25,7 @@ pub use certificates::{
     CsrArgs, DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs, KeyProtection, ServerCommand,
     ServerIssueArgs,
 };
+pub use import::ImportArgs;
 pub use inventory::{InspectArgs, ListArgs, RevokeArgs, ShowArgs, VerifyArgs};
 pub use lifecycle::{
     ExpiringArgs, ExportArgs, ExportFormat, MassOptions, ReissueArgs, RekeyArgs, RenewArgs, Span,
@@ -131,6 +133,8 @@ pub enum Command {
     /// More authorities beside the first, and the change from one to the next
     #[command(subcommand)]
     Authority(AuthorityCommand),
+    /// Take in what another program issued: authorities, and certificates with what became of them
+    Import(ImportArgs),
     /// The responders that `serve` answers with
     #[command(subcommand)]
     Ocsp(OcspCommand),

@@ -83,7 +83,9 @@ impl Authority {
         let url = checked_url(url)?;
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
-        let id = self.named(name)?.id();
+        let issuer = self.named(name)?;
+        self.check_is_own(issuer)?;
+        let id = issuer.id();
         let known = self.store.shards(id)?;
         let first_new = known.iter().map(|shard| shard.number.0).max().unwrap_or(0).saturating_add(1);
         // Shards of the same address are used again, so that a count that goes down and up again makes no new lists.

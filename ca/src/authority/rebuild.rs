@@ -1,5 +1,7 @@
 //! The inventory made anew from the certificates' files and the audit log (CA I8).
 
+mod imported;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -166,7 +168,7 @@ fn fill(
 ) -> Result<Rebuilt, IssueError> {
     let init = entries.iter().find(|entry| entry.event == "init").map(detail);
     let init = init.ok_or_else(|| damaged("the log does not tell of its founding"))?;
-    let authorities = authorities(layout, &init)?;
+    let authorities = authorities(layout, &init, entries)?;
     let mut rebuilt = Rebuilt { entries: count(entries.len()), ..Rebuilt::default() };
     let mut making = Rebuilding::default();
     for (name, key) in [("name", "name"), ("shape", "shape"), ("key", "key"), ("legacy", "legacy")] {
@@ -174,12 +176,16 @@ fn fill(
     }
     let test = if init["test"].as_bool() == Some(true) { "yes" } else { "no" };
     making.settings.push(("test".to_owned(), test.to_owned()));
+    making.settings.extend(imported::settings(entries));
+    making.lists = imported::lists(entries, &authorities);
+    let mut numbers: HashMap<(AuthorityId, Vec<u8>), usize> = HashMap::new();
     let at = entries.first().map_or(now, |entry| entry.at);
     for authority in &authorities {
         let certificate =
             Certificate::parse(&authority.certificate).map_err(|error| damaged(&error.to_string()))?;
         let issuer = issuer_of(&certificate, &authorities).unwrap_or(authority.id);
         let folder = Path::new("authorities").join(&authority.name);
+        numbers.insert((issuer, certificate.serial().as_bytes().to_vec()), making.certificates.len());
         making.certificates.push((
             intent(&certificate, issuer, Kind::Authority, &authority.name, folder, at),
             Some(authority.certificate.clone()),
@@ -195,9 +201,24 @@ fn fill(
         match (entry.event.as_str(), serial) {
             ("issue", Some(serial)) => {
                 let (intent, der) = issued(&facts, &serial, entry.at, &authorities, found)?;
-                rebuilt.without_file += u64::from(der.is_none());
                 rows.insert((name, serial), making.certificates.len());
                 making.certificates.push((intent, der));
+            }
+            ("import", Some(serial)) => {
+                let (intent, der, revocation) =
+                    imported::certificate(&facts, &serial, entry.at, &authorities, found)?;
+                // One that was known by its number alone was completed later; an authority's own is there already.
+                let number = (intent.authority, serial.clone());
+                let position = *numbers.entry(number).or_insert(making.certificates.len());
+                match making.certificates.get_mut(position) {
+                    None => making.certificates.push((intent, der)),
+                    Some(known) if known.1.is_none() => *known = (intent, der),
+                    Some(_) => {}
+                }
+                rows.insert((name, serial), position);
+                if let Some(revocation) = revocation {
+                    revocations.entry(position).or_insert(revocation);
+                }
             }
             ("revoke", Some(serial)) => {
                 let position = rows
@@ -213,7 +234,11 @@ fn fill(
                                 known.reason = reason;
                             }
                         })
-                        .or_insert(Revocation { at: entry.at, reason });
+                        .or_insert(Revocation {
+                            // What was revoked elsewhere was revoked then.
+                            at: facts["revoked_at"].as_str().and_then(Timestamp::parse_rfc3339).unwrap_or(entry.at),
+                            reason,
+                        });
                 }
             }
             ("unhold", Some(serial)) => {
@@ -242,6 +267,7 @@ fn fill(
             _ => {}
         }
     }
+    rebuilt.without_file = count(making.certificates.iter().filter(|(_, der)| der.is_none()).count());
     rebuilt.certificates = count(making.certificates.len());
     rebuilt.revoked = count(revocations.len());
     making.authorities = authorities;
@@ -264,23 +290,18 @@ fn detail(entry: &LogEntry) -> Value {
     serde_json::from_str(&entry.detail).unwrap_or_default()
 }
 
-/// The authorities that were founded, with the numbers they had.
-fn authorities(layout: &Layout, init: &Value) -> Result<Vec<AuthorityRecord>, IssueError> {
+/// The authorities that were founded, and those that came later, with the numbers they had.
+fn authorities(
+    layout: &Layout,
+    init: &Value,
+    entries: &[LogEntry],
+) -> Result<Vec<AuthorityRecord>, IssueError> {
     let names = init["authorities"].as_array().cloned().unwrap_or_default();
     let mut authorities = Vec::new();
     for (number, name) in (1..).zip(names) {
-        let name = name.as_str().unwrap_or_default().to_owned();
-        let (side, tier) = name
-            .split_once('-')
-            .and_then(|(side, tier)| Some((Side::from_word(side)?, Tier::from_word(tier)?)))
-            .ok_or_else(|| damaged(&format!("the log tells of an authority {name:?}")))?;
-        let path = layout.authority(&name).join("cert.pem");
-        let text = fs::read_to_string(&path).map_err(|source| FileError::new("read", &path, source))?;
-        let certificate = Certificate::parse_pem(text)
-            .map_err(|error| IssueError::Authority { name: name.clone(), why: error.to_string() })?;
-        let certificate = certificate.der().to_vec();
-        authorities.push(AuthorityRecord { id: AuthorityId(number), name, side, tier, certificate });
+        authorities.push(imported::authority(layout, AuthorityId(number), name.as_str().unwrap_or_default())?);
     }
+    imported::added(layout, entries, &mut authorities)?;
     Ok(authorities)
 }
 

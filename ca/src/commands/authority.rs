@@ -54,6 +54,9 @@ fn report(context: &Context<'_>, authority: &Authority) -> Result<(), CommandErr
             value["side"] = json!(issuer.side().as_str());
             value["tier"] = json!(issuer.tier().as_str());
             value["signs"] = json!(signers.contains(&issuer.id()));
+            if issuer.is_foreign() {
+                value["foreign"] = json!(true);
+            }
             value
         })
         .collect();
@@ -63,7 +66,11 @@ fn report(context: &Context<'_>, authority: &Authority) -> Result<(), CommandErr
             .iter()
             .map(|issuer| {
                 let end = issuer.certificate().validity().not_after;
-                let signs = if signers.contains(&issuer.id()) { "  signs" } else { "" };
+                let signs = match (signers.contains(&issuer.id()), issuer.is_foreign()) {
+                    (true, _) => "  signs",
+                    (false, true) => "  its key is elsewhere",
+                    (false, false) => "",
+                };
                 format!("{:<18}  until {end}{signs}\n", issuer.name())
             })
             .collect()

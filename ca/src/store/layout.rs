@@ -21,6 +21,7 @@ use super::files::{FileError, set_mode};
 /// devices/MAC/{cert,chain,key}.pem; devices/ciscogeneric/
 /// requests/FQDN/                 certification requests for an outside authority
 /// superseded/                    what `--force` replaced
+/// imported/NAME/SERIAL/cert.pem  what an authority issued before it was imported          0700, 0600
 /// mirror/CHAIN/                  test twins of real certificates
 /// pending/                       what is being made just now
 /// ```
