@@ -297,6 +297,10 @@ impl IssueError {
             ),
             Self::Publication(error) => error.hint(),
             Self::Request(error) => error.hint(),
+            Self::Store(StoreError::Server(_)) => Some(
+                "see that the server named in `database.url`, or after `--database`, runs, lets this user in, and with sslmode=verify-full has a certificate for its host name from the authority in sslrootcert"
+                    .to_owned(),
+            ),
             Self::TestStoreOnly { .. } => Some(
                 "`provision-ca --store DIR init --test` makes a test store, whose certificates are marked and end within 90 days"
                     .to_owned(),

@@ -2,15 +2,45 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "both/stores.rs"]
+mod stores;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ca::{
     Authority, DeviceIdentity, DeviceRequest, FixedClock, FoundOptions, GenericRequest, IssueError, Issued,
-    KeyType, ListDays, MacAttribute, OperatingSystem, Query, RevocationReason, ServerName, ServerRequest,
-    Shape, Side, Standing, SubjectKey, validity_for,
+    KeyType, ListDays, MacAttribute, OperatingSystem, PostgresUrl, Query, RevocationReason, ServerName,
+    ServerRequest, Shape, Side, Standing, SubjectKey, validity_for,
 };
 use certs::{Certificate, RevocationList, Timestamp, Validity};
+
+use crate::stores::{Inventory, On, on_both_stores};
+
+on_both_stores! {
+    a_whole_demonstration_in_code,
+    an_expired_device_certificate_can_be_made_on_purpose,
+    r7_e1_impossible_periods_are_refused,
+    c4_a_leaf_may_end_with_its_issuer_and_not_a_second_later,
+    c1_an_authority_that_expired_or_was_revoked_signs_nothing,
+    c7_a_root_cannot_be_revoked_and_an_issuing_authority_can,
+    e4_a_clock_that_fell_behind_stops_the_work,
+    e4_a_clock_that_was_ahead_does_not_stop_the_work_for_ever,
+    a3_a_renewal_has_another_serial_number,
+    i5_one_mac_twice_in_a_batch_is_issued_once,
+    g5_revoking_twice_keeps_the_first_date_and_only_compromise_is_worse,
+    g2_numbers_only_rise,
+    g3_an_expired_certificate_stays_on_one_more_list,
+    g3_a_list_that_was_not_published_does_not_count_as_the_one_more,
+    g2_the_number_never_falls_when_an_old_copy_of_the_inventory_is_restored,
+    c6_with_an_issuing_tier_no_root_signs_a_leaf,
+    e2_e3_a_certificate_begins_an_hour_ago_and_lasts_its_days_to_the_second,
+    i3_what_cannot_be_logged_is_not_issued,
+    lists_for_the_gateway_are_there_from_the_first_day,
+    a_folder_in_the_way_is_never_overwritten_unsaid,
+    what_a_killed_process_left_is_ended_by_the_next,
+    f2_a_servers_rsa_key_enciphers_and_its_key_on_a_curve_only_signs,
+}
 
 const DAY: i64 = 86_400;
 
@@ -20,11 +50,12 @@ fn at(text: &str) -> Timestamp {
 
 struct Place {
     folder: tempfile::TempDir,
+    inventory: Inventory,
 }
 
 impl Place {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+    fn new(on: On) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), inventory: Inventory::new(on) }
     }
 
     fn root(&self) -> PathBuf {
@@ -36,6 +67,7 @@ impl Place {
             name: "Example Telco".to_owned(),
             shape,
             key: KeyType::P256,
+            database: self.inventory.url().map(|url| PostgresUrl::parse(&url, &self.root()).unwrap()),
             ..FoundOptions::default()
         };
         Authority::found(&self.root(), &options, None, Arc::new(FixedClock(now))).unwrap()
@@ -69,10 +101,9 @@ fn now() -> Timestamp {
     at("2026-06-01T12:00:00Z")
 }
 
-#[test]
-fn a_whole_demonstration_in_code() {
+fn a_whole_demonstration_in_code(on: On) {
     for shape in [Shape::Flat, Shape::Issuing] {
-        let place = Place::new();
+        let place = Place::new(on);
         let mut authority = place.found(shape, now());
         let host = authority.issue_server(server("localhost", None)).unwrap();
         let phone = authority.issue_device(device("000e08abcdef", None)).unwrap();
@@ -104,9 +135,8 @@ fn a_whole_demonstration_in_code() {
     }
 }
 
-#[test]
-fn an_expired_device_certificate_can_be_made_on_purpose() {
-    let place = Place::new();
+fn an_expired_device_certificate_can_be_made_on_purpose(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let validity = Validity { not_before: at("2020-01-01T00:00:00Z"), not_after: at("2020-12-31T23:59:59Z") };
     let issued = authority.issue_device(device("000e08abcdef", Some(validity))).unwrap();
@@ -116,9 +146,8 @@ fn an_expired_device_certificate_can_be_made_on_purpose() {
     assert!(authority.issue_device(request).unwrap().superseded.is_some());
 }
 
-#[test]
-fn r7_e1_impossible_periods_are_refused() {
-    let place = Place::new();
+fn r7_e1_impossible_periods_are_refused(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let period = |from: &str, to: &str| Some(Validity { not_before: at(from), not_after: at(to) });
     for (from, to) in [
@@ -134,9 +163,8 @@ fn r7_e1_impossible_periods_are_refused() {
         .unwrap();
 }
 
-#[test]
-fn c4_a_leaf_may_end_with_its_issuer_and_not_a_second_later() {
-    let place = Place::new();
+fn c4_a_leaf_may_end_with_its_issuer_and_not_a_second_later(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Issuing, now());
     let end = authority.issuer_for(Side::Client).unwrap().certificate().validity().not_after;
     let until = |not_after| Some(Validity { not_before: now(), not_after });
@@ -146,9 +174,8 @@ fn c4_a_leaf_may_end_with_its_issuer_and_not_a_second_later() {
     authority.issue_device(device("000e08abcdef", until(end))).unwrap();
 }
 
-#[test]
-fn c1_an_authority_that_expired_or_was_revoked_signs_nothing() {
-    let place = Place::new();
+fn c1_an_authority_that_expired_or_was_revoked_signs_nothing(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Issuing, now());
     let mut later = place.open(now().plus_seconds(11_000 * DAY));
     let in_the_past = Some(Validity { not_before: now(), not_after: now().plus_seconds(DAY) });
@@ -161,9 +188,8 @@ fn c1_an_authority_that_expired_or_was_revoked_signs_nothing() {
     authority.issue_server(server("prov.example.com", None)).unwrap();
 }
 
-#[test]
-fn c7_a_root_cannot_be_revoked_and_an_issuing_authority_can() {
-    let place = Place::new();
+fn c7_a_root_cannot_be_revoked_and_an_issuing_authority_can(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Issuing, now());
     let root = authority.select("client-root").unwrap();
     let refused = authority.revoke(root[0].id, RevocationReason::KeyCompromise).unwrap_err();
@@ -174,14 +200,13 @@ fn c7_a_root_cannot_be_revoked_and_an_issuing_authority_can() {
     assert_eq!(published[0].entries, 1);
 }
 
-#[test]
-fn e4_a_clock_that_fell_behind_stops_the_work() {
-    let place = Place::new();
+fn e4_a_clock_that_fell_behind_stops_the_work(on: On) {
+    let place = Place::new(on);
     place.found(Shape::Flat, now());
     let refused = place.open(now().plus_seconds(-61)).issue_device(device("000e08abcdef", None)).unwrap_err();
     assert!(matches!(refused, IssueError::ClockBehind { .. }), "{refused:?}");
     place.open(now().plus_seconds(-60)).issue_device(device("000e08abcdef", None)).unwrap();
-    let other = Place::new();
+    let other = Place::new(on);
     let options = FoundOptions { key: KeyType::P256, ..FoundOptions::default() };
     let clock = Arc::new(FixedClock(at("1970-01-02T00:00:00Z")));
     let refused = Authority::found(&other.root(), &options, None, clock).unwrap_err();
@@ -189,9 +214,8 @@ fn e4_a_clock_that_fell_behind_stops_the_work() {
     assert!(!other.root().exists());
 }
 
-#[test]
-fn e4_a_clock_that_was_ahead_does_not_stop_the_work_for_ever() {
-    let place = Place::new();
+fn e4_a_clock_that_was_ahead_does_not_stop_the_work_for_ever(on: On) {
+    let place = Place::new(on);
     place.found(Shape::Flat, now());
     place.open(now().plus_seconds(400 * DAY)).issue_device(device("000e08abcdef", None)).unwrap();
     let mut authority = place.open(now());
@@ -204,9 +228,8 @@ fn e4_a_clock_that_was_ahead_does_not_stop_the_work_for_ever() {
     assert!(matches!(behind.issue_device(device("000e08abcde1", None)), Err(IssueError::ClockBehind { .. })));
 }
 
-#[test]
-fn a3_a_renewal_has_another_serial_number() {
-    let place = Place::new();
+fn a3_a_renewal_has_another_serial_number(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let first = authority.issue_server(server("prov.example.com", None)).unwrap();
     let request = ServerRequest { replace: true, ..server("prov.example.com", None) };
@@ -214,9 +237,8 @@ fn a3_a_renewal_has_another_serial_number() {
     assert_ne!(first.certificate.serial(), second.certificate.serial());
 }
 
-#[test]
-fn i5_one_mac_twice_in_a_batch_is_issued_once() {
-    let place = Place::new();
+fn i5_one_mac_twice_in_a_batch_is_issued_once(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let outcomes = authority
         .issue_devices(vec![
@@ -235,9 +257,8 @@ fn i5_one_mac_twice_in_a_batch_is_issued_once() {
     assert!(matches!(standing(true), Standing::Free));
 }
 
-#[test]
-fn g5_revoking_twice_keeps_the_first_date_and_only_compromise_is_worse() {
-    let place = Place::new();
+fn g5_revoking_twice_keeps_the_first_date_and_only_compromise_is_worse(on: On) {
+    let place = Place::new(on);
     place.found(Shape::Flat, now()).issue_device(device("000e08abcdef", None)).unwrap();
     let revoke = |seconds: i64, reason| {
         let mut authority = place.open(now().plus_seconds(seconds));
@@ -257,9 +278,8 @@ fn g5_revoking_twice_keeps_the_first_date_and_only_compromise_is_worse() {
     assert_eq!(revoke(40, RevocationReason::Unspecified).revocation, third.revocation);
 }
 
-#[test]
-fn g2_numbers_only_rise() {
-    let place = Place::new();
+fn g2_numbers_only_rise(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let number = |authority: &mut Authority| {
         authority.publish_crls(Some("client-root"), ListDays::default()).unwrap()[0].number
@@ -273,9 +293,8 @@ fn g2_numbers_only_rise() {
     assert!(number(&mut place.open(now().plus_seconds(5 * DAY))) > last);
 }
 
-#[test]
-fn g3_an_expired_certificate_stays_on_one_more_list() {
-    let place = Place::new();
+fn g3_an_expired_certificate_stays_on_one_more_list(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let validity = Some(Validity { not_before: now(), not_after: now().plus_seconds(10 * DAY) });
     authority.issue_device(device("000e08abcdef", validity)).unwrap();
@@ -293,9 +312,8 @@ fn g3_an_expired_certificate_stays_on_one_more_list() {
     assert_eq!(entries(20), 0);
 }
 
-#[test]
-fn g3_a_list_that_was_not_published_does_not_count_as_the_one_more() {
-    let place = Place::new();
+fn g3_a_list_that_was_not_published_does_not_count_as_the_one_more(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let validity = Some(Validity { not_before: now(), not_after: now().plus_seconds(10 * DAY) });
     authority.issue_device(device("000e08abcdef", validity)).unwrap();
@@ -314,28 +332,25 @@ fn g3_a_list_that_was_not_published_does_not_count_as_the_one_more() {
     assert_eq!(publish(25).unwrap()[0].entries, 0);
 }
 
-#[test]
-fn g2_the_number_never_falls_when_an_old_copy_of_the_inventory_is_restored() {
-    let place = Place::new();
+fn g2_the_number_never_falls_when_an_old_copy_of_the_inventory_is_restored(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     drop(authority);
-    let (database, copy) = (place.root().join("ca.sqlite"), place.root().join("copy.sqlite"));
-    std::fs::copy(&database, &copy).unwrap();
+    place.inventory.save(&place.root());
     authority = place.open(now());
     let publish = |authority: &mut Authority| {
         authority.publish_crls(Some("client-root"), ListDays::default()).unwrap()[0].number
     };
     let last = (0..5).map(|_| publish(&mut authority)).max().unwrap();
     drop(authority);
-    std::fs::rename(&copy, &database).unwrap();
+    place.inventory.restore(&place.root());
     let again = publish(&mut place.open(now()));
     assert!(again > last, "{again} after {last}");
 }
 
-#[test]
-fn c6_with_an_issuing_tier_no_root_signs_a_leaf() {
+fn c6_with_an_issuing_tier_no_root_signs_a_leaf(on: On) {
     for (shape, tier) in [(Shape::Issuing, "client-issuing"), (Shape::Flat, "client-root")] {
-        let place = Place::new();
+        let place = Place::new(on);
         let mut authority = place.found(shape, now());
         let issued = authority.issue_device(device("000e08abcdef", None)).unwrap();
         let issuer = authority.issuers().iter().find(|issuer| issuer.name() == tier).unwrap();
@@ -343,9 +358,8 @@ fn c6_with_an_issuing_tier_no_root_signs_a_leaf() {
     }
 }
 
-#[test]
-fn e2_e3_a_certificate_begins_an_hour_ago_and_lasts_its_days_to_the_second() {
-    let place = Place::new();
+fn e2_e3_a_certificate_begins_an_hour_ago_and_lasts_its_days_to_the_second(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let validity = Some(validity_for(now(), 10));
     let found = authority.issue_device(device("000e08abcdef", validity)).unwrap().certificate.validity();
@@ -353,16 +367,20 @@ fn e2_e3_a_certificate_begins_an_hour_ago_and_lasts_its_days_to_the_second() {
     assert_eq!(found.not_after, found.not_before.plus_seconds(10 * DAY - 1));
 }
 
-#[test]
-fn i3_what_cannot_be_logged_is_not_issued() {
-    let place = Place::new();
+fn i3_what_cannot_be_logged_is_not_issued(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
-    let database = rusqlite::Connection::open(place.root().join("ca.sqlite")).unwrap();
-    database
-        .execute_batch(
+    let (full, empty) = match on {
+        On::Sqlite => (
             "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk full'); END",
-        )
-        .unwrap();
+            "DROP TRIGGER full",
+        ),
+        On::Postgresql => (
+            "ALTER TABLE audit ADD CONSTRAINT disk_full CHECK (sequence < 2) NOT VALID",
+            "ALTER TABLE audit DROP CONSTRAINT disk_full",
+        ),
+    };
+    place.inventory.change(&place.root(), full);
     let refused = authority.issue_device(device("000e08abcdef", None)).unwrap_err();
     assert!(matches!(refused, IssueError::Store(_)), "{refused:?}");
     assert!(!place.root().join("devices").exists(), "nothing was handed out");
@@ -377,7 +395,7 @@ fn i3_what_cannot_be_logged_is_not_issued() {
     let list = std::fs::read(place.root().join("trust/crls/client-root.crl")).unwrap();
     authority.publish_crls(None, ListDays::default()).unwrap_err();
     assert_eq!(std::fs::read(place.root().join("trust/crls/client-root.crl")).unwrap(), list);
-    database.execute_batch("DROP TRIGGER full").unwrap();
+    place.inventory.change(&place.root(), empty);
     let issued = authority.issue_device(device("000e08abcdef", None)).unwrap();
     assert!(issued.is_new && issued.folder.join("chain.pem").is_file());
     // What was given up does not hide what was issued, by whichever name it is asked for.
@@ -385,12 +403,11 @@ fn i3_what_cannot_be_logged_is_not_issued() {
     assert!(found.iter().any(|record| record.state == ca::State::Issued));
 }
 
-#[test]
-fn lists_for_the_gateway_are_there_from_the_first_day() {
+fn lists_for_the_gateway_are_there_from_the_first_day(on: On) {
     for (shape, names) in
         [(Shape::Flat, vec!["client-root"]), (Shape::Issuing, vec!["client-root", "client-issuing"])]
     {
-        let place = Place::new();
+        let place = Place::new(on);
         let authority = place.found(shape, now());
         for name in names {
             let list =
@@ -402,9 +419,8 @@ fn lists_for_the_gateway_are_there_from_the_first_day() {
     }
 }
 
-#[test]
-fn a_folder_in_the_way_is_never_overwritten_unsaid() {
-    let place = Place::new();
+fn a_folder_in_the_way_is_never_overwritten_unsaid(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let folder = authority.layout().device("000e08abcdef");
     std::fs::create_dir_all(&folder).unwrap();
@@ -414,9 +430,8 @@ fn a_folder_in_the_way_is_never_overwritten_unsaid() {
     authority.issue_device(device("000e08abcdef", None)).unwrap();
 }
 
-#[test]
-fn what_a_killed_process_left_is_ended_by_the_next() {
-    let place = Place::new();
+fn what_a_killed_process_left_is_ended_by_the_next(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let issued = authority.issue_device(device("000e08abcdef", None)).unwrap();
     let id = authority.find(&Query::All).unwrap().len();
@@ -435,9 +450,8 @@ fn what_a_killed_process_left_is_ended_by_the_next() {
     assert_eq!(std::fs::read_dir(place.root().join("pending")).unwrap().count(), 0);
 }
 
-#[test]
-fn f2_a_servers_rsa_key_enciphers_and_its_key_on_a_curve_only_signs() {
-    let place = Place::new();
+fn f2_a_servers_rsa_key_enciphers_and_its_key_on_a_curve_only_signs(on: On) {
+    let place = Place::new(on);
     let mut authority = place.found(Shape::Flat, now());
     let mut usage = |name: &str, key_type| {
         let key = SubjectKey::generate(key_type, None, &OperatingSystem).unwrap();

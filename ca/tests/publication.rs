@@ -2,16 +2,33 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "both/stores.rs"]
+mod stores;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ca::{
     Authority, DeviceIdentity, DeviceRequest, FixedClock, FoundOptions, IssueError, KeyType, ListDays,
-    MAX_SHARDS, MacAttribute, OperatingSystem, PublicationRequest, Published, RevocationReason, Shape, Side,
-    SubjectKey,
+    MAX_SHARDS, MacAttribute, OperatingSystem, PostgresUrl, PublicationRequest, Published, RevocationReason,
+    Shape, Side, SubjectKey,
 };
 use certs::{Certificate, RevocationList, Timestamp, Validity};
+
+use crate::stores::{Inventory, On, on_both_stores};
+
+on_both_stores! {
+    f4_without_a_url_a_certificate_names_no_list,
+    g1_a_revoked_certificate_is_on_exactly_the_shard_it_names_and_on_the_complete_list,
+    the_number_of_shards_changes_and_old_certificates_keep_theirs,
+    the_complete_list_goes_only_when_no_certificate_needs_it,
+    g3_a_shard_keeps_an_entry_until_one_list_after_its_end_though_the_shard_is_closed,
+    g2_the_numbers_of_each_shard_rise_across_restarts_and_restored_inventories,
+    g4_a_list_is_due_when_half_of_its_life_is_gone,
+    g4_the_last_lists_of_an_authority_that_retires_reach_its_end,
+    what_cannot_be_published_so_is_refused_and_changes_nothing,
+}
 
 const DAY: i64 = 86_400;
 const URL: &str = "http://pki.example.com";
@@ -19,12 +36,18 @@ const NAME: &str = "client-root";
 
 struct Place {
     folder: tempfile::TempDir,
+    inventory: Inventory,
 }
 
 impl Place {
-    fn found() -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
-        let options = FoundOptions { shape: Shape::Flat, key: KeyType::P256, ..FoundOptions::default() };
+    fn found(on: On) -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap(), inventory: Inventory::new(on) };
+        let options = FoundOptions {
+            shape: Shape::Flat,
+            key: KeyType::P256,
+            database: place.inventory.url().map(|url| PostgresUrl::parse(&url, &place.root()).unwrap()),
+            ..FoundOptions::default()
+        };
         Authority::found(&place.root(), &options, None, Arc::new(FixedClock(day(0)))).unwrap();
         place
     }
@@ -117,17 +140,15 @@ fn publish(authority: &mut Authority) -> Vec<Published> {
     authority.publish_crls(Some(NAME), ListDays::default()).unwrap()
 }
 
-#[test]
-fn f4_without_a_url_a_certificate_names_no_list() {
-    let place = Place::found();
+fn f4_without_a_url_a_certificate_names_no_list(on: On) {
+    let place = Place::found(on);
     let certificate = issue(&mut place.on_day(0), 1, None);
     assert_eq!(certificate.crl_distribution_points().len(), 0);
     assert!(!certificate.extensions().iter().any(|one| one.oid.to_string() == "1.3.6.1.5.5.7.1.1"));
 }
 
-#[test]
-fn g1_a_revoked_certificate_is_on_exactly_the_shard_it_names_and_on_the_complete_list() {
-    let place = Place::found();
+fn g1_a_revoked_certificate_is_on_exactly_the_shard_it_names_and_on_the_complete_list(on: On) {
+    let place = Place::found(on);
     let mut authority = place.on_day(0);
     let before = issue(&mut authority, 0, None);
     authority.set_publication(NAME, &request(8, true)).unwrap();
@@ -150,9 +171,8 @@ fn g1_a_revoked_certificate_is_on_exactly_the_shard_it_names_and_on_the_complete
     assert_eq!(numbers.len(), 9, "each in a file of its own");
 }
 
-#[test]
-fn the_number_of_shards_changes_and_old_certificates_keep_theirs() {
-    let place = Place::found();
+fn the_number_of_shards_changes_and_old_certificates_keep_theirs(on: On) {
+    let place = Place::found(on);
     let mut authority = place.on_day(0);
     authority.set_publication(NAME, &request(4, true)).unwrap();
     let old: Vec<_> = (1..30).map(|number| issue(&mut authority, number, None)).collect();
@@ -182,9 +202,8 @@ fn the_number_of_shards_changes_and_old_certificates_keep_theirs() {
     }
 }
 
-#[test]
-fn the_complete_list_goes_only_when_no_certificate_needs_it() {
-    let place = Place::found();
+fn the_complete_list_goes_only_when_no_certificate_needs_it(on: On) {
+    let place = Place::found(on);
     let mut authority = place.on_day(0);
     let unsharded = issue(&mut authority, 1, Some(10));
     authority.set_publication(NAME, &request(2, false)).unwrap();
@@ -201,9 +220,8 @@ fn the_complete_list_goes_only_when_no_certificate_needs_it() {
     assert_eq!(publish(&mut back).len(), 3);
 }
 
-#[test]
-fn g3_a_shard_keeps_an_entry_until_one_list_after_its_end_though_the_shard_is_closed() {
-    let place = Place::found();
+fn g3_a_shard_keeps_an_entry_until_one_list_after_its_end_though_the_shard_is_closed(on: On) {
+    let place = Place::found(on);
     let mut authority = place.on_day(0);
     authority.set_publication(NAME, &request(1, true)).unwrap();
     let certificate = issue(&mut authority, 1, Some(10));
@@ -221,12 +239,10 @@ fn g3_a_shard_keeps_an_entry_until_one_list_after_its_end_though_the_shard_is_cl
     assert!(place.on_lists(&certificate).is_empty());
 }
 
-#[test]
-fn g2_the_numbers_of_each_shard_rise_across_restarts_and_restored_inventories() {
-    let place = Place::found();
+fn g2_the_numbers_of_each_shard_rise_across_restarts_and_restored_inventories(on: On) {
+    let place = Place::found(on);
     place.on_day(0).set_publication(NAME, &request(3, true)).unwrap();
-    let (database, copy) = (place.root().join("ca.sqlite"), place.root().join("copy.sqlite"));
-    std::fs::copy(&database, &copy).unwrap();
+    place.inventory.save(&place.root());
     let numbers = || {
         let mut lists = publish(&mut place.on_day(1));
         lists.sort_by_key(|list| list.shard);
@@ -238,14 +254,13 @@ fn g2_the_numbers_of_each_shard_rise_across_restarts_and_restored_inventories() 
         assert!(next.iter().zip(&last).all(|(next, last)| next > last), "{next:?} after {last:?}");
         last = next;
     }
-    std::fs::rename(&copy, &database).unwrap();
+    place.inventory.restore(&place.root());
     let next = numbers();
     assert!(next.iter().zip(&last).all(|(next, last)| next > last), "{next:?} after {last:?}");
 }
 
-#[test]
-fn g4_a_list_is_due_when_half_of_its_life_is_gone() {
-    let place = Place::found();
+fn g4_a_list_is_due_when_half_of_its_life_is_gone(on: On) {
+    let place = Place::found(on);
     let mut authority = place.on_day(0);
     authority.set_publication(NAME, &request(1, true)).unwrap();
     let id = authority.issuer_for(Side::Client).unwrap().id();
@@ -261,9 +276,8 @@ fn g4_a_list_is_due_when_half_of_its_life_is_gone() {
     assert_eq!(states(31), ["expired", "expired"]);
 }
 
-#[test]
-fn g4_the_last_lists_of_an_authority_that_retires_reach_its_end() {
-    let place = Place::found();
+fn g4_the_last_lists_of_an_authority_that_retires_reach_its_end(on: On) {
+    let place = Place::found(on);
     let mut authority = place.on_day(0);
     authority.set_publication(NAME, &request(2, true)).unwrap();
     let end = authority.issuer_for(Side::Client).unwrap().certificate().validity().not_after;
@@ -272,9 +286,8 @@ fn g4_the_last_lists_of_an_authority_that_retires_reach_its_end() {
     assert!(published.iter().all(|list| list.next_update == end));
 }
 
-#[test]
-fn what_cannot_be_published_so_is_refused_and_changes_nothing() {
-    let place = Place::found();
+fn what_cannot_be_published_so_is_refused_and_changes_nothing(on: On) {
+    let place = Place::found(on);
     let mut authority = place.on_day(0);
     for shards in [0, MAX_SHARDS + 1] {
         let refused = authority.set_publication(NAME, &request(shards, true)).unwrap_err();

@@ -2,14 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::path::Path;
+#[path = "both/stores.rs"]
+mod stores;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ca::{
     Authority, DeviceIdentity, DeviceRequest, FixedClock, FoundOptions, IssueError, KeyType, Legacy,
-    MacAttribute, OperatingSystem, Query, SubjectKey, validity_for,
+    MacAttribute, OperatingSystem, PostgresUrl, Query, SubjectKey, validity_for,
 };
 use certs::Timestamp;
+
+use crate::stores::{Inventory, On, on_both_stores};
+
+on_both_stores! {
+    a_store_stays_what_it_was_made_as,
+    a_production_store_that_is_called_a_test_store_is_not_opened,
+}
 
 fn now() -> Timestamp {
     Timestamp::parse_rfc3339("2026-06-01T12:00:00Z").unwrap()
@@ -19,14 +29,39 @@ fn clock() -> Arc<FixedClock> {
     Arc::new(FixedClock(now()))
 }
 
-/// A production store.
-fn found(root: &Path) -> Authority {
-    let options = FoundOptions { key: KeyType::P256, ..FoundOptions::default() };
-    Authority::found(root, &options, None, clock()).unwrap()
+/// A folder for a store, and what its inventory is in.
+struct Place {
+    folder: tempfile::TempDir,
+    inventory: Inventory,
 }
 
-fn open(root: &Path) -> Authority {
-    Authority::open(root, clock()).unwrap()
+impl Place {
+    fn new(on: On) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), inventory: Inventory::new(on) }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("ca")
+    }
+
+    /// A production store.
+    fn found(&self) -> Authority {
+        self.found_as(FoundOptions { key: KeyType::P256, ..FoundOptions::default() })
+    }
+
+    /// A test store whose authorities are as old as this.
+    fn found_for_tests(&self, legacy: Legacy) -> Authority {
+        self.found_as(FoundOptions { name: "Example Telco".to_owned(), ..FoundOptions::for_tests(legacy) })
+    }
+
+    fn found_as(&self, options: FoundOptions) -> Authority {
+        let database = self.inventory.url().map(|url| PostgresUrl::parse(&url, &self.root()).unwrap());
+        Authority::found(&self.root(), &FoundOptions { database, ..options }, None, clock()).unwrap()
+    }
+
+    fn open(&self) -> Result<Authority, IssueError> {
+        Authority::open(&self.root(), clock())
+    }
 }
 
 fn device() -> DeviceRequest {
@@ -39,24 +74,17 @@ fn device() -> DeviceRequest {
     }
 }
 
-/// A test store whose authorities are as old as this.
-fn found_for_tests(root: &Path, legacy: Legacy) -> Authority {
-    let options = FoundOptions { name: "Example Telco".to_owned(), ..FoundOptions::for_tests(legacy) };
-    Authority::found(root, &options, None, clock()).unwrap()
-}
-
-#[test]
-fn a_store_stays_what_it_was_made_as() {
-    let place = tempfile::tempdir().unwrap();
-    assert!(found_for_tests(&place.path().join("ca"), Legacy::default()).is_test());
-    let mut authority = open(&place.path().join("ca"));
+fn a_store_stays_what_it_was_made_as(on: On) {
+    let place = Place::new(on);
+    assert!(place.found_for_tests(Legacy::default()).is_test());
+    let mut authority = place.open().unwrap();
     assert!(authority.is_test());
     let sha1 = Legacy { sha1: true, ..Legacy::default() };
     let issued = authority.issue_device_twin(device(), sha1).unwrap();
     assert_eq!(issued.certificate.validity(), validity_for(now(), ca::TEST_DAYS));
 
-    let place = tempfile::tempdir().unwrap();
-    let mut production = found(&place.path().join("ca"));
+    let place = Place::new(on);
+    let mut production = place.found();
     assert!(!production.is_test());
     let refused = production.issue_device_twin(device(), sha1).unwrap_err();
     assert!(matches!(refused, IssueError::TestStoreOnly { .. }), "{refused}");
@@ -68,14 +96,13 @@ fn a_store_stays_what_it_was_made_as() {
     assert!(production.find(&Query::All).unwrap().iter().all(|record| record.intent.name.contains("root")));
 }
 
-#[test]
-fn a_production_store_that_is_called_a_test_store_is_not_opened() {
-    let place = tempfile::tempdir().unwrap();
-    drop(found(&place.path().join("ca")));
-    let database = rusqlite::Connection::open(place.path().join("ca").join("ca.sqlite")).unwrap();
+fn a_production_store_that_is_called_a_test_store_is_not_opened(on: On) {
+    let place = Place::new(on);
+    drop(place.found());
     let set = |value: &str| {
-        database.execute("UPDATE setting SET value = ?1 WHERE name = 'test'", [value]).unwrap();
-        Authority::open(&place.path().join("ca"), clock())
+        let statement = format!("UPDATE setting SET value = '{value}' WHERE name = 'test'");
+        place.inventory.change(&place.root(), &statement);
+        place.open()
     };
     assert!(set("yes").unwrap_err().to_string().contains("an authority's name does not"));
     assert!(set("perhaps").unwrap_err().to_string().contains("does not say whether"));
@@ -84,9 +111,9 @@ fn a_production_store_that_is_called_a_test_store_is_not_opened() {
 
 #[test]
 fn a_store_from_before_there_were_test_stores_is_production() {
-    let place = tempfile::tempdir().unwrap();
-    drop(found(&place.path().join("ca")));
-    let database = rusqlite::Connection::open(place.path().join("ca").join("ca.sqlite")).unwrap();
+    let place = Place::new(On::Sqlite);
+    drop(place.found());
+    let database = rusqlite::Connection::open(place.root().join("ca.sqlite")).unwrap();
     let before: i64 =
         database.query_row("SELECT max(number) FROM revocation_list", [], |row| row.get(0)).unwrap();
     // As the format of those days was.
@@ -118,7 +145,7 @@ fn a_store_from_before_there_were_test_stores_is_production() {
         )
         .unwrap();
     drop(database);
-    let mut authority = open(&place.path().join("ca"));
+    let mut authority = place.open().unwrap();
     assert!(!authority.is_test());
     let lists = authority.publish_crls(None, ca::ListDays::default()).unwrap();
     assert!(lists.len() == 2 && lists.iter().all(|list| list.number > before), "G2: the numbers go on");

@@ -1,79 +1,14 @@
 //! One authority on two hosts: the inventory on a PostgreSQL server, a folder on each (CA A2, I7).
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
+use certs::testing::Pki;
+
+use crate::serve::Server;
+use crate::stores::{Credentials, On, Server as PostgresServer, postgresql_is_here};
 use crate::support::Workplace;
-
-/// A server of its own, reached over a socket in its folder; it ends when this is dropped.
-struct Server {
-    folder: tempfile::TempDir,
-    programs: PathBuf,
-}
-
-impl Server {
-    /// `None` where there is no PostgreSQL; with `REQUIRE_PEERS=1` there must be.
-    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-    fn start(test: &str) -> Option<Self> {
-        let Some(programs) = programs() else {
-            let required = std::env::var("REQUIRE_PEERS").is_ok_and(|value| value == "1");
-            assert!(!required, "{test} needs postgres, and REQUIRE_PEERS=1 is set");
-            eprintln!("skipped: {test} needs postgres");
-            return None;
-        };
-        // The socket's path must be short; the server refuses to run as root, so its user must reach the folder.
-        let folder = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        let server = Self { folder, programs };
-        server.run("initdb", &["-U", "ca", "--auth=trust", "--no-sync", "-E", "UTF8"]);
-        let options = format!("-c listen_addresses= -c fsync=off -k {}", server.folder.path().display());
-        let log = server.folder.path().join("log").display().to_string();
-        server.run("pg_ctl", &["start", "-w", "-s", "-o", &options, "-l", &log]);
-        Some(server)
-    }
-
-    fn url(&self) -> String {
-        format!("postgres://ca@{}/postgres", self.folder.path().display().to_string().replace('/', "%2F"))
-    }
-
-    fn run(&self, name: &str, arguments: &[&str]) {
-        assert!(self.command(name, arguments).status().unwrap().success(), "{name}");
-    }
-
-    fn command(&self, name: &str, arguments: &[&str]) -> Command {
-        let name = self.programs.join(name);
-        let owner = std::fs::metadata("/proc/self").map(|found| std::os::unix::fs::MetadataExt::uid(&found));
-        let mut command = if owner.is_ok_and(|owner| owner == 0) {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(name);
-            command
-        } else {
-            Command::new(name)
-        };
-        command.args(arguments).arg("-D").arg(self.folder.path().join("data"));
-        command.env("LC_ALL", "C").current_dir("/").stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ended = self.command("pg_ctl", &["stop", "-s", "-m", "immediate"]).status();
-    }
-}
-
-/// Where Debian, or anybody, keeps the server's programs.
-fn programs() -> Option<PathBuf> {
-    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let debian = debian.map(|entry| entry.path().join("bin"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    debian
-        .chain(std::env::split_paths(&path))
-        .map(|folder| folder.join("pg_ctl"))
-        .find_map(|program| Some(program.canonicalize().ok()?.parent()?.to_owned()))
-        .filter(|folder| folder.join("initdb").exists())
-}
 
 fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
@@ -88,8 +23,8 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Two hosts: `provision-ca` and `other`.
-fn hosts(server: &Server) -> Workplace {
-    let here = Workplace::with_authorities(&["--database", &server.url()]);
+fn hosts() -> Workplace {
+    let here = Workplace::on(On::Postgresql, &[]);
     std::fs::create_dir(here.path("other")).unwrap();
     for part in ["authorities", "trust", "database.url"] {
         copy(&here.path(&format!("provision-ca/{part}")), &here.path(&format!("other/{part}")));
@@ -107,8 +42,10 @@ fn list(prefix: u8, count: usize) -> String {
 
 #[test]
 fn every_verb_does_the_same_on_postgresql() {
-    let Some(server) = Server::start("every_verb_does_the_same_on_postgresql") else { return };
-    let here = hosts(&server);
+    if !postgresql_is_here("every_verb_does_the_same_on_postgresql") {
+        return;
+    }
+    let here = hosts();
     assert!(!here.path("provision-ca/ca.sqlite").exists());
     let mode = here.path("provision-ca/database.url").metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
@@ -157,15 +94,26 @@ fn every_verb_does_the_same_on_postgresql() {
     here.run(&["--store", "copy", "audit", "verify"]).done();
     // Another authority does not move in.
     let taken = here
-        .run(&["--store", "third", "init", "--no-passphrase", "--key", "p256", "--database", &server.url()])
+        .run(&[
+            "--store",
+            "third",
+            "init",
+            "--no-passphrase",
+            "--key",
+            "p256",
+            "--database",
+            &here.database_url(),
+        ])
         .refused();
     assert!(taken.contains("another certificate authority"), "{taken}");
 }
 
 #[test]
 fn a2_i7_two_hosts_at_once_never_collide() {
-    let Some(server) = Server::start("a2_i7_two_hosts_at_once_never_collide") else { return };
-    let here = hosts(&server);
+    if !postgresql_is_here("a2_i7_two_hosts_at_once_never_collide") {
+        return;
+    }
+    let here = hosts();
     here.write("one.csv", list(1, 120));
     here.write("two.csv", list(2, 120));
     // The same devices on both, too: one host issues each, the other says that it is there.
@@ -204,4 +152,172 @@ fn a2_i7_two_hosts_at_once_never_collide() {
     }
     assert_eq!(here.run(&["list", "status=revoked"]).done().lines().count() - 1, 240);
     here.run(&["audit", "verify"]).done();
+}
+
+#[test]
+fn a3_i7_two_hosts_that_renew_and_rekey_the_same_phones_at_once_leave_one_certificate_each() {
+    if !postgresql_is_here(
+        "a3_i7_two_hosts_that_renew_and_rekey_the_same_phones_at_once_leave_one_certificate_each",
+    ) {
+        return;
+    }
+    let here = hosts();
+    here.write("devices.csv", list(8, 60));
+    here.run(&["device", "issue", "--csv", "devices.csv", "--key", "p256"]).done();
+    // A host renews what it has the files of; both have those of the fleet, as after a restored backup.
+    copy(&here.path("provision-ca/devices"), &here.path("other/devices"));
+    at_once(
+        &here,
+        &[
+            ("provision-ca", &["renew", "mac=000e08*"]),
+            ("other", &["rekey", "mac=000e08*", "--key", "p256"]),
+            ("other", &["renew", "mac=000e08*"]),
+        ],
+    );
+    assert_eq!(count(&here, &["mac=000e08*", "status=valid"]), 60, "one active certificate for each");
+    assert_eq!(count(&here, &["mac=000e08*", "latest=yes", "status=valid"]), 60);
+    assert!(count(&here, &["mac=000e08*", "status=revoked", "reason=superseded"]) >= 60);
+    here.run(&["audit", "verify"]).done();
+    here.run(&["--store", "other", "audit", "verify"]).done();
+}
+
+#[test]
+fn g1_g2_i7_two_hosts_that_revoke_and_publish_shards_at_once_lose_no_entry_and_no_number() {
+    if !postgresql_is_here(
+        "g1_g2_i7_two_hosts_that_revoke_and_publish_shards_at_once_lose_no_entry_and_no_number",
+    ) {
+        return;
+    }
+    let here = hosts();
+    let set = ["publication", "set", "http://pki.example.com", "--authority", "client-root", "--shards", "3"];
+    here.run(&set).done();
+    here.write("devices.csv", list(8, 60));
+    here.run(&["--store", "other", "device", "issue", "--csv", "devices.csv", "--key", "p256"]).done();
+    let publish = ["crl", "publish", "--authority", "client-root"];
+    at_once(
+        &here,
+        &[
+            ("provision-ca", &["revoke", "mac=000e08*", "--reason", "keyCompromise"]),
+            ("other", &["revoke", "mac=000e08*"]),
+            ("provision-ca", &publish),
+            ("other", &publish),
+            ("other", &["authority", "add", "--side", "client", "--key", "p256"]),
+            ("provision-ca", &["authority", "add", "--side", "client", "--key", "p256"]),
+        ],
+    );
+    let numbers = |store: &str| -> Vec<(u64, u64)> {
+        let said = here.run(&[&["--store", store], &publish[..], &["--json"]].concat()).done();
+        let value: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let lists = value["lists"].as_array().unwrap();
+        lists.iter().map(|one| (one["number"].as_u64().unwrap(), one["entries"].as_u64().unwrap())).collect()
+    };
+    let (first, second) = (numbers("provision-ca"), numbers("other"));
+    assert_eq!(first.len(), 4);
+    assert!(second.iter().zip(&first).all(|(next, last)| next.0 > last.0), "{second:?} after {first:?}");
+    // All on the complete list, and each on exactly one shard.
+    let entries: Vec<u64> = second.iter().map(|list| list.1).collect();
+    assert_eq!((entries.iter().max().copied(), entries.iter().sum()), (Some(60), 120_u64), "{entries:?}");
+    // Both authorities that were added are there, each with the key on the host that made it.
+    let names = here.run(&["authority", "list"]).done();
+    assert!(names.contains("client-root-2") && names.contains("client-root-3"), "{names}");
+    let made = |store: &str, name: &str| here.path(&format!("{store}/authorities/{name}/key.pem")).exists();
+    for name in ["client-root-2", "client-root-3"] {
+        assert_ne!(made("provision-ca", name), made("other", name), "{name}");
+    }
+    here.run(&["audit", "verify"]).done();
+}
+
+#[test]
+fn g4_g7_one_host_serves_what_another_revokes() {
+    if !postgresql_is_here("g4_g7_one_host_serves_what_another_revokes") {
+        return;
+    }
+    let here = hosts();
+    let set = ["publication", "set", "http://pki.example.com", "--authority", "client-root", "--shards", "2"];
+    here.run(&[&set[..], &["--ocsp"]].concat()).done();
+    let server = Server::start(&here, &[]);
+    here.write("devices.csv", list(8, 2));
+    here.run(&["--store", "other", "device", "issue", "--csv", "devices.csv", "--key", "p256"]).done();
+    let text = here.read("other/devices/000e08000000/cert.pem");
+    let phone = certs::Certificate::parse_pem(text).unwrap();
+    let point = phone.crl_distribution_points()[0].uris().next().unwrap().to_owned();
+    let path = point.strip_prefix("http://pki.example.com").unwrap();
+    assert_eq!(server.get(path).status, 200);
+    here.run(&["--store", "other", "revoke", "000e08000000"]).done();
+    let answer = server.eventually(path, |answer| {
+        certs::RevocationList::parse(&answer.body).is_ok_and(|list| !list.is_empty())
+    });
+    let list = certs::RevocationList::parse(&answer.body).unwrap();
+    assert!(list.contains(phone.serial()).is_some());
+}
+
+#[test]
+fn a_server_over_tls_is_known_by_its_certificate_or_not_spoken_to() {
+    let test = "a_server_over_tls_is_known_by_its_certificate_or_not_spoken_to";
+    if !postgresql_is_here(test) {
+        return;
+    }
+    let (pki, foreign) = (Pki::named("Database"), Pki::named("Impostor"));
+    let issued = pki.server("localhost").issue();
+    let credentials = Credentials { chain: issued.chain_pem(), key: issued.key_pem() };
+    let Some(mut server) = PostgresServer::start_tls(&credentials) else { return };
+    let port = server.port();
+    let here = Workplace::new();
+    here.write("db.pem", pki.root().certificate().to_pem());
+    here.write("foreign.pem", foreign.root().certificate().to_pem());
+    here.write("empty.pem", "nothing");
+    let root = |file: &str| here.path(file).display().to_string();
+    let url = |host: &str, file: &str| {
+        format!("postgres://ca@{host}:{port}/postgres?sslmode=verify-full&sslrootcert={}", root(file))
+    };
+    let init = |store: &str, url: &str| {
+        here.run(&["--store", store, "init", "--no-passphrase", "--key", "p256", "--database", url])
+    };
+    for (url, reason) in [
+        (url("localhost", "foreign.pem"), "invalid peer certificate: "),
+        (url("127.0.0.1", "db.pem"), "not valid for name"),
+        (url("localhost", "empty.pem"), "it holds no certificate"),
+        (url("localhost", "missing.pem"), "cannot read "),
+    ] {
+        let refused = init("refused", &url).refused();
+        assert!(refused.contains(reason), "{url}: {refused}");
+        assert!(!here.path("refused/authorities").exists() && !here.path("refused/database.url").exists());
+    }
+    let open = init("open", &format!("postgres://ca@localhost:{port}/postgres?sslmode=require"));
+    assert_eq!(open.code, Some(2), "{}", open.stderr);
+    assert!(open.stderr.contains("sslmode=verify-full together with sslrootcert=FILE"), "{}", open.stderr);
+    init("provision-ca", &url("localhost", "db.pem")).done();
+    let generic = ["device", "generic", "--key", "p256"];
+    here.run(&generic).done();
+    here.run(&["store", "check"]).done();
+    // The same server without TLS hears no word of it.
+    server.restart("ssl=off");
+    let refused = here.run(&["list"]).refused();
+    assert!(refused.contains("server does not support TLS"), "{refused}");
+    server.restart("ssl=on");
+    here.run(&["list"]).done();
+}
+
+/// Runs commands on several hosts at the same time; each must do what it is told or say why not, and none may fail.
+fn at_once(here: &Workplace, commands: &[(&str, &[&str])]) {
+    let running: Vec<_> = commands
+        .iter()
+        .map(|(store, arguments)| {
+            let arguments = [&["--store", store][..], arguments].concat();
+            let mut command = here.command(&arguments);
+            (arguments.join(" "), command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        })
+        .collect();
+    for (arguments, child) in running {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // What another host did first is no more to be done.
+        let was_done = ["no certificate matches", "failed"].iter().any(|word| said.contains(word));
+        assert!(output.status.success() || was_done, "{arguments}: {said}");
+        assert!(!said.contains("panicked"), "{arguments}: {said}");
+    }
+}
+
+fn count(here: &Workplace, selector: &[&str]) -> usize {
+    here.run(&[&["list"], selector].concat()).done().lines().count() - 1
 }

@@ -1,6 +1,13 @@
 //! Several authorities side by side, and the change from one to the next (CA C1, C2, C6, G1).
 
+use crate::stores::{On, on_both_stores};
 use crate::support::{Said, Workplace, openssl_is_here};
+
+on_both_stores! {
+    a_root_follows_another_and_both_are_trusted_for_a_while,
+    c2_c6_what_a_certificate_does_not_allow_is_refused_before_any_key_is_made,
+    c5_an_authority_with_name_constraints_signs_no_other_name,
+}
 
 fn phone(here: &Workplace, mac: &str) {
     let arguments =
@@ -31,12 +38,11 @@ fn issuer_of(here: &Workplace, mac: &str) -> String {
     certs::Certificate::parse_pem(text).unwrap().issuer().to_rfc4514()
 }
 
-#[test]
-fn a_root_follows_another_and_both_are_trusted_for_a_while() {
+fn a_root_follows_another_and_both_are_trusted_for_a_while(on: On) {
     if !openssl_is_here("a_root_follows_another_and_both_are_trusted_for_a_while") {
         return;
     }
-    let here = Workplace::with_authorities(&[]);
+    let here = Workplace::on(on, &[]);
     phone(&here, "000e08abcd00");
     let said = here.run(&["authority", "add", "--side", "client", "--key", "p256"]).done();
     assert!(said.contains("client-root-2"), "{said}");
@@ -72,9 +78,8 @@ fn a_root_follows_another_and_both_are_trusted_for_a_while() {
     assert!(issuer_of(&here, "000e08abcd03").contains("Client Root CA,"));
 }
 
-#[test]
-fn c2_c6_what_a_certificate_does_not_allow_is_refused_before_any_key_is_made() {
-    let flat = Workplace::with_authorities(&[]);
+fn c2_c6_what_a_certificate_does_not_allow_is_refused_before_any_key_is_made(on: On) {
+    let flat = Workplace::on(on, &[]);
     let add = ["authority", "add", "--side", "client", "--tier", "issuing", "--key", "p256"];
     let refused = flat.run(&add).refused();
     assert!(
@@ -82,7 +87,7 @@ fn c2_c6_what_a_certificate_does_not_allow_is_refused_before_any_key_is_made() {
         "{refused}"
     );
     assert!(!flat.path("provision-ca/authorities/client-issuing").exists());
-    let here = Workplace::with_authorities(&["--shape", "issuing"]);
+    let here = Workplace::on(on, &["--shape", "issuing"]);
     here.run(&add).done();
     here.run(&["authority", "use", "client-issuing-2"]).done();
     phone(&here, "000e08abcd00");
@@ -96,13 +101,13 @@ fn c2_c6_what_a_certificate_does_not_allow_is_refused_before_any_key_is_made() {
     std::fs::remove_file(here.path("provision-ca/authorities/client-root/key.pem")).unwrap();
     let refused = here.run(&add).refused();
     assert!(refused.contains("no root's key is here"), "{refused}");
-    let test = Workplace::with_authorities(&["--test"]);
+    let test = Workplace::on(on, &["--test"]);
     assert!(test.run(&["authority", "add", "--side", "client"]).refused().contains("a test store"));
 }
 
 #[test]
 fn the_key_of_an_added_authority_is_closed_as_the_others_are_and_a_killed_attempt_is_cleared_away() {
-    let here = Workplace::new();
+    let here = Workplace::empty(On::Sqlite);
     here.write("pw", "correct horse battery\n");
     let with = |arguments: &[&str]| here.run(&[arguments, &["--passphrase-file", "pw"]].concat());
     with(&["init", "--key", "p256"]).done();
@@ -118,9 +123,8 @@ fn the_key_of_an_added_authority_is_closed_as_the_others_are_and_a_killed_attemp
     assert!(here.path("provision-ca/trust/crls/client-root-2.crl").exists());
 }
 
-#[test]
-fn c5_an_authority_with_name_constraints_signs_no_other_name() {
-    let here = Workplace::with_authorities(&[]);
+fn c5_an_authority_with_name_constraints_signs_no_other_name(on: On) {
+    let here = Workplace::on(on, &[]);
     let add = ["authority", "add", "--side", "server", "--key", "p256", "--permit", "example.com"];
     here.run(&add).done();
     here.run(&["authority", "use", "server-root-2"]).done();

@@ -2,11 +2,22 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use crate::stores::{On, on_both_stores};
 use crate::support::{Workplace, openssl_is_here};
 
+on_both_stores! {
+    a_selector_finds_by_every_key_and_every_spelling,
+    a3_renewing_keeps_names_and_key_and_changes_serial_and_dates,
+    a3_rekeying_and_reissuing_change_what_they_say_and_nothing_else,
+    b7_a_compromised_key_is_not_renewed_but_replaced,
+    g5_g6_many_are_revoked_at_once_and_a_hold_alone_is_lifted,
+    what_ends_soon_is_listed_until_it_has_a_successor,
+    a_renewal_that_was_interrupted_goes_on_and_renews_nobody_twice,
+}
+
 /// Authorities, six phones of two models, and a server.
-fn fleet() -> Workplace {
-    let here = Workplace::with_authorities(&[]);
+fn fleet(on: On) -> Workplace {
+    let here = Workplace::on(on, &[]);
     let mut list = "model,serial,mac\n".to_owned();
     for number in 0..6 {
         let model = if number < 4 { "CP-8841-3PCC" } else { "CP-7841-3PCC" };
@@ -34,9 +45,8 @@ fn certificate(here: &Workplace, path: &str) -> certs::Certificate {
 
 const PHONE: &str = "provision-ca/devices/000e08000000";
 
-#[test]
-fn a_selector_finds_by_every_key_and_every_spelling() {
-    let here = fleet();
+fn a_selector_finds_by_every_key_and_every_spelling(on: On) {
+    let here = fleet(on);
     let phone = &listed(&here, &["mac=000e08000000"])[0];
     let serial = phone["serial"].as_str().unwrap().to_owned();
     let colons: Vec<String> =
@@ -84,7 +94,7 @@ fn a_selector_finds_by_every_key_and_every_spelling() {
 
 #[test]
 fn a_bad_selector_is_misuse_and_lists_the_keys() {
-    let here = fleet();
+    let here = fleet(On::Sqlite);
     for (arguments, message) in [
         (&["list", "modle=CP-88*"][..], "the keys are model, mac, serial"),
         (&["revoke", "status=good"], "valid, expired, revoked, held or abandoned"),
@@ -101,9 +111,8 @@ fn a_bad_selector_is_misuse_and_lists_the_keys() {
     assert!(nothing.contains("no certificate matches"), "{nothing}");
 }
 
-#[test]
-fn a3_renewing_keeps_names_and_key_and_changes_serial_and_dates() {
-    let here = fleet();
+fn a3_renewing_keeps_names_and_key_and_changes_serial_and_dates(on: On) {
+    let here = fleet(on);
     let before = certificate(&here, &format!("{PHONE}/cert.pem"));
     let key = here.read(&format!("{PHONE}/key.pem"));
     let said = here.run(&["renew", "000e08000000", "--days", "100"]);
@@ -127,9 +136,8 @@ fn a3_renewing_keeps_names_and_key_and_changes_serial_and_dates() {
     assert_eq!(hosts, ["prov.example.com"]);
 }
 
-#[test]
-fn a3_rekeying_and_reissuing_change_what_they_say_and_nothing_else() {
-    let here = fleet();
+fn a3_rekeying_and_reissuing_change_what_they_say_and_nothing_else(on: On) {
+    let here = fleet(on);
     let before = certificate(&here, &format!("{PHONE}/cert.pem"));
     here.run(&["reissue", "000e08000000"]).done();
     let reissued = certificate(&here, &format!("{PHONE}/cert.pem"));
@@ -150,9 +158,8 @@ fn a3_rekeying_and_reissuing_change_what_they_say_and_nothing_else() {
     assert_eq!(count(&here, &["model=CP-88*", "latest=yes"]), 4);
 }
 
-#[test]
-fn b7_a_compromised_key_is_not_renewed_but_replaced() {
-    let here = fleet();
+fn b7_a_compromised_key_is_not_renewed_but_replaced(on: On) {
+    let here = fleet(on);
     here.run(&["revoke", "000e08000000", "--reason", "keyCompromise"]).done();
     let renewed = here.run(&["renew", "000e08000000"]);
     assert_eq!(renewed.code, Some(1));
@@ -163,9 +170,8 @@ fn b7_a_compromised_key_is_not_renewed_but_replaced() {
     assert_eq!(count(&here, &["mac=000e08000000", "status=valid"]), 1);
 }
 
-#[test]
-fn g5_g6_many_are_revoked_at_once_and_a_hold_alone_is_lifted() {
-    let here = fleet();
+fn g5_g6_many_are_revoked_at_once_and_a_hold_alone_is_lifted(on: On) {
+    let here = fleet(on);
     let dry = here.run(&["revoke", "model=CP-88*", "--reason", "certificateHold", "--dry-run"]).done();
     assert!(dry.contains("would revoke 4 certificates") && dry.contains("CP-8841-3PCC"), "{dry}");
     assert_eq!(count(&here, &["status=revoked"]), 0, "nothing was done");
@@ -186,9 +192,8 @@ fn g5_g6_many_are_revoked_at_once_and_a_hold_alone_is_lifted() {
     assert!(root.contains("nobody can revoke it"), "{root}");
 }
 
-#[test]
-fn what_ends_soon_is_listed_until_it_has_a_successor() {
-    let here = fleet();
+fn what_ends_soon_is_listed_until_it_has_a_successor(on: On) {
+    let here = fleet(on);
     let said = here.run(&["expiring"]);
     assert!(said.stderr.contains("nothing ends that soon"), "{}", said.stderr);
     let said = here.run(&["expiring", "--within", "2y", "--json"]).done();
@@ -201,7 +206,7 @@ fn what_ends_soon_is_listed_until_it_has_a_successor() {
 
 #[test]
 fn h1_exported_files_are_for_their_owner_and_never_overwritten() {
-    let here = fleet();
+    let here = fleet(On::Sqlite);
     here.write("pw", "correct horse battery\n");
     here.run(&["export", "000e08000000", "--out", "phone.pem"]).done();
     assert_eq!(here.read("phone.pem"), here.read(&format!("{PHONE}/chain.pem")));
@@ -230,12 +235,12 @@ fn h1_exported_files_are_for_their_owner_and_never_overwritten() {
     assert!(!here.path("b.p12").exists());
 }
 
-#[test]
-fn a_renewal_that_was_interrupted_goes_on_and_renews_nobody_twice() {
+fn a_renewal_that_was_interrupted_goes_on_and_renews_nobody_twice(on: On) {
     use std::process::Stdio;
 
-    let here = Workplace::with_authorities(&[]);
-    here.write("devices.csv", crate::bulk::list(300));
+    let phones = if on == On::Sqlite { 300 } else { 120 };
+    let here = Workplace::on(on, &[]);
+    here.write("devices.csv", crate::bulk::list(phones));
     here.run(&["device", "issue", "--csv", "devices.csv", "--key", "p256"]).done();
     let reissue = ["reissue", "model=CP-88*"];
     let mut kills = 0;
@@ -250,10 +255,10 @@ fn a_renewal_that_was_interrupted_goes_on_and_renews_nobody_twice() {
     }
     assert!(kills > 0);
     let left = count(&here, &["model=CP-88*", "latest=yes", "status=valid"]);
-    assert_eq!(left, 300);
+    assert_eq!(left, phones);
     let last = here.run(&reissue);
     if last.code != Some(0) {
         assert!(last.stderr.contains("no certificate matches"), "{}", last.stderr);
     }
-    assert_eq!(count(&here, &["model=CP-88*", "status=valid"]), 300, "one active certificate for each");
+    assert_eq!(count(&here, &["model=CP-88*", "status=valid"]), phones, "one active certificate for each");
 }

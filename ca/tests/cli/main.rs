@@ -17,6 +17,8 @@ mod pkilint;
 mod requests;
 mod serve;
 mod shards;
+#[path = "../both/stores.rs"]
+mod stores;
 mod support;
 mod survival;
 mod token;

@@ -1,13 +1,19 @@
 //! OCSP, judged by `openssl ocsp` (CA G7).
 
 use crate::serve::Server;
+use crate::stores::{On, on_both_stores};
 use crate::support::{Said, Workplace, openssl_is_here};
+
+on_both_stores! {
+    g7_openssl_learns_good_revoked_and_unknown_from_a_signer_it_accepts,
+    g7_a_get_is_answered_like_a_post_and_may_be_kept,
+}
 
 const PHONES: [&str; 3] = ["000e08abcd00", "000e08abcd01", "000e08abcd02"];
 
 /// A server that answers for phones of one kind of key, the first of which is revoked.
-fn served(more: &[&str]) -> (Workplace, Server, &'static str) {
-    let here = Workplace::with_authorities(more);
+fn served(on: On, more: &[&str]) -> (Workplace, Server, &'static str) {
+    let here = Workplace::on(on, more);
     let issuer = if more.contains(&"issuing") { "client-issuing" } else { "client-root" };
     let set = ["publication", "set", "http://pki.example.com", "--authority", issuer, "--ocsp"];
     here.run(&set).done();
@@ -30,13 +36,12 @@ fn ask(here: &Workplace, server: &Server, issuer: &str, more: &[&str]) -> Said {
     here.openssl(&[&options[..], &chain, more].concat())
 }
 
-#[test]
-fn g7_openssl_learns_good_revoked_and_unknown_from_a_signer_it_accepts() {
+fn g7_openssl_learns_good_revoked_and_unknown_from_a_signer_it_accepts(on: On) {
     if !openssl_is_here("g7_openssl_learns_good_revoked_and_unknown_from_a_signer_it_accepts") {
         return;
     }
     for more in [&["--key", "p256"][..], &["--shape", "issuing"], &["--key", "rsa2048"]] {
-        let (here, server, issuer) = served(more);
+        let (here, server, issuer) = served(on, more);
         for hash in ["-sha1", "-sha256", "-sha384"] {
             let certificate = |mac: &str| format!("provision-ca/devices/{mac}/cert.pem");
             let (revoked, good) = (certificate(PHONES[0]), certificate(PHONES[1]));
@@ -80,12 +85,11 @@ fn g7_openssl_learns_good_revoked_and_unknown_from_a_signer_it_accepts() {
     }
 }
 
-#[test]
-fn g7_a_get_is_answered_like_a_post_and_may_be_kept() {
+fn g7_a_get_is_answered_like_a_post_and_may_be_kept(on: On) {
     if !openssl_is_here("g7_a_get_is_answered_like_a_post_and_may_be_kept") {
         return;
     }
-    let (here, server, issuer) = served(&[]);
+    let (here, server, issuer) = served(on, &[]);
     let authority = format!("provision-ca/authorities/{issuer}/cert.pem");
     let phone = "provision-ca/devices/000e08abcd01/cert.pem";
     let make = ["ocsp", "-issuer", &authority, "-cert", phone, "-no_nonce", "-reqout", "request.der"];
@@ -130,7 +134,7 @@ fn g7_a_get_is_answered_like_a_post_and_may_be_kept() {
 
 #[test]
 fn a_responder_is_made_by_hand_where_the_servers_key_is_elsewhere() {
-    let here = Workplace::new();
+    let here = Workplace::empty(On::Sqlite);
     here.write("pw", "correct horse battery\n");
     let with = |arguments: &[&str]| here.run(&[arguments, &["--passphrase-file", "pw"]].concat());
     with(&["init", "--key", "p256"]).done();

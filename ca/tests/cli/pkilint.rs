@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use ca::{
     Authority, DeviceIdentity, DeviceRequest, FixedClock, FoundOptions, KeyType, ListDays, MacAttribute,
-    OperatingSystem, PublicationRequest, RevocationReason, ServerName, ServerRequest, Shape, SubjectKey,
+    OperatingSystem, PostgresUrl, PublicationRequest, RevocationReason, ServerName, ServerRequest, Shape,
+    SubjectKey,
 };
 use certs::{Timestamp, Validity};
 
 use crate::serve::Server;
+use crate::stores::{Inventory, On, postgresql_is_here};
 use crate::support::{Workplace, openssl_is_here};
 
 /// The folder of pkilint's programs.
@@ -125,10 +127,15 @@ fn i10_pkilint_has_no_complaint_of_any_kind_of_key_and_shape() {
     }
     let mut artefacts = Vec::new();
     let mut places = Vec::new();
-    for (shape, key) in
-        [("flat", "rsa2048"), ("issuing", "p256"), ("flat", "rsa3072"), ("issuing", "rsa4096")]
-    {
-        let here = Workplace::with_authorities(&["--shape", shape, "--key", key]);
+    // Two shapes and two kinds of key on each kind of store: what is judged takes no longer.
+    let other = if postgresql_is_here(test) { On::Postgresql } else { On::Sqlite };
+    for (on, shape, key) in [
+        (On::Sqlite, "flat", "rsa2048"),
+        (other, "issuing", "p256"),
+        (other, "flat", "rsa3072"),
+        (On::Sqlite, "issuing", "rsa4096"),
+    ] {
+        let here = Workplace::on(on, &["--shape", shape, "--key", key]);
         let leaf = if key == "p256" { "p256" } else { "rsa2048" };
         here.run(&["publication", "set", "http://pki.example.com", "--shards", "2", "--ocsp"]).done();
         let san = ["--san", "2001:db8::1", "--san", "192.0.2.7", "--san", "alt.example.com"];
@@ -176,7 +183,11 @@ fn e1_i10_pkilint_and_openssl_have_no_complaint_of_any_date() {
     let begun = at("2049-11-30T01:00:00Z");
     let last = at("9999-12-31T23:59:59Z");
     let days = u32::try_from((last.unix() + 1 - at("2049-11-30T00:00:00Z").unix()) / 86_400).unwrap();
-    let options = FoundOptions { shape: Shape::Issuing, key: KeyType::P256, days, ..FoundOptions::default() };
+    // What a database makes of such dates is seen on the kind of store that keeps them in columns of a type.
+    let inventory = Inventory::new(if postgresql_is_here(test) { On::Postgresql } else { On::Sqlite });
+    let database = inventory.url().map(|url| PostgresUrl::parse(&url, &root).unwrap());
+    let (shape, key) = (Shape::Issuing, KeyType::P256);
+    let options = FoundOptions { shape, key, days, database, ..FoundOptions::default() };
     Authority::found(&root, &options, None, Arc::new(FixedClock(begun))).unwrap();
     let mut authority = Authority::open(&root, Arc::new(FixedClock(begun))).unwrap();
     for name in ["client-issuing", "server-issuing"] {

@@ -5,7 +5,14 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::stores::{On, on_both_stores};
 use crate::support::{Workplace, openssl_is_here};
+
+on_both_stores! {
+    lists_and_certificates_are_served_with_their_types_and_conditions,
+    g4_what_other_processes_revoke_and_publish_is_served_without_being_told,
+    a_server_that_cannot_begin_says_why,
+}
 
 /// Longest wait for what is to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -122,16 +129,15 @@ fn phone(here: &Workplace, mac: &str) {
     here.run(&arguments).done();
 }
 
-fn sharded() -> Workplace {
-    let here = Workplace::with_authorities(&[]);
+fn sharded(on: On) -> Workplace {
+    let here = Workplace::on(on, &[]);
     let set = ["publication", "set", "http://pki.example.com", "--authority", "client-root"];
     here.run(&[&set[..], &["--shards", "2"]].concat()).done();
     here
 }
 
-#[test]
-fn lists_and_certificates_are_served_with_their_types_and_conditions() {
-    let here = sharded();
+fn lists_and_certificates_are_served_with_their_types_and_conditions(on: On) {
+    let here = sharded(on);
     let server = Server::start(&here, &[]);
     let answer = server.get("/crl/client-root.1.crl");
     assert_eq!(answer.field("content-type"), Some("application/pkix-crl"));
@@ -175,7 +181,7 @@ fn lists_and_certificates_are_served_with_their_types_and_conditions() {
 
 #[test]
 fn what_is_not_published_is_not_there() {
-    let here = sharded();
+    let here = sharded(On::Sqlite);
     let server = Server::start(&here, &["--no-publish"]);
     for path in [
         "/crl/../ca.sqlite",
@@ -200,9 +206,8 @@ fn what_is_not_published_is_not_there() {
     assert_eq!(server.health()["status"], "degraded");
 }
 
-#[test]
-fn g4_what_other_processes_revoke_and_publish_is_served_without_being_told() {
-    let here = sharded();
+fn g4_what_other_processes_revoke_and_publish_is_served_without_being_told(on: On) {
+    let here = sharded(on);
     let server = Server::start(&here, &[]);
     assert_eq!(server.get("/health").status, 200);
     for mac in ["000e08abcd00", "000e08abcd01"] {
@@ -239,7 +244,7 @@ fn g4_what_other_processes_revoke_and_publish_is_served_without_being_told() {
 
 #[test]
 fn hostile_clients_cost_a_place_for_a_while_and_no_more() {
-    let here = sharded();
+    let here = sharded(On::Sqlite);
     let server = Server::start(&here, &["--connections-per-address", "3"]);
     let mut idle: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
     for stream in &mut idle {
@@ -298,9 +303,8 @@ fn hostile_clients_cost_a_place_for_a_while_and_no_more() {
     server.eventually("/health", |answer| answer.status == 200);
 }
 
-#[test]
-fn a_server_that_cannot_begin_says_why() {
-    let here = sharded();
+fn a_server_that_cannot_begin_says_why(on: On) {
+    let here = sharded(on);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let refused = here.run(&["serve", "--listen", &address]).refused();
@@ -317,7 +321,7 @@ fn g4_openssl_fetches_the_list_a_certificate_names() {
     if !openssl_is_here("g4_openssl_fetches_the_list_a_certificate_names") {
         return;
     }
-    let here = Workplace::with_authorities(&[]);
+    let here = Workplace::on(On::Sqlite, &[]);
     let server = Server::start(&here, &[]);
     let url = format!("http://{}", server.address);
     here.run(&["publication", "set", &url, "--authority", "client-root", "--shards", "2"]).done();

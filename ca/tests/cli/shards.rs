@@ -6,13 +6,20 @@ use webpki::{
     RevocationOptionsBuilder, anchor_from_trusted_cert, aws_lc_rs as algorithms,
 };
 
+use crate::stores::{On, on_both_stores};
 use crate::support::{Workplace, openssl_is_here};
+
+on_both_stores! {
+    g1_openssl_sees_revoked_with_the_certificates_own_shard_alone,
+    g1_webpki_sees_revoked_with_the_own_shard_and_unknown_with_another,
+    the_lists_are_shown_with_their_shards,
+}
 
 const SHARDS: usize = 4;
 
 /// Phones on every one of several shards, the first of them revoked, and nothing but shards published.
-fn published() -> (Workplace, Vec<(String, String)>) {
-    let here = Workplace::with_authorities(&[]);
+fn published(on: On) -> (Workplace, Vec<(String, String)>) {
+    let here = Workplace::on(on, &[]);
     let set = ["publication", "set", "http://pki.example.com", "--authority", "client-root", "--shards", "4"];
     here.run(&[&set[..], &["--shards-only"]].concat()).done();
     let mut phones: Vec<(String, String)> = Vec::new();
@@ -42,12 +49,11 @@ fn file_of(uri: &str) -> String {
     format!("provision-ca/trust/crls/{}", uri.rsplit('/').next().unwrap())
 }
 
-#[test]
-fn g1_openssl_sees_revoked_with_the_certificates_own_shard_alone() {
+fn g1_openssl_sees_revoked_with_the_certificates_own_shard_alone(on: On) {
     if !openssl_is_here("g1_openssl_sees_revoked_with_the_certificates_own_shard_alone") {
         return;
     }
-    let (here, phones) = published();
+    let (here, phones) = published(on);
     assert!(!here.path("provision-ca/trust/crls/client-root.crl").exists(), "only shards are published");
     let judge = |mac: &str, list: &str| {
         let (root, chain) =
@@ -81,9 +87,8 @@ fn g1_openssl_sees_revoked_with_the_certificates_own_shard_alone() {
     assert!(text.contains(own.as_str()), "{text}");
 }
 
-#[test]
-fn g1_webpki_sees_revoked_with_the_own_shard_and_unknown_with_another() {
-    let (here, phones) = published();
+fn g1_webpki_sees_revoked_with_the_own_shard_and_unknown_with_another(on: On) {
+    let (here, phones) = published(on);
     let der = |path: &str| pem::parse(here.read(path)).unwrap().into_contents();
     let root = CertificateDer::from(der("provision-ca/trust/client-root.pem"));
     let judge = |mac: &str, uris: &[&str]| {
@@ -121,9 +126,8 @@ fn g1_webpki_sees_revoked_with_the_own_shard_and_unknown_with_another() {
     judge(good, &[own]).unwrap();
 }
 
-#[test]
-fn the_lists_are_shown_with_their_shards() {
-    let here = Workplace::with_authorities(&[]);
+fn the_lists_are_shown_with_their_shards(on: On) {
+    let here = Workplace::on(on, &[]);
     let set = ["publication", "set", "http://pki.example.com/", "--shards", "2"];
     let said = here.run(&set).done();
     assert!(said.contains("http://pki.example.com\n  shards  2\n  ocsp    no\n"), "{said}");

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A folder of its own for one test.
+use crate::stores::{Inventory, On};
+
+/// A folder of its own for one test, and a database where the inventory is kept in one.
 pub(crate) struct Workplace {
     folder: tempfile::TempDir,
+    inventory: Inventory,
 }
 
 /// What a process said, and how it ended.
@@ -55,12 +58,21 @@ impl From<Output> for Said {
 
 impl Workplace {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self::empty(On::Sqlite)
+    }
+
+    /// Where `init` will make its inventory.
+    pub(crate) fn empty(on: On) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), inventory: Inventory::new(on) }
+    }
+
+    pub(crate) fn with_authorities(more: &[&str]) -> Self {
+        Self::on(On::Sqlite, more)
     }
 
     /// With authorities in the clear; P-256 unless said otherwise, to be quick.
-    pub(crate) fn with_authorities(more: &[&str]) -> Self {
-        let workplace = Self::new();
+    pub(crate) fn on(on: On, more: &[&str]) -> Self {
+        let workplace = Self::empty(on);
         let mut arguments = vec!["init", "--no-passphrase", "--name", "Example Telco"];
         if !more.contains(&"--key") {
             arguments.extend(["--key", "p256"]);
@@ -91,12 +103,41 @@ impl Workplace {
             .args(arguments)
             .env_remove("PROVISION_CA_LOG")
             .env("COLUMNS", "100");
+        if arguments.first() == Some(&"init")
+            && let Some(url) = self.inventory.url()
+        {
+            command.args(["--database", &url]);
+        }
         command.stdin(std::process::Stdio::null());
         command
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         self.command(arguments).output().unwrap().into()
+    }
+
+    /// The address of the database that holds the inventory.
+    pub(crate) fn database_url(&self) -> String {
+        self.inventory.url().unwrap()
+    }
+
+    /// Changes the inventory past the program.
+    pub(crate) fn change(&self, statements: &str) {
+        self.inventory.change(&self.path("provision-ca"), statements);
+    }
+
+    /// The number a query of the inventory answers with.
+    pub(crate) fn number(&self, query: &str) -> i64 {
+        self.inventory.number(&self.path("provision-ca"), query)
+    }
+
+    /// Keeps the inventory as it is now, for [`Self::restore`].
+    pub(crate) fn save(&self) {
+        self.inventory.save(&self.path("provision-ca"));
+    }
+
+    pub(crate) fn restore(&self) {
+        self.inventory.restore(&self.path("provision-ca"));
     }
 
     /// OpenSSL, run here.
