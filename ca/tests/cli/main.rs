@@ -7,6 +7,7 @@ mod commands;
 mod database;
 mod hierarchy;
 mod hostile;
+mod import;
 mod legacy;
 mod lifecycle;
 mod mirror;
