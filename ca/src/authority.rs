@@ -1,6 +1,7 @@
 //! The certificate authority: the store, the authorities' keys, and the verbs that use them.
 
 mod backup;
+mod batch;
 mod check;
 mod found;
 mod hierarchy;
@@ -43,12 +44,11 @@ use keys::AuthorityKey;
 pub(crate) use keys::StoreKind;
 
 pub use backup::Copied;
+pub use batch::{AnswerOutcome, BatchAnswer, BatchRequest, BatchRequested, NewIssuing, SignedBatch, Taken};
 pub use check::StoreReport;
 pub use found::{FoundOptions, Shape};
 pub use hierarchy::AddAuthority;
-pub use import::{
-    Adopted, Adoption, Arrival, CertificateImport, ImportContent, ImportOutcome, LastList,
-};
+pub use import::{Adopted, Adoption, Arrival, CertificateImport, ImportContent, ImportOutcome, LastList};
 pub(crate) use import::{IssuerFound, check as check_import, is_signed_by};
 pub use leaf::{
     DeviceRequest, GenericRequest, Issued, Renewal, RenewalRequest, ServerRequest, Standing, SubjectKey,

@@ -9,6 +9,7 @@ mod mirror;
 mod ocsp;
 mod plan;
 mod publication;
+mod root;
 mod serve;
 mod upkeep;
 
@@ -37,6 +38,7 @@ pub use plan::{Percent, PlanArgs};
 pub use publication::{
     CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
 };
+pub use root::{AcceptArgs, ForgetArgs, RootCommand, RootRequestArgs, SignBatchArgs};
 pub use serve::ServeArgs;
 pub use upkeep::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand};
 
@@ -133,6 +135,9 @@ pub enum Command {
     /// More authorities beside the first, and the change from one to the next
     #[command(subcommand)]
     Authority(AuthorityCommand),
+    /// A root whose key is kept offline: what is asked of it, and what it signs
+    #[command(subcommand)]
+    Root(RootCommand),
     /// Take in what another program issued: authorities, and certificates with what became of them
     Import(ImportArgs),
     /// The responders that `serve` answers with

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use certs::Timestamp;
 
 use crate::authority::PublicationError;
+use crate::batch::BatchError;
 use crate::crl::CrlError;
 use crate::import::ImportError;
 use crate::key::KeyError;
@@ -39,6 +40,9 @@ pub enum IssueError {
         /// Why.
         why: String,
     },
+    /// A folder for an offline root, or its answer, is refused.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     /// A key is blocked, or the list of blocked keys cannot be read (CA B6).
     #[error(transparent)]
     Blocklist(#[from] BlocklistError),
@@ -120,7 +124,9 @@ pub enum IssueError {
         owner: String,
     },
     /// Whoever issued it revokes it, and its key is elsewhere.
-    #[error("{name}, certificate {serial}, was issued by {issuer}, whose key is not in the store: nobody would learn of it")]
+    #[error(
+        "{name}, certificate {serial}, was issued by {issuer}, whose key is not in the store: nobody would learn of it"
+    )]
     ForeignRevocation {
         /// Host name, MAC address or subject.
         name: String,
@@ -244,6 +250,7 @@ impl IssueError {
                 "have that authority revoke it and import its list; to shut it out at once, write it into the gateway's deny file"
                     .to_owned(),
             ),
+            Self::Batch(error) => Some(error.remedy().to_owned()),
             Self::Import(error) => Some(error.remedy().to_owned()),
             Self::Key(error) => match error {
                 KeyError::WantsPassphrase => {

@@ -14,7 +14,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use error::ImportError;
-pub(crate) use files::{certificate_files, read_bundle, read_secret};
+pub(crate) use files::{certificate_files, read as read_bounded, read_bundle, read_secret};
 pub(crate) use folder::{CaFolder, is_ca_folder, read_list};
 pub(crate) use index::IndexLine;
 pub(crate) use known::{Recogniser, known_by_subject, may_sign, printable};

@@ -51,6 +51,7 @@
 //! the measured faults of rcgen (R1 to R17) have no place to occur.
 
 mod authority;
+mod batch;
 pub mod cli;
 mod clock;
 pub mod commands;
@@ -83,11 +84,14 @@ mod subject;
 mod template;
 
 pub use authority::{
-    AddAuthority, Adopted, Adoption, Arrival, Authority, CRL_DAYS, CertificateImport, Copied, DEVICE_DAYS,
-    DeviceRequest, DueList, FoundOptions, GenericRequest, ImportContent, ImportOutcome, Issued, LastList, Issuer, ListDays, LogReport, MAX_SHARDS, PublicationError, PublicationRequest,
-    PublicationSetting, Published, RESPONDER_DAYS, ROOT_CRL_DAYS, Rebuilt, Renewal, RenewalRequest, Revoked,
-    SERVER_DAYS, ServerRequest, Shape, Standing, StoreReport, SubjectKey,
+    AddAuthority, Adopted, Adoption, AnswerOutcome, Arrival, Authority, BatchAnswer, BatchRequest,
+    BatchRequested, CRL_DAYS, CertificateImport, Copied, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions,
+    GenericRequest, ImportContent, ImportOutcome, Issued, Issuer, LastList, ListDays, LogReport, MAX_SHARDS,
+    NewIssuing, PublicationError, PublicationRequest, PublicationSetting, Published, RESPONDER_DAYS,
+    ROOT_CRL_DAYS, Rebuilt, Renewal, RenewalRequest, Revoked, SERVER_DAYS, ServerRequest, Shape, SignedBatch,
+    Standing, StoreReport, SubjectKey, Taken,
 };
+pub use batch::{Batch, BatchError};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
 pub use device::{DeviceIdentity, MacAttribute};
@@ -106,10 +110,10 @@ pub use serial::SerialNumber;
 pub use serve::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, ServeError, ServeOptions, serve};
 pub use server_name::ServerName;
 pub use store::{
-    AdoptedAuthority, AuditEvent, AuditLog, AuthorityId, AuthorityRecord, CertificateRecord, Checkpoint, CrlRecord, Exclusion,
-    FileError, Finished, ImportStep, ImportedCertificate, Imports, Intent, Kind, Layout, Lifecycle, LockError, LogEntry, Page, PostgresUrl,
-    Publication, PublicationStore, Query, RecordId, Revocation, RevocationMark, RevocationMarks,
-    RevocationReason, RevokedEntry, Search, Shard, ShardNumber, Side, SqlStore, State, Store, StoreError,
-    Superseded, Tally, Tier, UrlError,
+    AdoptedAuthority, AuditEvent, AuditLog, AuthorityId, AuthorityRecord, CertificateRecord, Checkpoint,
+    CrlRecord, Exclusion, FileError, Finished, ImportStep, ImportedCertificate, Imports, Intent, Kind,
+    Layout, Lifecycle, LockError, LogEntry, Page, PostgresUrl, Publication, PublicationStore, Query,
+    RecordId, Revocation, RevocationMark, RevocationMarks, RevocationReason, RevokedEntry, Search, Shard,
+    ShardNumber, Side, SqlStore, State, Store, StoreError, Superseded, Tally, Tier, UrlError,
 };
 pub use subject::{AttributeType, NameError, SubjectName};

@@ -460,7 +460,12 @@ pub(super) fn authority_name(side: Side, tier: Tier, ordinal: u32) -> String {
 }
 
 /// How an authority is called in certificates.
-fn subject(options: &FoundOptions, side: Side, tier: Tier, ordinal: u32) -> Result<SubjectName, NameError> {
+pub(super) fn subject(
+    options: &FoundOptions,
+    side: Side,
+    tier: Tier,
+    ordinal: u32,
+) -> Result<SubjectName, NameError> {
     let title = match (side, tier) {
         (Side::Server, Tier::Root) => "Server Root",
         (Side::Server, Tier::Issuing) => "Server Issuing",

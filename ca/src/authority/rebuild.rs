@@ -226,6 +226,9 @@ fn fill(
                     .copied()
                     .or_else(|| making.certificates.iter().position(|(intent, _)| intent.serial == serial));
                 let reason = facts["reason"].as_str().and_then(RevocationReason::from_word);
+                // What was revoked elsewhere was revoked then.
+                let then = facts["revoked_at"].as_str().and_then(Timestamp::parse_rfc3339);
+                let at = then.unwrap_or(entry.at);
                 if let (Some(position), Some(reason)) = (position, reason) {
                     revocations
                         .entry(position)
@@ -234,11 +237,7 @@ fn fill(
                                 known.reason = reason;
                             }
                         })
-                        .or_insert(Revocation {
-                            // What was revoked elsewhere was revoked then.
-                            at: facts["revoked_at"].as_str().and_then(Timestamp::parse_rfc3339).unwrap_or(entry.at),
-                            reason,
-                        });
+                        .or_insert(Revocation { at, reason });
                 }
             }
             ("unhold", Some(serial)) => {
@@ -299,7 +298,11 @@ fn authorities(
     let names = init["authorities"].as_array().cloned().unwrap_or_default();
     let mut authorities = Vec::new();
     for (number, name) in (1..).zip(names) {
-        authorities.push(imported::authority(layout, AuthorityId(number), name.as_str().unwrap_or_default())?);
+        authorities.push(imported::authority(
+            layout,
+            AuthorityId(number),
+            name.as_str().unwrap_or_default(),
+        )?);
     }
     imported::added(layout, entries, &mut authorities)?;
     Ok(authorities)

@@ -11,7 +11,11 @@ use crate::store::{Side, Tier};
 pub(super) fn run(context: &Context<'_>, command: &AuthorityCommand) -> Result<(), CommandError> {
     match command {
         AuthorityCommand::List => report(context, &context.open()?),
-        AuthorityCommand::Add(AuthorityAddArgs { side, tier, key, days, permit }) => {
+        AuthorityCommand::Add(AuthorityAddArgs { from_batch: Some(folder), .. }) => {
+            super::root::take(context, folder)
+        }
+        AuthorityCommand::Add(AuthorityAddArgs { side, tier, key, days, permit, from_batch: None }) => {
+            let side = side.as_ref().ok_or_else(|| CommandError::misuse("`--side` is missing", None))?;
             if *side == Side::Client && !permit.is_empty() {
                 return Err(CommandError::misuse(
                     "`--permit` is for authorities of servers: phones' certificates name no hosts",

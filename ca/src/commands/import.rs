@@ -215,7 +215,8 @@ impl Work<'_> {
                     "give the passphrase of the old key with `--ca-passphrase-file FILE`".to_owned()
                 }
                 Some(_) | None => {
-                    "RSA with 2048 to 8192 bits, P-256 and P-384 are taken; else `--certificate-only`".to_owned()
+                    "RSA with 2048 to 8192 bits, P-256 and P-384 are taken; else `--certificate-only`"
+                        .to_owned()
                 }
             };
             failed(with_causes(&error), &remedy)
@@ -236,8 +237,11 @@ impl Work<'_> {
             }
             self.seen.insert(serial.clone(), (list.fingerprint(), place.clone()));
             if let Some(note) = note {
-                let what = format!("serial number {serial} is revoked here, and {note}: its revocation alone is kept");
-                let remedy = "it stays in the lists until the authority's end; import the certificate, if you find it";
+                let what = format!(
+                    "serial number {serial} is revoked here, and {note}: its revocation alone is kept"
+                );
+                let remedy =
+                    "it stays in the lists until the authority's end; import the certificate, if you find it";
                 self.account.tell(self.context, Remark::warning(place.clone(), what, remedy));
             }
             let content = ImportContent::SerialAlone {
@@ -261,11 +265,12 @@ fn revocation(revoked: certs::Revoked) -> Revocation {
 }
 
 fn remark_of(place: Place, error: &IssueError) -> Remark {
-    let remedy = match error {
-        IssueError::KeyMismatch { .. } => {
-            Some("name the authority's own key with `--ca-key FILE`, and its certificate with `--ca-cert FILE`".to_owned())
-        }
-        other => other.hint(),
+    let remedy = if matches!(error, IssueError::KeyMismatch { .. }) {
+        let name =
+            "name the authority's own key with `--ca-key FILE`, and its certificate with `--ca-cert FILE`";
+        Some(name.to_owned())
+    } else {
+        error.hint()
     };
     Remark { place, what: with_causes(error), remedy, refused: true }
 }
@@ -282,11 +287,9 @@ fn list_number(digits: &str) -> Result<i64, ImportError> {
 }
 
 /// The highest number that the old place used, or may use for its next list.
-fn last_list(
-    list: Option<&RevocationList>,
-    next: Option<&str>,
-) -> Result<Option<LastList>, ImportError> {
-    let number = list.and_then(RevocationList::number).map(|number| list_number(&number.to_string())).transpose()?;
+fn last_list(list: Option<&RevocationList>, next: Option<&str>) -> Result<Option<LastList>, ImportError> {
+    let number =
+        list.and_then(RevocationList::number).map(|number| list_number(&number.to_string())).transpose()?;
     let next = next.map(list_number).transpose()?;
     let dates: Option<(Timestamp, Timestamp)> =
         list.and_then(|list| Some((list.this_update(), list.next_update()?)));

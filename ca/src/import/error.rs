@@ -14,7 +14,9 @@ pub enum ImportError {
         name: String,
     },
     /// Its issuer's key made no such signature.
-    #[error("it says that {issuer} issued it, and the signature is not that authority's: it is damaged or forged")]
+    #[error(
+        "it says that {issuer} issued it, and the signature is not that authority's: it is damaged or forged"
+    )]
     BadSignature {
         /// Who is said to have issued it.
         issuer: String,
@@ -108,7 +110,9 @@ impl ImportError {
             }
             Self::SideNeeded => "say `--side client` or `--side server`",
             Self::TestStore { .. } => "import into a store made without `--test`",
-            Self::Token => "import the certificate alone (`--certificate-only`), and keep signing with that key where it is",
+            Self::Token => {
+                "import the certificate alone (`--certificate-only`), and keep signing with that key where it is"
+            }
         }
     }
 }

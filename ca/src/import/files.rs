@@ -81,11 +81,13 @@ fn broken(place: Place, error: &ParseError) -> Remark {
 pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, FileError> {
     let failed = |why: &str| FileError::new("read", path, std::io::Error::other(why.to_owned()));
     let bytes = read(path, SECRET).map(Zeroizing::new).map_err(|why| failed(&why.0))?;
-    std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_bytes| failed("it is no text"))
+    std::str::from_utf8(&bytes)
+        .map(|text| Zeroizing::new(text.to_owned()))
+        .map_err(|_bytes| failed("it is no text"))
 }
 
 /// The content of a plain file of at most so many octets; else why not, and what to do.
-pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, (String, &'static str)> {
+pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, (String, &'static str)> {
     let failed = |error: std::io::Error| (format!("it cannot be read: {error}"), "look at its permissions");
     let found = fs::metadata(path).map_err(failed)?;
     if !found.is_file() {
@@ -94,7 +96,8 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, (String, &'static 
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
-        let what = format!("it has {} octets or more, and at most {most} are read", found.len().max(most + 1));
+        let what =
+            format!("it has {} octets or more, and at most {most} are read", found.len().max(most + 1));
         return Err((what, "no honest file is that large; if it is yours, split it"));
     }
     Ok(bytes)

@@ -98,9 +98,8 @@ impl CaFolder {
         if !index.is_file() {
             return Err((format!("{} is no plain file", index.display()), "look at it".to_owned()));
         }
-        let unreadable = |error: FileError| {
-            (crate::printer::with_causes(&error), "look at its permissions".to_owned())
-        };
+        let unreadable =
+            |error: FileError| (crate::printer::with_causes(&error), "look at its permissions".to_owned());
         let lines = index::read(&index, remarks).map_err(unreadable)?;
         let list = own_list(&base, list, &certificate, remarks)?;
         let next_list = number(&base.join("crlnumber"), remarks);
@@ -123,7 +122,9 @@ fn own_certificate(base: &Path, named: Option<&Path>) -> Result<(Certificate, Pl
     let bundle = read_bundle(&path, &mut broken);
     match (bundle.certificates.into_iter().next(), broken.into_iter().next()) {
         (Some(first), _) => Ok(first),
-        (None, Some(remark)) => Err((format!("{}: {}", remark.place, remark.what), remark.remedy.unwrap_or_default())),
+        (None, Some(remark)) => {
+            Err((format!("{}: {}", remark.place, remark.what), remark.remedy.unwrap_or_default()))
+        }
         (None, None) => Err((
             format!("{} holds no certificate", path.display()),
             "name the authority's certificate with `--ca-cert FILE`".to_owned(),
@@ -171,11 +172,12 @@ fn number(path: &Path, remarks: &mut Vec<Remark>) -> Option<(String, Place)> {
         return None;
     }
     let place = Place::line(path, 1);
-    let digits = files::read(path, 1024).ok().and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| {
-        let digits = text.lines().next()?.trim().to_owned();
-        let good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        good.then_some(digits)
-    });
+    let digits =
+        files::read(path, 1024).ok().and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| {
+            let digits = text.lines().next()?.trim().to_owned();
+            let good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            good.then_some(digits)
+        });
     match digits {
         Some(digits) => Some((digits, place)),
         None => {

@@ -70,7 +70,8 @@ impl Recogniser {
             .or(common_name.as_deref())
             .map(str::to_ascii_lowercase)
             .filter(|name| ServerName::host(name).is_ok() && name.contains('.'));
-        let serves = lists(&oid::SERVER_AUTH) || (certificate.extended_key_usage().is_none() && host.is_some());
+        let serves =
+            lists(&oid::SERVER_AUTH) || (certificate.extended_key_usage().is_none() && host.is_some());
         let name = match (host, common_name) {
             (Some(host), _) if serves => host,
             (_, Some(name)) if !name.trim().is_empty() => printable(&name),

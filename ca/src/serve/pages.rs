@@ -154,9 +154,7 @@ fn certificates(authority: &Authority) -> BTreeMap<String, Page> {
         let roots: Vec<_> = authority
             .issuers()
             .iter()
-            .filter(|issuer| {
-                issuer.side() == side && issuer.tier() == Tier::Root && !issuer.is_foreign()
-            })
+            .filter(|issuer| issuer.side() == side && issuer.tier() == Tier::Root && !issuer.is_foreign())
             .map(|issuer| issuer.certificate())
             .collect();
         let text: String = roots.iter().map(|root| root.to_pem()).collect();

@@ -1,8 +1,6 @@
 //! Taking in what another program issued.
 
-use super::{
-    AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, Intent, RecordId, Revocation, StoreError,
-};
+use super::{AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, Intent, RecordId, Revocation, StoreError};
 
 /// What is written of one certificate that is taken in.
 #[derive(Debug, Clone)]
@@ -61,6 +59,15 @@ pub trait Imports {
 
     /// The next list has a higher number than this one, which was published elsewhere.
     fn note_list(&mut self, list: &CrlRecord, audit: &AuditEvent) -> Result<(), StoreError>;
+
+    /// Gives an authority another certificate of the same name and key.
+    fn renew_authority(
+        &mut self,
+        id: AuthorityId,
+        intent: &Intent,
+        certificate: &[u8],
+        audit: &AuditEvent,
+    ) -> Result<(), StoreError>;
 
     /// The row of a certificate, by its authority and serial number.
     fn by_serial(

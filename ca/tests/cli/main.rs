@@ -16,6 +16,7 @@ mod openssl;
 mod others;
 mod pkilint;
 mod requests;
+mod root;
 mod serve;
 mod shards;
 #[path = "../both/stores.rs"]

@@ -14,8 +14,8 @@ use crate::import::ImportError;
 use crate::key::PrivateKey;
 use crate::serial::hex;
 use crate::store::{
-    AdoptedAuthority, AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, Intent, Kind, RecordId, Side, Tier,
-    make_folder, write_by_way_of,
+    AdoptedAuthority, AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, Intent, Kind, RecordId, Side,
+    Tier, make_folder, write_by_way_of,
 };
 
 /// An authority to take in.
@@ -118,8 +118,7 @@ impl Authority {
             None => None,
             Some((key, _)) => {
                 let pem = if sealed {
-                    let passphrase =
-                        self.passphrase.as_ref().ok_or(crate::key::KeyError::WantsPassphrase)?;
+                    let passphrase = self.passphrase.as_ref().ok_or(crate::key::KeyError::WantsPassphrase)?;
                     zeroize::Zeroizing::new(key.to_encrypted_pem(passphrase, &*self.random)?)
                 } else {
                     key.to_pem()
@@ -156,7 +155,12 @@ impl Authority {
         let adopted_row =
             AdoptedAuthority { authority: authority.clone(), intent, known_as, is_foreign, last_list, audit };
         self.store.adopt(&adopted_row)?;
-        self.issuers.push(Issuer { record: authority, certificate: certificate.clone(), key: None, is_foreign });
+        self.issuers.push(Issuer {
+            record: authority,
+            certificate: certificate.clone(),
+            key: None,
+            is_foreign,
+        });
         self.place_roots()?;
         self.write_log()?;
         Ok(adopted)
@@ -237,7 +241,7 @@ impl Authority {
     }
 
     /// Whether a key of this side is kept encrypted; what it needs for that is checked.
-    fn sealing(&mut self, side: Side, has_key: bool) -> Result<bool, IssueError> {
+    pub(in crate::authority) fn sealing(&mut self, side: Side, has_key: bool) -> Result<bool, IssueError> {
         if !has_key {
             return Ok(false);
         }
@@ -303,11 +307,7 @@ impl Authority {
     }
 
     /// The row that the authority's certificate has already, as one of those its issuer issued.
-    fn row_of(
-        &self,
-        above: AuthorityId,
-        certificate: &Certificate,
-    ) -> Result<Option<RecordId>, IssueError> {
+    fn row_of(&self, above: AuthorityId, certificate: &Certificate) -> Result<Option<RecordId>, IssueError> {
         let row = self.store.by_serial(above, certificate.serial().as_bytes())?;
         let Some(row) = row else { return Ok(None) };
         if row.certificate.as_deref() == Some(certificate.der()) {

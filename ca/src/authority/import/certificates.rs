@@ -89,7 +89,7 @@ impl Authority {
         if own.is_none() && !dry_run {
             return Err(IssueError::NotFound { selector: issuer.subject().to_rfc4514() });
         }
-        let (id, name) = own.unwrap_or((AuthorityId(0), "the new authority".to_owned()));
+        let (id, name) = own.unwrap_or_else(|| (AuthorityId(0), "the new authority".to_owned()));
         let recogniser = Recogniser::new();
         let mut outcomes = Vec::with_capacity(items.len());
         let mut steps = Vec::new();
@@ -329,9 +329,9 @@ impl Authority {
             return intent.folder.clone();
         }
         let folder = match intent.kind {
-            Kind::Device => policies::MacAddress::parse(&intent.name)
-                .ok()
-                .map(|mac| self.layout.device(&mac.to_string())),
+            Kind::Device => {
+                policies::MacAddress::parse(&intent.name).ok().map(|mac| self.layout.device(&mac.to_string()))
+            }
             Kind::Generic => Some(self.layout.device(&intent.name)),
             Kind::Server => crate::server_name::ServerName::host(&intent.name)
                 .ok()

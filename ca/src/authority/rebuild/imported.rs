@@ -18,11 +18,7 @@ use crate::store::{
 };
 
 /// An authority by the name it has in the store, as `client-root` or `client-root-2`.
-pub(super) fn authority(
-    layout: &Layout,
-    id: AuthorityId,
-    name: &str,
-) -> Result<AuthorityRecord, IssueError> {
+pub(super) fn authority(layout: &Layout, id: AuthorityId, name: &str) -> Result<AuthorityRecord, IssueError> {
     let mut parts = name.splitn(3, '-');
     let side = parts.next().and_then(Side::from_word);
     let tier = parts.next().and_then(Tier::from_word);
@@ -85,6 +81,9 @@ pub(super) fn lists(entries: &[LogEntry], authorities: &[AuthorityRecord]) -> Ve
     .collect()
 }
 
+/// A row, its certificate where there is one, and that it is revoked.
+type Imported = (Intent, Option<Vec<u8>>, Option<Revocation>);
+
 /// A certificate that was imported, with its file when that is still here, and what it was imported as.
 pub(super) fn certificate(
     facts: &Value,
@@ -92,12 +91,14 @@ pub(super) fn certificate(
     at: Timestamp,
     authorities: &[AuthorityRecord],
     found: &HashMap<Fingerprint, Found>,
-) -> Result<(Intent, Option<Vec<u8>>, Option<Revocation>), IssueError> {
-    let bad = |what: &str| damaged(&format!("the log says of the imported certificate {} no {what}", hex(serial)));
+) -> Result<Imported, IssueError> {
+    let bad =
+        |what: &str| damaged(&format!("the log says of the imported certificate {} no {what}", hex(serial)));
     let name = facts["name"].as_str().ok_or_else(|| bad("name"))?;
     let kind = facts["kind"].as_str().and_then(Kind::from_word).ok_or_else(|| bad("kind"))?;
     let issuer = facts["authority"].as_str().unwrap_or_default();
-    let issuer = authorities.iter().find(|one| one.name == issuer).ok_or_else(|| bad("authority that is here"))?;
+    let issuer =
+        authorities.iter().find(|one| one.name == issuer).ok_or_else(|| bad("authority that is here"))?;
     let time = |key: &str| facts[key].as_str().and_then(Timestamp::parse_rfc3339);
     let reason = facts["reason"].as_str().and_then(RevocationReason::from_word);
     let revocation = time("revoked_at").zip(reason).map(|(at, reason)| Revocation { at, reason });

@@ -166,9 +166,7 @@ impl Account {
     pub(super) fn flush(&mut self) -> Result<(), CommandError> {
         match &mut self.report {
             None => Ok(()),
-            Some((path, file)) => {
-                file.flush().map_err(|source| FileError::new("write", path, source).into())
-            }
+            Some((path, file)) => file.flush().map_err(|source| FileError::new("write", path, source).into()),
         }
     }
 
@@ -184,7 +182,9 @@ impl Account {
         let authorities: Vec<Value> = self
             .authorities
             .iter()
-            .map(|one| json!({ "name": one.name, "arrival": one.arrival.as_str(), "foreign": one.is_foreign }))
+            .map(
+                |one| json!({ "name": one.name, "arrival": one.arrival.as_str(), "foreign": one.is_foreign }),
+            )
             .collect();
         let value = json!({
             "dry_run": dry_run,
@@ -217,7 +217,9 @@ impl Account {
                 text.push_str(&format!(", {} of them revoked", self.revoked_among));
             }
             text.push('\n');
-            for (word, count) in [("completed", completed), ("revoked", revoked), ("already", already), ("refused", refused)] {
+            for (word, count) in
+                [("completed", completed), ("revoked", revoked), ("already", already), ("refused", refused)]
+            {
                 if count > 0 || word == "already" || word == "refused" {
                     text.push_str(&format!("{word:<10} {count}\n"));
                 }

@@ -17,8 +17,7 @@ const NOTHING: &str = "nothing of this folder was taken in";
 pub(super) fn import(work: &mut Work<'_>, folder: &Path) -> Result<(), CommandError> {
     let arguments = work.arguments;
     let mut remarks = Vec::new();
-    let read =
-        CaFolder::read(folder, arguments.ca_cert.as_deref(), arguments.crl.as_deref(), &mut remarks);
+    let read = CaFolder::read(folder, arguments.ca_cert.as_deref(), arguments.crl.as_deref(), &mut remarks);
     let found = match read {
         Ok(found) => found,
         Err((what, remedy)) => return Err(CommandError::failed(what, Some(&remedy))),
@@ -96,7 +95,8 @@ fn adoption(work: &mut Work<'_>, found: &CaFolder) -> Result<Option<Adoption>, C
         Err(_) if key.is_none() => None,
         Err(error) => {
             let next = found.next_list.as_ref().map(|(_, place)| place);
-            let place = next.or(found.list.as_ref().map(|(_, place)| place)).unwrap_or(&found.place).clone();
+            let place =
+                next.or_else(|| found.list.as_ref().map(|(_, place)| place)).unwrap_or(&found.place).clone();
             refuse(work, Remark::refused(place, error.to_string(), error.remedy()));
             return Ok(None);
         }
@@ -160,8 +160,14 @@ fn one(
     let index = Place::line(&found.index, line.line);
     let end = certificate.validity().not_after;
     if line.not_after != end {
-        let what = format!("it says that the certificate ends {}, which says {end} itself: that holds", line.not_after);
-        work.account.tell(work.context, Remark::warning(index.clone(), what, "look whether the line is another certificate's"));
+        let what = format!(
+            "it says that the certificate ends {}, which says {end} itself: that holds",
+            line.not_after
+        );
+        work.account.tell(
+            work.context,
+            Remark::warning(index.clone(), what, "look whether the line is another certificate's"),
+        );
     }
     item.revocation = line.revocation;
     if item.revocation.is_none()
@@ -192,13 +198,9 @@ fn without_file(work: &mut Work<'_>, found: &CaFolder, line: IndexLine) -> Resul
     let remedy = "if you find the file, put it into newcerts and import once more";
     work.account.tell(work.context, Remark::warning(place.clone(), what, remedy));
     work.seen.insert(line.serial.clone(), (found.certificate.fingerprint(), place.clone()));
-    let revocation = line
-        .revocation
-        .or_else(|| listed(found.list.as_ref().map(|(list, _)| list), &line.serial));
-    let content = ImportContent::SerialAlone {
-        serial: line.serial,
-        not_after: line.not_after,
-        subject: line.subject,
-    };
+    let revocation =
+        line.revocation.or_else(|| listed(found.list.as_ref().map(|(list, _)| list), &line.serial));
+    let content =
+        ImportContent::SerialAlone { serial: line.serial, not_after: line.not_after, subject: line.subject };
     work.add(&found.certificate, CertificateImport { place, content, revocation })
 }

@@ -86,8 +86,16 @@ fn read(work: &mut Work<'_>) -> Result<(Vec<(Certificate, Place)>, Vec<(Certific
                 continue;
             }
             if bundle.certificates.is_empty() && remarks.len() == before {
-                let what = if bundle.has_key { "it holds a private key and no certificate" } else { "it holds no certificate" };
-                remarks.push(Remark::refused(Place::file(&file), what, "name files with certificates, PEM or DER"));
+                let what = if bundle.has_key {
+                    "it holds a private key and no certificate"
+                } else {
+                    "it holds no certificate"
+                };
+                remarks.push(Remark::refused(
+                    Place::file(&file),
+                    what,
+                    "name files with certificates, PEM or DER",
+                ));
             }
             for (certificate, place) in bundle.certificates {
                 if !seen.insert(certificate.fingerprint()) {
@@ -130,7 +138,10 @@ fn adopt(
                 let public = private.public_key_der();
                 if !waiting.iter().any(|(one, _)| one.public_key().spki_der() == public) {
                     return Err(CommandError::failed(
-                        format!("the private key {} belongs to none of the authorities' certificates", path.display()),
+                        format!(
+                            "the private key {} belongs to none of the authorities' certificates",
+                            path.display()
+                        ),
                         Some("name the authority's certificate too: provision-ca import CA.pem --ca-key KEY"),
                     ));
                 }
@@ -149,10 +160,12 @@ fn adopt(
         for (certificate, place) in waiting {
             let above = || certificate.issuer();
             let is_root = certificate.is_self_issued();
-            let known = matches!(work.authority.issuer_of(&certificate), IssuerFound::Proved(_) | IssuerFound::Named);
+            let known =
+                matches!(work.authority.issuer_of(&certificate), IssuerFound::Proved(_) | IssuerFound::Named);
             let is_there = work.known(&certificate).is_some();
             if !is_root && !known && !is_there {
-                if would_be.iter().any(|one| one.subject().equals(above()) && is_signed_by(&certificate, one)) {
+                if would_be.iter().any(|one| one.subject().equals(above()) && is_signed_by(&certificate, one))
+                {
                     work.context.printer.note(format!("{place}: an authority below one that would be new"));
                     would_be.push(certificate);
                 } else {
@@ -191,7 +204,8 @@ fn adopt_one(
         Ok(last) => last,
         Err(_) if key.is_none() => None,
         Err(error) => {
-            work.account.tell(work.context, Remark::refused(place.clone(), error.to_string(), error.remedy()));
+            work.account
+                .tell(work.context, Remark::refused(place.clone(), error.to_string(), error.remedy()));
             return Ok(false);
         }
     };
@@ -200,11 +214,7 @@ fn adopt_one(
 }
 
 /// The certificates by who issued them; those of nobody here are refused.
-fn group(
-    work: &mut Work<'_>,
-    certificates: Vec<(Certificate, Place)>,
-    would_be: &[Certificate],
-) -> ByIssuer {
+fn group(work: &mut Work<'_>, certificates: Vec<(Certificate, Place)>, would_be: &[Certificate]) -> ByIssuer {
     let mut groups: ByIssuer = Vec::new();
     for (certificate, place) in certificates {
         let issuer = || certificate.issuer().to_rfc4514();

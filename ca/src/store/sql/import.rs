@@ -7,7 +7,7 @@ use super::{SqlStore, append_audit, finish_one, insert_authority, insert_intent,
 use crate::store::backend::{Backend, values};
 use crate::store::{
     AdoptedAuthority, AuditEvent, AuthorityId, CertificateRecord, CrlRecord, ImportStep, ImportedCertificate,
-    Imports, RecordId, Revocation, StoreError,
+    Imports, Intent, RecordId, Revocation, StoreError,
 };
 
 impl Imports for SqlStore {
@@ -73,12 +73,31 @@ impl Imports for SqlStore {
         })
     }
 
+    fn renew_authority(
+        &mut self,
+        id: AuthorityId,
+        intent: &Intent,
+        certificate: &[u8],
+        audit: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.write(|backend| {
+            backend.execute(
+                "UPDATE authority SET certificate = ?2 WHERE id = ?1",
+                values![id.0, &certificate.to_vec()],
+            )?;
+            let row = insert_intent(backend, intent)?;
+            finish_one(backend, row, certificate)?;
+            append_audit(backend, audit)
+        })
+    }
+
     fn by_serial(
         &self,
         authority: AuthorityId,
         serial: &[u8],
     ) -> Result<Option<CertificateRecord>, StoreError> {
-        let found = self.select("WHERE c.authority = ?1 AND c.serial = ?2", values![authority.0, &serial.to_vec()])?;
+        let found =
+            self.select("WHERE c.authority = ?1 AND c.serial = ?2", values![authority.0, &serial.to_vec()])?;
         Ok(found.into_iter().next())
     }
 }
