@@ -26,7 +26,8 @@ fn copy(from: &Path, to: &Path) {
 fn hosts(on: On, more: &[&str]) -> Workplace {
     let here = Workplace::empty(on);
     here.write("pw", "correct horse battery\n");
-    let init = ["init", "--shape", "issuing", "--key", "p256", "--passphrase-file", "pw", "--name", "Example"];
+    let init =
+        ["init", "--shape", "issuing", "--key", "p256", "--passphrase-file", "pw", "--name", "Example"];
     here.run(&[&init[..], more].concat()).done();
     here.run(&["backup", "offline"]).done();
     for root in ["client-root", "server-root"] {
@@ -64,8 +65,19 @@ fn c1_g2_an_offline_root_signs_what_is_carried_to_it_and_twice_is_once(on: On) {
     }
     let here = hosts(on, &[]);
     here.openssl(&[
-        "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "other.key",
-        "-subj", "/O=Other/CN=Other Root", "-out", "other.csr",
+        "req",
+        "-new",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "other.key",
+        "-subj",
+        "/O=Other/CN=Other Root",
+        "-out",
+        "other.csr",
     ])
     .done();
     online(&here, &["revoke", "client-issuing", "--reason", "superseded"]).done();
@@ -87,7 +99,8 @@ fn c1_g2_an_offline_root_signs_what_is_carried_to_it_and_twice_is_once(on: On) {
     assert!(told.contains("is not the key with the SHA-256"), "{told}");
     offline(&here, &["root", "accept", file, "--fingerprint", signer]).done();
 
-    let foretold = here.run(&["--store", "offline", "root", "sign-batch", "to-root", "from-root", "--dry-run"]).done();
+    let foretold =
+        here.run(&["--store", "offline", "root", "sign-batch", "to-root", "from-root", "--dry-run"]).done();
     for words in [
         "a certificate for the new authority client-issuing-2, CN=Example Client Issuing CA 2,O=Example",
         "new dates for the authority client-issuing,",
@@ -107,7 +120,8 @@ fn c1_g2_an_offline_root_signs_what_is_carried_to_it_and_twice_is_once(on: On) {
     let first: Vec<String> = names.iter().map(|name| here.read(&format!("from-root/{name}"))).collect();
     for name in &names[..3] {
         let file = format!("from-root/{name}");
-        here.openssl(&["verify", "-x509_strict", "-CAfile", "provision-ca/trust/client-root.pem", &file]).done();
+        here.openssl(&["verify", "-x509_strict", "-CAfile", "provision-ca/trust/client-root.pem", &file])
+            .done();
     }
     // The same once more: the same answers, in the same folder and in another.
     let count = here.run(&["--store", "offline", "list", "--json"]).done();
@@ -134,7 +148,10 @@ fn c1_g2_an_offline_root_signs_what_is_carried_to_it_and_twice_is_once(on: On) {
     let told = online(&here, &["authority", "add", "--from-batch", "changed"]).refused();
     assert!(told.contains("the answer is not signed by client-root"), "{told}");
     let taken = online(&here, &["authority", "add", "--from-batch", "from-root"]).done();
-    assert!(taken.contains("issue client-issuing-2: already") && taken.contains("cross-sign cross-1: new"), "{taken}");
+    assert!(
+        taken.contains("issue client-issuing-2: already") && taken.contains("cross-sign cross-1: new"),
+        "{taken}"
+    );
     let again = online(&here, &["authority", "add", "--from-batch", "from-root"]).done();
     assert_eq!(again.matches(": already").count(), 4, "{again}");
     assert!(here.files("provision-ca/requests/root").is_empty(), "the key is in its place, and there alone");
@@ -152,7 +169,8 @@ fn c1_g2_an_offline_root_signs_what_is_carried_to_it_and_twice_is_once(on: On) {
         here.openssl(&[&options[..], &files].concat())
     };
     judge("provision-ca/devices/000e08abcdef/chain.pem").done();
-    let text = here.openssl(&["crl", "-in", "provision-ca/trust/crls/client-root.crl", "-noout", "-text"]).done();
+    let text =
+        here.openssl(&["crl", "-in", "provision-ca/trust/crls/client-root.crl", "-noout", "-text"]).done();
     assert!(text.contains("Superseded"), "{text}");
     here.run(&["store", "check"]).done();
     here.run(&["audit", "verify"]).done();
@@ -173,7 +191,18 @@ fn c2_c4_c5_what_the_root_does_not_allow_is_refused_before_its_key_is_touched(on
     }
     let here = hosts(on, &["--days", "400"]);
     let request = |folder: &str, more: &[&str]| {
-        let arguments = ["root", "request", folder, "--root", "server-root", "--issuing", "--key", "p256", "--days", "300"];
+        let arguments = [
+            "root",
+            "request",
+            folder,
+            "--root",
+            "server-root",
+            "--issuing",
+            "--key",
+            "p256",
+            "--days",
+            "300",
+        ];
         online(&here, &[&arguments[..], more].concat()).done();
     };
     request("good", &["--crl", "--crl-days", "30"]);
@@ -219,29 +248,58 @@ fn c2_c4_c5_what_the_root_does_not_allow_is_refused_before_its_key_is_touched(on
     }
     // A request whose own signature does not hold, a weak key, and a revocation of somebody else's certificate.
     copy(&here.path("good"), &here.path("weak"));
-    here.openssl(&["req", "-new", "-newkey", "rsa:1024", "-nodes", "-keyout", "x.key", "-subj", "/CN=x", "-out", "weak/1-server-issuing-2.csr"])
-        .done();
+    here.openssl(&[
+        "req",
+        "-new",
+        "-newkey",
+        "rsa:1024",
+        "-nodes",
+        "-keyout",
+        "x.key",
+        "-subj",
+        "/CN=x",
+        "-out",
+        "weak/1-server-issuing-2.csr",
+    ])
+    .done();
     let weak = std::fs::read(here.path("weak/1-server-issuing-2.csr")).unwrap();
     forge(&here, "weak", |manifest| {
         manifest["items"][0]["sha256"] = certs::Fingerprint::of(&weak).to_string().into();
-        manifest["items"][1]["revoked"] =
-            serde_json::json!([{ "serial": "0102", "reason": "keyCompromise", "at": "2026-01-01T00:00:00Z" }]);
+        manifest["items"][1]["revoked"] = serde_json::json!([{ "serial": "0102", "reason": "keyCompromise", "at": "2026-01-01T00:00:00Z" }]);
     });
     let said = sign("weak");
     assert!(said.stdout.contains("the request's key is refused"), "{}", said.stdout);
     assert!(said.stdout.contains("which this root did not issue"), "{}", said.stdout);
     assert!(said.refused().contains("2 of 2 things were refused"));
     // Constraints of the root's own hold, and no request changes them.
-    let names = ["authority", "add", "--side", "server", "--key", "p256", "--days", "390", "--permit", "example.com"];
+    let names =
+        ["authority", "add", "--side", "server", "--key", "p256", "--days", "390", "--permit", "example.com"];
     offline(&here, &names).done();
     copy(&here.path("offline/authorities/server-root-2/cert.pem"), &here.path("root-2.pem"));
     here.run(&["import", "root-2.pem", "--side", "server"]).done();
-    online(&here, &["root", "request", "bound", "--root", "server-root-2", "--issuing", "--key", "p256", "--days", "300"]).done();
+    online(
+        &here,
+        &[
+            "root",
+            "request",
+            "bound",
+            "--root",
+            "server-root-2",
+            "--issuing",
+            "--key",
+            "p256",
+            "--days",
+            "300",
+        ],
+    )
+    .done();
     copy(&here.path("bound"), &here.path("wider"));
-    forge(&here, "wider", |manifest| manifest["items"][0]["permit"] = serde_json::json!(["elsewhere.example"]));
+    forge(&here, "wider", |manifest| {
+        manifest["items"][0]["permit"] = serde_json::json!(["elsewhere.example"])
+    });
     assert!(sign("wider").stdout.contains("the root's own name constraints hold"));
     sign("bound").done();
-    let text = here.openssl(&["x509", "-in", "bound-out/1-server-issuing-2.pem", "-noout", "-text"]).done();
+    let text = here.openssl(&["x509", "-in", "bound-out/1-server-issuing-3.pem", "-noout", "-text"]).done();
     assert!(text.contains("DNS:example.com"), "{text}");
     // The twin of all these.
     sign("good").done();
