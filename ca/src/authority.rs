@@ -3,6 +3,7 @@
 mod backup;
 mod batch;
 mod check;
+mod facts;
 mod found;
 mod hierarchy;
 mod import;
@@ -20,6 +21,7 @@ mod rebuild;
 mod renew;
 mod responder;
 mod revoke;
+mod touched;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,6 +61,7 @@ pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
 pub use rebuild::Rebuilt;
 pub use responder::RESPONDER_DAYS;
 pub use revoke::Revoked;
+pub use touched::TouchedList;
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
 pub const DEVICE_DAYS: u32 = 7300;

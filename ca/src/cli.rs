@@ -40,7 +40,7 @@ pub use publication::{
 };
 pub use root::{AcceptArgs, ForgetArgs, RootCommand, RootRequestArgs, SignBatchArgs};
 pub use serve::ServeArgs;
-pub use upkeep::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand};
+pub use upkeep::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand, StoreRebuildArgs};
 
 /// The certificate authority for provisioning phones.
 ///

@@ -304,7 +304,9 @@ impl IssueError {
             ),
             Self::Publication(error) => error.hint(),
             Self::Request(error) => error.hint(),
-            Self::Store(StoreError::Server(_)) => Some(
+            // No connection, no such user, no such database; what else a server says is no matter of these.
+            Self::Store(StoreError::Server(error))
+                if error.code().is_none_or(|code| ["28", "3D"].iter().any(|class| code.code().starts_with(class))) => Some(
                 "see that the server named in `database.url`, or after `--database`, runs, lets this user in, and with sslmode=verify-full has a certificate for its host name from the authority in sslrootcert"
                     .to_owned(),
             ),

@@ -89,7 +89,7 @@ pub use authority::{
     GenericRequest, ImportContent, ImportOutcome, Issued, Issuer, LastList, ListDays, LogReport, MAX_SHARDS,
     NewIssuing, PublicationError, PublicationRequest, PublicationSetting, Published, RESPONDER_DAYS,
     ROOT_CRL_DAYS, Rebuilt, Renewal, RenewalRequest, Revoked, SERVER_DAYS, ServerRequest, Shape, SignedBatch,
-    Standing, StoreReport, SubjectKey, Taken,
+    Standing, StoreReport, SubjectKey, Taken, TouchedList,
 };
 pub use batch::{Batch, BatchError};
 pub use clock::{Clock, FixedClock, SystemClock};

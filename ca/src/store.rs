@@ -34,8 +34,9 @@ pub(crate) use lock::StoreLock;
 pub use log::{AuditLog, Checkpoint, LogEntry};
 pub use publication::{Publication, PublicationStore, RevocationMark, RevocationMarks, Shard, ShardNumber};
 pub use search::{Page, Search, Tally};
-pub(crate) use sql::Rebuilding;
 pub use sql::SqlStore;
+pub(crate) use sql::import::foreign as foreign_setting;
+pub(crate) use sql::{Rebuilding, Salvaged, ServerInventory};
 
 /// The number of a certificate's row; it means nothing outside its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,6 +2,7 @@
 
 mod constraints;
 mod error;
+mod leaves;
 mod links;
 pub(crate) mod names;
 mod path;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use aws_lc_rs::digest;
 
+use crate::hex;
+
 /// The SHA-256 of a DER encoding. Displays as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 32]);
@@ -57,7 +59,7 @@ impl FromStr for Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        hex::lower(&self.0).fmt(out)
     }
 }
 

@@ -32,6 +32,7 @@ mod error;
 mod extension;
 mod fingerprint;
 mod general_name;
+mod hex;
 mod key;
 mod name;
 pub mod oid;

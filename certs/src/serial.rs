@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::der::{self, Reader, tag};
+use crate::hex;
 
 /// A certificate's serial number (RFC 5280 §4.1.2.2), which CRLs name.
 ///
@@ -103,7 +104,7 @@ impl fmt::Display for Serial {
             Some((0, rest)) if !rest.is_empty() => rest,
             _ => &magnitude,
         };
-        digits.iter().try_for_each(|byte| write!(out, "{byte:02X}"))
+        hex::upper(digits).fmt(out)
     }
 }
 

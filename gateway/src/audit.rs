@@ -16,7 +16,7 @@
 //! | `peer`, `listener` | addresses and ports |
 //! | `host` | the first name of the virtual host |
 //! | `engine` | `modern` or `legacy` |
-//! | `hello` | what the client offered: `versions`, `suites`, `sni`, `format` (`sslv2`), `extensions` (numbers), `groups`, `signature_algorithms`, `alpn`, `ja3`, `ja4` |
+//! | `hello` | what the client offered: `versions`, `suites`, `sni`, `format` (`sslv2`), `ja4`; in the first record of a connection also `extensions` (numbers), `groups`, `signature_algorithms`, `alpn`, `ja3` |
 //! | `tls` | what was agreed: `version`, `suite`, `resumed` |
 //! | `alert` | the TLS alert sent or received |
 //! | `certificate` | the device's, also when refused: `subject`, `issuer`, `serial`, `sha256`, `key_sha256` (of its public key), `not_after`, `depth` (certificates presented) |

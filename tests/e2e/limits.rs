@@ -122,7 +122,7 @@ fn after_a_pause_and_a_reload_the_backend_and_the_record_are_told_what_they_were
     let client = Client::tls13(scene.client(&gateway, &scene.phone()));
     let mut connection = client.connect().unwrap();
     let mut told = Vec::new();
-    for round in 1..=3 {
+    for round in 1..=4 {
         assert_eq!(connection.send(&client.get_request(PROFILE, &[])).status(), 200);
         let received = origin.wait_for(round);
         let mut names = received.names_beginning("ssl_");
@@ -139,12 +139,19 @@ fn after_a_pause_and_a_reload_the_backend_and_the_record_are_told_what_they_were
         let silence = socket.peek(&mut [0]).unwrap_err();
         assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock, "it is still open");
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        if round == 2 {
+        if round == 3 {
             gateway.reload();
         }
     }
-    assert_eq!(told[0], told[1], "after a pause");
-    assert_eq!(told[0], told[2], "after a pause and a reload");
+    let [first, second, paused, reloaded] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(first.0, second.0, "what the backend is told, after a pause");
+    assert_eq!((&first.1[1..], &second.1[1..]), (&second.1[1..], &paused.1[1..]), "after a pause");
+    assert!(
+        first.1[0].contains("groups") && !second.1[0].contains("groups"),
+        "the first tells more of the hello"
+    );
+    assert_eq!(second, paused, "after a pause");
+    assert_eq!(second, reloaded, "after a pause and a reload");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::key::armour;
 use crate::store::{AuditEvent, AuthorityId, Tier};
 
 /// Under which name the store keeps a key whose batches are signed here.
-fn accepted(print: &Fingerprint) -> String {
+pub(super) fn accepted(print: &Fingerprint) -> String {
     format!("batch signer: {print}")
 }
 
@@ -40,7 +40,11 @@ impl Authority {
         let print = key.fingerprint();
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
-        let audit = AuditEvent { at: now, event: "batch", detail: json!({ "accepted": print.to_string() }) };
+        let audit = AuditEvent {
+            at: now,
+            event: "batch",
+            detail: json!({ "accepted": print.to_string(), "key": crate::serial::hex(key.spki_der()) }),
+        };
         self.store.set_setting(&accepted(&print), &armour("PUBLIC KEY", key.spki_der()), &audit)?;
         self.write_log()?;
         Ok(print)

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use certs::{Certificate, Fingerprint, PublicKey, Timestamp, Validity};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::leaf::{DeviceRequest, GenericRequest, Issued, Judged, LeafRequest, LeafSubject, ServerRequest};
 use super::mass::event;
@@ -236,7 +236,7 @@ impl Authority {
         for (((index, leaf, _), intent), id) in accepted.iter().zip(intents).zip(ids) {
             match self.stage_key(id, &leaf.key, flush).and_then(|()| self.sign(leaf, &intent)) {
                 Ok(certificate) => {
-                    let audit = audit(leaf, &intent, &certificate, now);
+                    let audit = audit(leaf, self.facts_of(&intent, &certificate), now);
                     let supersedes = superseded(leaf, &intent, now);
                     finished.push(Finished {
                         id,
@@ -365,16 +365,9 @@ fn superseded(leaf: &LeafRequest, intent: &Intent, now: Timestamp) -> Option<Sup
     Some(Superseded { id: old.id, revocation: Revocation { at: now, reason }, audit })
 }
 
-fn audit(leaf: &LeafRequest, intent: &Intent, certificate: &Certificate, now: Timestamp) -> AuditEvent {
-    let mut detail = json!({
-        "kind": leaf.kind.as_str(),
-        "name": leaf.name,
-        "subject": leaf.subject.to_string(),
-        "serial": hex(&intent.serial),
-        "sha256": certificate.fingerprint().to_string(),
-        "not_after": intent.validity.not_after.to_string(),
-        "replace": leaf.replace,
-    });
+fn audit(leaf: &LeafRequest, mut detail: Value, now: Timestamp) -> AuditEvent {
+    detail["subject"] = json!(leaf.subject.to_string());
+    detail["replace"] = json!(leaf.replace);
     if !leaf.legacy.is_none() {
         detail["legacy"] = json!(leaf.legacy.to_string());
     }

@@ -86,19 +86,7 @@ impl Authority {
         let issuer = self.named(name)?;
         self.check_is_own(issuer)?;
         let id = issuer.id();
-        let known = self.store.shards(id)?;
-        let first_new = known.iter().map(|shard| shard.number.0).max().unwrap_or(0).saturating_add(1);
-        // Shards of the same address are used again, so that a count that goes down and up again makes no new lists.
-        let mut open: Vec<Shard> =
-            known.into_iter().filter(|shard| shard.uri == uri(&url, name, shard.number)).collect();
-        for number in first_new.. {
-            if open.len() >= usize::try_from(*shards).unwrap_or(usize::MAX) {
-                break;
-            }
-            let number = ShardNumber(number);
-            open.push(Shard { number, uri: uri(&url, name, number), is_open: true });
-        }
-        open.truncate(usize::try_from(*shards).unwrap_or(usize::MAX));
+        let open = open_shards(&self.store.shards(id)?, &url, name, *shards);
         let detail = json!({ "authority": name, "url": url, "shards": shards, "ocsp": ocsp, "complete_list": complete_list });
         let publication = Publication { url, ocsp: *ocsp, complete_list: *complete_list };
         let audit = AuditEvent { at: now, event: "publication", detail };
@@ -171,6 +159,21 @@ impl Authority {
             StoreError::Damaged { what: format!("shard {number} of authority {} is missing", id.0) }.into()
         })
     }
+}
+
+/// The shards that new certificates are spread over when there are to be `count` below this URL, beside those that are known.
+pub(super) fn open_shards(known: &[Shard], url: &str, authority: &str, count: u32) -> Vec<Shard> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let first_new = known.iter().map(|shard| shard.number.0).max().unwrap_or(0).saturating_add(1);
+    // Shards of the same address are used again, so that a count that goes down and up again makes no new lists.
+    let again = known.iter().filter(|shard| shard.uri == uri(url, authority, shard.number));
+    let new = (first_new..=u32::MAX).map(ShardNumber).map(|number| (number, uri(url, authority, number)));
+    again
+        .map(|shard| (shard.number, shard.uri.clone()))
+        .chain(new)
+        .take(count)
+        .map(|(number, uri)| Shard { number, uri, is_open: true })
+        .collect()
 }
 
 /// What a shard's certificates and its list say.

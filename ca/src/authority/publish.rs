@@ -305,10 +305,15 @@ fn number_on_disk(path: &std::path::Path) -> i64 {
     fs::read(path)
         .ok()
         .and_then(|text| RevocationList::parse(&text).ok())
-        .and_then(|list| list.number())
-        .and_then(|number| {
-            let (high, low) = number.as_bytes().split_last_chunk::<8>()?;
-            high.iter().all(|octet| *octet == 0).then(|| i64::from_be_bytes(*low))
-        })
+        .and_then(|list| number_of(&list))
         .unwrap_or(0)
+}
+
+/// The number of a list, when it is one that we could have given.
+pub(super) fn number_of(list: &RevocationList) -> Option<i64> {
+    let number = list.number()?;
+    let octets = number.as_bytes();
+    let low = octets.iter().rev().take(8).rev().fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
+    let high = octets.len().saturating_sub(8);
+    octets.iter().take(high).all(|octet| *octet == 0).then(|| i64::try_from(low).ok()).flatten()
 }

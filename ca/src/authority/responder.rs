@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use certs::{Certificate, Fingerprint, KeyAlgorithm, Timestamp};
-use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::place::Flush;
@@ -15,7 +14,7 @@ use crate::legacy::{Legacy, TEST_PREFIX, TEST_UNIT};
 use crate::lint::{Rules, prepare};
 use crate::ocsp::{Inventory, Responder, Status};
 use crate::profile::{Profile, validity_for};
-use crate::serial::{SerialNumber, hex};
+use crate::serial::SerialNumber;
 use crate::store::{
     AuditEvent, AuthorityId, CertificateRecord, FileError, Finished, Intent, Kind, Query, State, StoreError,
     remove_tree,
@@ -82,13 +81,7 @@ impl Authority {
                 return Err(error);
             }
         };
-        let detail = json!({
-            "kind": intent.kind.as_str(),
-            "name": intent.name,
-            "serial": hex(&intent.serial),
-            "sha256": certificate.fingerprint().to_string(),
-            "not_after": validity.not_after.to_string(),
-        });
+        let detail = self.facts_of(&intent, &certificate);
         let audit = AuditEvent { at: now, event: "issue", detail };
         self.store.finish(&[Finished {
             id: row,

@@ -35,7 +35,23 @@ pub enum StoreCommand {
     /// Check that inventory, files and log agree
     Check,
     /// Make the inventory anew from the certificates' files and audit.log, when it is lost or damaged
-    Rebuild,
+    Rebuild(StoreRebuildArgs),
+}
+
+/// `store rebuild`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  provision-ca store rebuild
+  provision-ca store rebuild --files /mnt/other-host/provision-ca
+
+The inventory that is there moves aside: a file beside it, or a schema of the database. Where hosts share
+one on a PostgreSQL server, run it on the host whose audit.log is the longest, with the others' folders
+after --files: each host has the files of what it issued.")]
+pub struct StoreRebuildArgs {
+    /// Also look for certificates in this folder, another host's store or a backup; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub files: Vec<PathBuf>,
 }
 
 /// `backup`

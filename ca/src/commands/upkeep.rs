@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{CommandError, Context};
 use crate::authority::Authority;
-use crate::cli::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand};
+use crate::cli::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand, StoreRebuildArgs};
 use crate::store::Side;
 
 pub(super) fn audit(context: &Context<'_>, command: &AuditCommand) -> Result<(), CommandError> {
@@ -60,19 +60,21 @@ pub(super) fn store(context: &Context<'_>, command: &StoreCommand) -> Result<(),
             });
             complain("the store is not whole", &report.complaints)
         }
-        StoreCommand::Rebuild => rebuild(context),
+        StoreCommand::Rebuild(arguments) => rebuild(context, arguments),
     }
 }
 
-fn rebuild(context: &Context<'_>) -> Result<(), CommandError> {
-    let rebuilt = Authority::rebuild(&context.cli.store, &context.clock)?;
-    let aside = rebuilt.aside.as_ref().map(|path| path.display().to_string());
+fn rebuild(context: &Context<'_>, arguments: &StoreRebuildArgs) -> Result<(), CommandError> {
+    let rebuilt = Authority::rebuild(&context.cli.store, &arguments.files, &context.clock)?;
     let value = json!({
         "entries": rebuilt.entries,
+        "beyond": rebuilt.beyond,
         "certificates": rebuilt.certificates,
         "without_file": rebuilt.without_file,
+        "without_shard": rebuilt.without_shard,
         "revoked": rebuilt.revoked,
-        "aside": aside,
+        "unknown": rebuilt.unknown,
+        "aside": rebuilt.aside,
     });
     context.printer.result(&value, || {
         format!(
@@ -80,18 +82,34 @@ fn rebuild(context: &Context<'_>) -> Result<(), CommandError> {
             rebuilt.entries, rebuilt.certificates, rebuilt.revoked
         )
     });
-    if let Some(aside) = aside {
+    if let Some(aside) = &rebuilt.aside {
         context.printer.note(format!("the inventory that was there is now {aside}"));
+    }
+    if rebuilt.beyond > 0 {
+        context.printer.note(format!(
+            "the last {} entries of the log were not in audit.log, and come from the inventory that was there",
+            rebuilt.beyond
+        ));
     }
     if rebuilt.without_file > 0 {
         context.printer.warning(format!(
             "the files of {} certificates are not here: they can be revoked, and neither shown whole nor renewed",
             rebuilt.without_file
         ));
+        context.printer.hint("with the files of other hosts, or of a backup: store rebuild --files DIR");
     }
-    context
-        .printer
-        .hint("next: provision-ca store check; where lists are published in shards, `publication set` again");
+    if rebuilt.without_shard > 0 {
+        context.printer.warning(format!(
+            "of {} of them nothing tells the list they name: revoked, they stand on the complete list alone",
+            rebuilt.without_shard
+        ));
+    }
+    for (event, count) in &rebuilt.unknown {
+        context.printer.warning(format!(
+            "the log has {count} entries {event:?}, of which this program knows nothing: what they did is not in the inventory"
+        ));
+    }
+    context.printer.hint("next: provision-ca store check, then provision-ca crl publish");
     Ok(())
 }
 

@@ -59,6 +59,62 @@ impl Postgres {
         Ok(statement)
     }
 
+    /// Makes the tables, or brings them up to date, within the transaction that was begun; the format found.
+    pub(super) fn make_tables(&mut self) -> Result<i64, StoreError> {
+        let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+        self.client
+            .batch_execute("CREATE TABLE IF NOT EXISTS provision_ca (format BIGINT NOT NULL PRIMARY KEY)")?;
+        let found = self.format()?;
+        if found > known {
+            return Err(StoreError::TooNew { found, known });
+        }
+        for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+            self.client.batch_execute(&spell(step))?;
+        }
+        if found < known {
+            self.client.execute("INSERT INTO provision_ca (format) VALUES ($1)", &[&known])?;
+        }
+        Ok(found)
+    }
+
+    /// Moves those of the tables that are there into a new schema of this name, or one that begins with it, within the
+    /// transaction that was begun; its name, when there were any.
+    pub(super) fn set_aside<'a>(
+        &mut self,
+        tables: impl Iterator<Item = &'a str>,
+        schema: &str,
+    ) -> Result<Option<String>, StoreError> {
+        // They were made ready for the tables that move.
+        self.statements.clear();
+        let mut moved = None;
+        for table in tables.chain(["provision_ca"]) {
+            let row = self.client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])?;
+            if !row.get::<_, bool>(0) {
+                continue;
+            }
+            let schema = match moved {
+                Some(schema) => schema,
+                None => self.new_schema(schema)?,
+            };
+            self.client.batch_execute(&format!("ALTER TABLE {table} SET SCHEMA {schema}"))?;
+            moved = Some(schema);
+        }
+        Ok(moved)
+    }
+
+    fn new_schema(&mut self, name: &str) -> Result<String, StoreError> {
+        let mut schema = name.to_owned();
+        for number in 2.. {
+            let row = self.client.query_one("SELECT to_regnamespace($1) IS NULL", &[&schema])?;
+            if row.get(0) {
+                break;
+            }
+            schema = format!("{name}_{number}");
+        }
+        self.client.batch_execute(&format!("CREATE SCHEMA {schema}"))?;
+        Ok(schema)
+    }
+
     fn format(&mut self) -> Result<i64, StoreError> {
         Ok(self.client.query_one("SELECT coalesce(max(format), 0) FROM provision_ca", &[])?.get(0))
     }
@@ -101,25 +157,8 @@ fn spell(step: &str) -> String {
 
 impl Backend for Postgres {
     fn upgrade(&mut self) -> Result<i64, StoreError> {
-        let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
         self.begin()?;
-        let upgraded = (|| {
-            self.client.batch_execute(
-                "CREATE TABLE IF NOT EXISTS provision_ca (format BIGINT NOT NULL PRIMARY KEY)",
-            )?;
-            let found = self.format()?;
-            if found > known {
-                return Err(StoreError::TooNew { found, known });
-            }
-            for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-                self.client.batch_execute(&spell(step))?;
-            }
-            if found < known {
-                self.client.execute("INSERT INTO provision_ca (format) VALUES ($1)", &[&known])?;
-            }
-            Ok(found)
-        })();
-        match upgraded {
+        match self.make_tables() {
             Ok(found) => self.commit().map(|()| found),
             Err(error) => {
                 self.roll_back();

@@ -1,6 +1,6 @@
 //! The inventory as tables, in whichever database they are.
 
-mod import;
+pub(super) mod import;
 mod lifecycle;
 mod log;
 mod publication;
@@ -21,7 +21,7 @@ use super::{
     Query, RecordId, Revocation, RevocationReason, Side, State, Store, StoreError, Superseded, Tier,
 };
 
-pub(crate) use rebuild::Rebuilding;
+pub(crate) use rebuild::{Rebuilding, Salvaged, ServerInventory};
 
 /// A [`Store`] in a database.
 #[derive(Debug)]
@@ -57,12 +57,7 @@ impl SqlStore {
         }
         let tables = log::tables(&mut file)?;
         log::copy_tables(&tables, &mut file, &mut **target.backend.borrow_mut())?;
-        // Numbers were given to the rows; the next one must be another.
-        target.backend.borrow_mut().row(
-            "SELECT setval(pg_get_serial_sequence('certificate', 'id'), coalesce(max(id), 0) + 1, FALSE) FROM certificate",
-            &[],
-        )?;
-        Ok(())
+        next_number(&mut **target.backend.borrow_mut())
     }
 
     pub(super) fn with(mut backend: Box<dyn Backend>) -> Result<Self, StoreError> {
@@ -291,6 +286,15 @@ pub(super) fn record(row: &Row) -> Result<CertificateRecord, StoreError> {
         certificate: row.optional_bytes(13)?,
         revocation,
     })
+}
+
+/// After rows with numbers were copied to a server: the next one must get another.
+fn next_number(server: &mut dyn Backend) -> Result<(), StoreError> {
+    server.row(
+        "SELECT setval(pg_get_serial_sequence('certificate', 'id'), coalesce(max(id), 0) + 1, FALSE) FROM certificate",
+        &[],
+    )?;
+    Ok(())
 }
 
 fn insert_authority(backend: &mut dyn Backend, authority: &AuthorityRecord) -> Result<(), StoreError> {

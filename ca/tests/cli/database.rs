@@ -10,7 +10,7 @@ use crate::serve::Server;
 use crate::stores::{Credentials, On, Server as PostgresServer, postgresql_is_here};
 use crate::support::Workplace;
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         std::fs::create_dir_all(to).unwrap();
         for entry in std::fs::read_dir(from).unwrap() {

@@ -174,6 +174,15 @@ fn c1_g2_an_offline_root_signs_what_is_carried_to_it_and_twice_is_once(on: On) {
     assert!(text.contains("Superseded"), "{text}");
     here.run(&["store", "check"]).done();
     here.run(&["audit", "verify"]).done();
+    let everything = here.run(&["list", "--json"]).done();
+    let authorities = here.run(&["authority", "list"]).done();
+    here.run(&["store", "rebuild"]).done();
+    assert_eq!(here.run(&["list", "--json"]).done(), everything, "I8");
+    assert_eq!(here.run(&["authority", "list"]).done(), authorities, "I8");
+    here.run(&["store", "check"]).done();
+    let everything = here.run(&["--store", "offline", "list", "--json"]).done();
+    here.run(&["--store", "offline", "store", "rebuild"]).done();
+    assert_eq!(here.run(&["--store", "offline", "list", "--json"]).done(), everything, "I8");
     // A list that is older than the one that is there is not taken.
     online(&here, &["root", "request", "second", "--root", "client-root", "--crl"]).done();
     offline(&here, &["root", "sign-batch", "second", "second-answer"]).done();

@@ -136,6 +136,11 @@ impl Workplace {
         self.inventory.save(&self.path("provision-ca"));
     }
 
+    /// Loses the inventory.
+    pub(crate) fn lose(&self) {
+        self.inventory.lose(&self.path("provision-ca"));
+    }
+
     pub(crate) fn restore(&self) {
         self.inventory.restore(&self.path("provision-ca"));
     }

@@ -165,47 +165,6 @@ fn a_backup_is_a_store_of_its_own(on: On) {
 }
 
 #[test]
-fn i8_a_lost_inventory_is_made_anew_from_files_and_log() {
-    let here = store(On::Sqlite);
-    here.run(&["server", "issue", "prov.example.com", "--key", "p256"]).done();
-    here.run(&["revoke", "000e08000005", "--reason", "certificateHold"]).done();
-    here.run(&["revoke", "000e08000006", "--reason", "certificateHold"]).done();
-    here.run(&["unhold", "000e08000006"]).done();
-    here.run(&["crl", "publish"]).done();
-    let before = here.run(&["list", "--json"]).done();
-    let number = crl_number(&here);
-    std::fs::remove_file(here.path("provision-ca/ca.sqlite")).unwrap();
-    let said = here.run(&["store", "rebuild"]).done();
-    assert!(said.contains("revoked      3"), "{said}");
-    assert_eq!(here.run(&["list", "--json"]).done(), before);
-    here.run(&["store", "check"]).done();
-    here.run(&["crl", "publish"]).done();
-    assert!(crl_number(&here) > number, "numbers go on rising (G2)");
-    here.run(&["renew", "000e08000007"]).done();
-    // Where it is damaged and not lost, it moves aside; and a phone's files may be gone.
-    here.write("provision-ca/ca.sqlite", "this is no database");
-    std::fs::remove_dir_all(here.path("provision-ca/devices/000e08000008")).unwrap();
-    let said = here.run(&["store", "rebuild"]);
-    assert!(
-        said.stderr.contains("ca.sqlite.before-") && said.stderr.contains("the files of 1"),
-        "{}",
-        said.stderr
-    );
-    here.run(&["revoke", "name=000e08000008", "--reason", "cessationOfOperation"]).done();
-    // A log that was changed is not believed.
-    let log = here.read("provision-ca/audit.log");
-    here.write("provision-ca/audit.log", log.replacen("000e08000003", "000e08000004", 1));
-    let refused = here.run(&["store", "rebuild"]).refused();
-    assert!(refused.contains("was changed"), "{refused}");
-    here.run(&["list"]).done();
-}
-
-fn crl_number(here: &Workplace) -> Vec<u8> {
-    let text = here.read("provision-ca/trust/crls/client-root.crl");
-    certs::RevocationList::parse(text.as_bytes()).unwrap().number().unwrap().as_bytes().to_vec()
-}
-
-#[test]
 fn a_plan_foretells_and_leaves_nothing() {
     let here = Workplace::new();
     let said = here

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::constraints::{Target, check_dates};
+use super::leaves::VerifiedLeaves;
 use super::links::VerifiedLinks;
 use super::path::{Search, SearchFailure};
 use super::revocation::{ListSignatures, Revocations};
@@ -20,6 +21,7 @@ pub struct ChainVerifier {
     identity: Identity,
     list_signatures: ListSignatures,
     links: VerifiedLinks,
+    leaves: VerifiedLeaves,
     max_intermediates: Option<usize>,
 }
 
@@ -74,6 +76,7 @@ impl ChainVerifier {
             identity: Identity(Arc::new(())),
             list_signatures: ListSignatures::default(),
             links: VerifiedLinks::default(),
+            leaves: VerifiedLeaves::default(),
             max_intermediates: None,
         })
     }
@@ -91,7 +94,8 @@ impl ChainVerifier {
         &self.entries
     }
 
-    /// Finds a valid path from the leaf to an anchor. Entries are tried in their order.
+    /// Finds a valid path from the leaf to an anchor. Entries are tried in their order. Signatures of a path that was
+    /// accepted before are not verified again; everything else is judged anew.
     ///
     /// CRLs are judged by `now`; so are validity periods, plus the grace of [`Tolerances`](crate::Tolerances).
     ///
@@ -126,6 +130,7 @@ impl ChainVerifier {
         now: Timestamp,
     ) -> Result<VerifiedChain, ChainError> {
         let leaf = presented.leaf();
+        let known = signer.or_else(|| self.leaves.signer(leaf));
         let mut closest: Option<SearchFailure> = None;
         let work = Work::default();
         for (entry, trust) in self.entries.iter().enumerate() {
@@ -135,10 +140,13 @@ impl ChainVerifier {
             if let Some(limit) = self.max_intermediates {
                 search = search.with_max_intermediates(limit);
             }
-            match search.with_revocations(&revocations).with_links(&self.links).with_leaf_signer(signer).run()
+            match search.with_revocations(&revocations).with_links(&self.links).with_leaf_signer(known).run()
             {
                 Ok(found) => {
                     self.links.keep(&found.path);
+                    if known.is_none() {
+                        self.leaves.keep(&found.path);
+                    }
                     return Ok(VerifiedChain {
                         path: found.path.into_iter().cloned().collect(),
                         presented: presented.clone(),
@@ -175,6 +183,11 @@ impl ChainVerifier {
         let work = Work::default();
         Revocations::new(trust, chain.presented.certificates(), &self.list_signatures, &work)
             .check(&path, now)
+    }
+
+    #[cfg(test)]
+    pub(super) fn leaves(&self) -> usize {
+        self.leaves.len()
     }
 
     #[cfg(test)]

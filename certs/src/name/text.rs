@@ -48,6 +48,17 @@ fn write_pair(text: &mut String, attribute: &Attribute, beyond: Beyond7Bit) {
 }
 
 fn write_value(text: &mut String, value: &str, beyond: Beyond7Bit) {
+    // Nearly every value stands for itself, and is written as a whole.
+    let stands_for_itself = |byte: &u8| {
+        matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';')
+    };
+    if value.as_bytes().iter().all(stands_for_itself)
+        && !value.starts_with([' ', '#'])
+        && !value.ends_with(' ')
+    {
+        text.push_str(value);
+        return;
+    }
     let last = value.chars().count().saturating_sub(1);
     for (index, c) in value.chars().enumerate() {
         match c {

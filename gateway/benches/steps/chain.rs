@@ -11,8 +11,8 @@ use crate::{Error, Step};
 
 pub(crate) const STEPS: [Step; 5] = [
     Step::new("chain-parse", "parse a chain of two"),
-    Step::new("chain-verify", "verify it below the root, RSA 2048, revocation lists included"),
-    Step::seldom("chain-verify-first", "the same before the gateway has seen its issuer"),
+    Step::new("chain-verify", "verify it again below the root, RSA 2048, revocation lists included"),
+    Step::seldom("chain-verify-first", "the same before the gateway has seen the phone and its issuer"),
     Step::new("admission", "who it is, and whether it is denied"),
     Step::new("chain-recheck", "look at the same chain again"),
 ];

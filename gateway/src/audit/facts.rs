@@ -120,13 +120,13 @@ impl ConnectionFacts {
     /// Writes the facts as JSON members, once, for all records of the connection.
     #[must_use]
     pub fn fragment(&self) -> ConnectionFragment {
-        self.written(&[])
+        self.written(None)
     }
 
     /// The same after [`forget_the_written`](Self::forget_the_written) and a new judgement: the hello as it is told there.
     #[must_use]
     pub fn fragment_after(&self, before: &ConnectionFragment) -> ConnectionFragment {
-        self.written(before.members.get(before.hello.clone()).unwrap_or_default())
+        self.written(Some(before))
     }
 
     /// Forgets what a [`fragment`](Self::fragment) tells and a new judgement would tell anew: for as long as the connection
@@ -138,14 +138,14 @@ impl ConnectionFacts {
         self.device = None;
     }
 
-    fn written(&self, hello: &[u8]) -> ConnectionFragment {
+    fn written(&self, before: Option<&ConnectionFragment>) -> ConnectionFragment {
         let mut members = Vec::with_capacity(2048);
-        let hello = self.write(&mut Object::fragment(&mut members), hello);
-        ConnectionFragment { connection: self.connection, members: members.into(), hello }
+        let (hello, short_hello) = self.write(&mut Object::fragment(&mut members), before);
+        ConnectionFragment { connection: self.connection, members: members.into(), hello, short_hello }
     }
 
-    /// Returns where the hello is.
-    fn write(&self, out: &mut Object<'_>, written_hello: &[u8]) -> Range<usize> {
+    /// Returns where the hello is, and how much of it stands in every record.
+    fn write(&self, out: &mut Object<'_>, before: Option<&ConnectionFragment>) -> (Range<usize>, usize) {
         let Self { connection: _, peer, listener, host, engine, hello, tls, certificate, exceptions, device } =
             self;
         out.display("peer", peer);
@@ -156,10 +156,14 @@ impl ConnectionFacts {
         if let Some(engine) = engine {
             out.text("engine", engine);
         }
-        let hello = match hello {
-            Some(hello) => out.object("hello", |out| hello.write(out)),
-            None if written_hello.is_empty() => 0..0,
-            None => out.pasted("hello", written_hello),
+        let mut short_hello = 0;
+        let hello = match (hello, before) {
+            (Some(hello), _) => out.object("hello", |out| short_hello = hello.write(out)),
+            (None, Some(before)) if !before.hello.is_empty() => {
+                short_hello = before.short_hello;
+                out.pasted("hello", before.members.get(before.hello.clone()).unwrap_or_default())
+            }
+            (None, Some(_) | None) => 0..0,
         };
         if let Some(tls) = tls {
             out.object("tls", |out| tls.write(out));
@@ -173,12 +177,13 @@ impl ConnectionFacts {
         if let Some(device) = device {
             out.object("device", |out| device.write(out));
         }
-        hello
+        (hello, short_hello)
     }
 }
 
 impl HelloFacts {
-    fn write(&self, out: &mut Object<'_>) {
+    /// What a phone is known by first. Returns how long that is; the rest stands in a connection's first record.
+    fn write(&self, out: &mut Object<'_>) -> usize {
         let Self { versions, suites, sni, format, extensions, groups, signature_algorithms, alpn, ja3, ja4 } =
             self;
         out.texts("versions", versions);
@@ -189,6 +194,10 @@ impl HelloFacts {
         if let Some(format) = format {
             out.text("format", format);
         }
+        if let Some(ja4) = ja4 {
+            out.text("ja4", ja4);
+        }
+        let short = out.written();
         if !extensions.is_empty() {
             out.numbers("extensions", extensions);
         }
@@ -204,9 +213,7 @@ impl HelloFacts {
         if let Some(ja3) = ja3 {
             out.text("ja3", ja3);
         }
-        if let Some(ja4) = ja4 {
-            out.text("ja4", ja4);
-        }
+        short
     }
 }
 
@@ -258,6 +265,8 @@ pub struct ConnectionFragment {
     members: Arc<[u8]>,
     /// Where among the members the hello's object is; empty where there is none.
     hello: Range<usize>,
+    /// How many octets of that object stand in every record, the closing brace not counted.
+    short_hello: usize,
 }
 
 impl ConnectionFragment {
@@ -269,5 +278,16 @@ impl ConnectionFragment {
 
     pub(super) fn members(&self) -> &[u8] {
         &self.members
+    }
+
+    /// The members in two parts, without what a connection's first record tells of the hello and the others need not repeat.
+    pub(super) fn shorter_members(&self) -> [&[u8]; 2] {
+        let whole = || [self.members(), &[]];
+        if self.hello.is_empty() {
+            return whole();
+        }
+        let first = self.members.get(..self.hello.start + self.short_hello);
+        let rest = self.members.get(self.hello.end - 1..);
+        first.zip(rest).map_or_else(whole, |(first, rest)| [first, rest])
     }
 }

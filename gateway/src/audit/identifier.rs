@@ -36,6 +36,12 @@ pub struct RequestId {
 }
 
 impl RequestId {
+    /// Whether it is the first request of its connection.
+    #[must_use]
+    pub const fn is_first(self) -> bool {
+        self.number == 1
+    }
+
     /// The connection the request came on.
     #[must_use]
     pub const fn connection(self) -> ConnectionId {

@@ -12,19 +12,22 @@ pub(super) const LONGEST_TEXT: usize = 2048;
 /// One JSON object being written at the end of a buffer.
 pub(super) struct Object<'out> {
     out: &'out mut Vec<u8>,
+    /// Where in the buffer it begins.
+    start: usize,
     members: bool,
 }
 
 impl<'out> Object<'out> {
     /// Opens an object: `{`.
     pub(super) fn open(out: &'out mut Vec<u8>) -> Self {
+        let start = out.len();
         out.push(b'{');
-        Self { out, members: false }
+        Self { out, start, members: false }
     }
 
     /// Writes members without the braces, for a fragment that [`members`](Self::members) later pastes into an object.
     pub(super) fn fragment(out: &'out mut Vec<u8>) -> Self {
-        Self { out, members: false }
+        Self { start: out.len(), out, members: false }
     }
 
     /// Closes the object: `}`.
@@ -32,11 +35,11 @@ impl<'out> Object<'out> {
         self.out.push(b'}');
     }
 
-    /// Pastes members written before by [`fragment`](Self::fragment).
-    pub(super) fn members(&mut self, fragment: &[u8]) {
-        if !fragment.is_empty() {
+    /// Pastes members written before by [`fragment`](Self::fragment), which may come in parts.
+    pub(super) fn members<const N: usize>(&mut self, fragment: [&[u8]; N]) {
+        if fragment.iter().any(|part| !part.is_empty()) {
             self.separate();
-            self.out.extend_from_slice(fragment);
+            fragment.iter().for_each(|part| self.out.extend_from_slice(part));
         }
     }
 
@@ -108,6 +111,11 @@ impl<'out> Object<'out> {
         start..self.out.len()
     }
 
+    /// How many octets of the object are written, its opening brace among them.
+    pub(super) fn written(&self) -> usize {
+        self.out.len() - self.start
+    }
+
     /// A nested object as [`object`](Self::object) wrote it before. Returns where in the buffer it is.
     pub(super) fn pasted(&mut self, name: &'static str, object: &[u8]) -> Range<usize> {
         self.name(name);
@@ -134,6 +142,12 @@ impl<'out> Object<'out> {
 /// Writes `value` in quotes.
 fn string(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
+    // Nearly every text is short and plain.
+    if value.len() <= LONGEST_TEXT && value.iter().all(|byte| is_plain(*byte)) {
+        out.extend_from_slice(value);
+        out.push(b'"');
+        return;
+    }
     let kept =
         if value.len() <= LONGEST_TEXT { value } else { &value[..character_boundary(value, LONGEST_TEXT)] };
     for chunk in kept.utf8_chunks() {
@@ -171,6 +185,11 @@ fn escaped(out: &mut Vec<u8>, text: &str) {
         }
     }
     out.extend_from_slice(&text.as_bytes()[clean_from..]);
+}
+
+/// Whether a byte stands for itself: printable ASCII but the quote and the backslash.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
 /// Whether a character is written as an escape. All of them lie in the basic plane, so one `\uXXXX` holds each.
@@ -256,9 +275,9 @@ mod tests {
         });
         let mut out = Vec::new();
         let mut object = Object::open(&mut out);
-        object.members(b"");
+        object.members([b""]);
         object.number("v", 1);
-        object.members(&fragment);
+        object.members([&fragment]);
         object.texts("exceptions", ["sha1", "x509-v1"]);
         object.texts("none", Vec::<String>::new());
         object.display("serial", "0A");

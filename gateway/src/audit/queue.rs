@@ -22,8 +22,13 @@ use crate::audit::sink::WhenFull;
 const CHUNK: usize = 64 << 10;
 /// How long a connection or request waits for room before it is refused.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// What a sealed chunk may keep of its memory to be used again.
+/// Room in a chunk beyond its size, for the line that makes it full.
+const LAST_LINE: usize = 8 << 10;
+/// What a written chunk may keep of its memory to be used again.
 const SPARE: usize = 2 * CHUNK;
+/// How many written chunks are kept for that. Memory given back and got anew costs more than what is written into it: each
+/// of its pages has to be zeroed and mapped again.
+const SPARES: usize = 8;
 
 /// The queue, shared between the data path and the writers.
 #[derive(Debug)]
@@ -55,7 +60,7 @@ struct State {
     open: Vec<u8>,
     open_records: u64,
     open_since: Option<SystemTime>,
-    spare: Vec<u8>,
+    spares: Vec<Vec<u8>>,
     lanes: Vec<LaneState>,
     /// Writers that sleep until there is something to do.
     idle_writers: usize,
@@ -121,6 +126,9 @@ impl Queue {
             drop(state);
             return self.lanes.iter().for_each(|lane| lane.count_dropped(1));
         }
+        if state.open.capacity() == 0 {
+            state.open.reserve_exact(self.chunk + LAST_LINE);
+        }
         state.open.extend_from_slice(line);
         state.open_records += 1;
         state.open_since.get_or_insert(time);
@@ -138,8 +146,8 @@ impl Queue {
 
     /// Hands the open chunk to every lane; whether one is half full.
     fn seal(&self, state: &mut State) -> bool {
-        let spare = mem::take(&mut state.spare);
-        let lines = mem::replace(&mut state.open, spare);
+        let spare = state.spares.pop();
+        let lines = mem::replace(&mut state.open, spare.unwrap_or_default());
         let records = mem::take(&mut state.open_records);
         let Some(since) = state.open_since.take() else { return false };
         let bytes = lines.len();
@@ -222,8 +230,7 @@ impl Queue {
             }
         }
         let closing = state.closing;
-        let State { lanes, spare, .. } = &mut *state;
-        let lane = &mut lanes[at];
+        let lane = &mut state.lanes[at];
         let mut taken =
             Taken { bytes: 0, records: 0, lost: None, reopen: mem::take(&mut lane.reopen), closing };
         if let Wait::ForWork { .. } = wait {
@@ -236,24 +243,27 @@ impl Queue {
                 chunks.push(chunk);
             }
             taken.lost = lane.lost.take();
-            let reuse = spare.capacity() == 0;
             drop(state);
-            let mut emptied = None;
-            for chunk in chunks {
+            for chunk in &chunks {
                 lines.extend_from_slice(&chunk.lines);
-                if let Some(chunk) = Arc::into_inner(chunk)
-                    && reuse
-                    && chunk.lines.capacity() <= SPARE
-                {
-                    emptied = Some(chunk.lines);
-                }
             }
-            if let Some(mut emptied) = emptied {
-                emptied.clear();
-                self.lock().spare = emptied;
-            }
+            self.keep_spares(chunks);
         }
         taken
+    }
+
+    /// Keeps the memory of chunks that no other lane waits to have.
+    fn keep_spares(&self, chunks: Vec<Arc<Chunk>>) {
+        let emptied = chunks.into_iter().filter_map(Arc::into_inner).map(|mut chunk| {
+            chunk.lines.clear();
+            chunk.lines
+        });
+        let emptied: Vec<_> = emptied.filter(|lines| lines.capacity() <= SPARE).take(SPARES).collect();
+        if !emptied.is_empty() {
+            let mut state = self.lock();
+            let room = SPARES.saturating_sub(state.spares.len());
+            state.spares.extend(emptied.into_iter().take(room));
+        }
     }
 
     fn wait_for_work<'a>(

@@ -116,6 +116,16 @@ impl<'a> AuditRecord<'a> {
         }
     }
 
+    /// Whether it is the first of its connection, which tells the whole hello: nearly half of a line otherwise, written
+    /// again for each request.
+    const fn is_first(&self) -> bool {
+        match self.event {
+            Event::Connection | Event::Repeated { .. } => true,
+            Event::Request(request) => request.is_first(),
+            Event::Closed { .. } => false,
+        }
+    }
+
     /// Appends the record's line, its line feed included.
     pub(super) fn write(&self, time: SystemTime, out: &mut Vec<u8>) {
         let Self {
@@ -148,7 +158,11 @@ impl<'a> AuditRecord<'a> {
         if let Event::Request(request) = event {
             object.display("request", request);
         }
-        object.members(facts.members());
+        if self.is_first() {
+            object.members([facts.members()]);
+        } else {
+            object.members(facts.shorter_members());
+        }
         if let Some(alert) = alert {
             object.text("alert", alert);
         }

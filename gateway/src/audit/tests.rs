@@ -85,7 +85,7 @@ fn a_request_record_has_every_member_under_its_name() {
     let path = folder.path().join("audit.jsonl");
     let auditor = Auditor::to_file(&path, MEBIBYTE, clock).unwrap();
     let facts = full_facts();
-    let request = facts.connection.request(7);
+    let request = facts.connection.request(1);
     auditor.record(&AuditRecord {
         alert: Some("received close_notify"),
         method: Some("GET"),
@@ -109,9 +109,10 @@ fn a_request_record_has_every_member_under_its_name() {
             "peer": "[2001:db8::7]:40000", "listener": "0.0.0.0:8443", "host": "prov.example.com", "engine": "modern",
             "hello": {
                 "versions": ["TLSv1.3", "0x7a7a"], "suites": ["TLS_AES_128_GCM_SHA256"],
-                "sni": "prov.example.com", "format": "sslv2", "extensions": [0, 10, 65_281], "groups": ["x25519"],
+                "sni": "prov.example.com", "format": "sslv2", "ja4": "t13d1516h2_8daaf6152771_02713d6af862",
+                "extensions": [0, 10, 65_281], "groups": ["x25519"],
                 "signature_algorithms": ["rsa_pss_rsae_sha256"], "alpn": ["http/1.1"],
-                "ja3": "ada70206e40642a3e4461f35503241d5", "ja4": "t13d1516h2_8daaf6152771_02713d6af862",
+                "ja3": "ada70206e40642a3e4461f35503241d5",
             },
             "tls": { "version": "TLSv1.3", "suite": "TLS_AES_128_GCM_SHA256", "resumed": true },
             "alert": "received close_notify",
@@ -132,6 +133,42 @@ fn a_request_record_has_every_member_under_its_name() {
     assert!(
         text.starts_with(r#"{"v":1,"time":"2026-11-23T02:25:11.000042Z","event":"request","connection":""#)
     );
+}
+
+#[test]
+fn the_first_record_of_a_connection_tells_the_whole_hello_and_the_others_what_a_phone_is_known_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let auditor = Auditor::to_file(&path, MEBIBYTE, clock).unwrap();
+    let (facts, without_hello) = (full_facts(), bare_facts().fragment());
+    let (id, fragment) = (facts.connection, facts.fragment());
+    let mut forgotten = facts;
+    forgotten.forget_the_written();
+    let after = forgotten.fragment_after(&fragment);
+    let closed = Event::Closed { requests: 2, ended: "done" };
+    for (facts, event) in [
+        (&fragment, Event::Request(id.request(1))),
+        (&fragment, Event::Request(id.request(2))),
+        (&after, Event::Request(id.request(3))),
+        (&fragment, closed),
+        (&fragment, Event::Connection),
+        (&without_hello, closed),
+    ] {
+        auditor.record(&AuditRecord::new(facts, event, Duration::ZERO));
+    }
+    auditor.close(LIMIT).unwrap();
+    let hellos: Vec<_> =
+        lines(&fs::read_to_string(&path).unwrap()).into_iter().map(|line| line["hello"].clone()).collect();
+    let short = json!({
+        "versions": ["TLSv1.3", "0x7a7a"], "suites": ["TLS_AES_128_GCM_SHA256"], "sni": "prov.example.com",
+        "format": "sslv2", "ja4": "t13d1516h2_8daaf6152771_02713d6af862",
+    });
+    assert_eq!(hellos[1], short);
+    assert_eq!(hellos[2], short, "judged again after a pause");
+    assert_eq!(hellos[3], short);
+    assert_eq!(hellos[0], hellos[4]);
+    assert_eq!(hellos[0]["groups"], json!(["x25519"]));
+    assert_eq!(hellos[5], serde_json::Value::Null);
 }
 
 #[test]

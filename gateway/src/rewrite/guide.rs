@@ -23,23 +23,40 @@ use policies::Device;
 use super::peer_fields::{Fields, PeerFacts, name, printable, spelled};
 use super::{HeaderConfig, IssuerFields, Separator, openssl_names};
 
+/// One of Apache's attribute types, and the fields of its first value in the subject and in the issuer.
+struct AttributeFields {
+    oid: Oid,
+    subject: &'static str,
+    issuer: &'static str,
+}
+
+macro_rules! attribute_fields {
+    ($($oid:ident $key:literal)*) => {
+        [$(AttributeFields {
+            oid: oid::$oid,
+            subject: concat!("ssl-client-s-dn-", $key),
+            issuer: concat!("ssl-client-i-dn-", $key),
+        },)*]
+    };
+}
+
 /// Apache's attribute types. `S-DN-x` is complete for these and has nothing else.
-const ATTRIBUTES: [(Oid, &str); 14] = [
-    (oid::COUNTRY, "c"),
-    (oid::STATE, "st"),
-    (oid::LOCALITY, "l"),
-    (oid::ORGANIZATION, "o"),
-    (oid::ORGANIZATIONAL_UNIT, "ou"),
-    (oid::COMMON_NAME, "cn"),
-    (oid::TITLE, "t"),
-    (oid::INITIALS, "i"),
-    (oid::GIVEN_NAME, "g"),
-    (oid::SURNAME, "s"),
-    (oid::DESCRIPTION, "d"),
-    (oid::USER_ID, "uid"),
-    (oid::EMAIL, "email"),
-    (oid::SERIAL_NUMBER, "serialnumber"),
-];
+const ATTRIBUTES: [AttributeFields; 14] = attribute_fields! {
+    COUNTRY "c"
+    STATE "st"
+    LOCALITY "l"
+    ORGANIZATION "o"
+    ORGANIZATIONAL_UNIT "ou"
+    COMMON_NAME "cn"
+    TITLE "t"
+    INITIALS "i"
+    GIVEN_NAME "g"
+    SURNAME "s"
+    DESCRIPTION "d"
+    USER_ID "uid"
+    EMAIL "email"
+    SERIAL_NUMBER "serialnumber"
+};
 
 /// How many alternative names of one kind are passed on.
 const ALTERNATIVE_NAMES: usize = 8;
@@ -54,13 +71,15 @@ pub(super) fn set(fields: &mut Fields, config: &HeaderConfig, facts: &PeerFacts<
     let leaf = chain.leaf();
     fields.set(name(separator, "ssl-client-verify"), "SUCCESS");
     set_certificate(fields, separator, leaf, facts.now);
-    set_attributes(fields, separator, "ssl-client-s-dn", leaf.subject(), |_| true);
+    set_attributes(fields, separator, |field| field.subject, leaf.subject(), |_| true);
     match config.issuer_fields {
-        IssuerFields::ModSsl => set_attributes(fields, separator, "ssl-client-i-dn", leaf.issuer(), |_| true),
+        IssuerFields::ModSsl => {
+            set_attributes(fields, separator, |field| field.issuer, leaf.issuer(), |_| true)
+        }
         IssuerFields::Guide => {
             // The three names never carry the issuer's values here, whoever asks: a backend must not mistake them.
             let others = |oid: &Oid| ![oid::ORGANIZATIONAL_UNIT, oid::LOCALITY, oid::SURNAME].contains(oid);
-            set_attributes(fields, separator, "ssl-client-i-dn", leaf.issuer(), others);
+            set_attributes(fields, separator, |field| field.issuer, leaf.issuer(), others);
             if let Some(device) = facts.principal.device() {
                 set_device(fields, separator, device);
             }
@@ -125,16 +144,20 @@ fn whole_name(name: &DistinguishedName) -> String {
 fn set_attributes(
     fields: &mut Fields,
     separator: Separator,
-    prefix: &str,
+    field: impl Fn(&AttributeFields) -> &'static str,
     subject: &DistinguishedName,
     wanted: impl Fn(&Oid) -> bool,
 ) {
-    for (oid, key) in ATTRIBUTES.iter().filter(|(oid, _)| wanted(oid)) {
-        for (at, attribute) in subject.values_of(oid).enumerate() {
+    for fields_of in ATTRIBUTES.iter().filter(|one| wanted(&one.oid)) {
+        let first = field(fields_of);
+        for (at, attribute) in subject.values_of(&fields_of.oid).enumerate() {
             // An encoding that cannot be read gives no field rather than a guess (SEC-17).
             let Ok(text) = attribute.text() else { continue };
-            let field = if at == 0 { format!("{prefix}-{key}") } else { format!("{prefix}-{key}-{at}") };
-            fields.set(spelled(separator, field), &printable(&text));
+            let field = match at {
+                0 => name(separator, first),
+                _ => spelled(separator, format!("{first}-{at}")),
+            };
+            fields.set(field, &printable(&text));
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::key::armour;
 use crate::lint::{Rules, prepare};
 use crate::profile::constraints::{NAME_CONSTRAINTS, name_constraints};
 use crate::profile::{Profile, validity_for};
-use crate::serial::{SerialNumber, hex};
+use crate::serial::SerialNumber;
 use crate::signer::identifier;
 use crate::store::{
     AuditEvent, AuthorityId, CertificateRecord, Finished, Intent, Kind, Query, Revocation, State,
@@ -445,15 +445,9 @@ impl Authority {
                 return Err(error);
             }
         };
-        let detail = json!({
-            "kind": intent.kind.as_str(),
-            "name": intent.name,
-            "subject": certificate.subject().to_rfc4514(),
-            "serial": hex(&intent.serial),
-            "sha256": certificate.fingerprint().to_string(),
-            "not_after": intent.validity.not_after.to_string(),
-            "batch": batch,
-        });
+        let mut detail = self.facts_of(&intent, &certificate);
+        detail["subject"] = json!(certificate.subject().to_rfc4514());
+        detail["batch"] = json!(batch);
         let audit = AuditEvent { at: now, event: "issue", detail };
         self.store.finish(&[Finished {
             id: row,

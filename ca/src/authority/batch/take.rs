@@ -14,6 +14,7 @@ use crate::key::armour;
 use crate::serial::hex;
 use crate::store::{
     AuditEvent, AuthorityId, CrlRecord, Intent, Kind, make_folder, remove_tree, write_by_way_of,
+    write_replacing,
 };
 
 /// What came of one item of an answer.
@@ -177,6 +178,10 @@ impl Authority {
             folder: folder.clone(),
             shard: None,
         };
+        // The one before stays, for those who have it, and for `store rebuild`.
+        let before = self.layout.superseded().join(format!("{name}-{}", hex(old.serial().as_bytes())));
+        make_folder(&before, 0o700)?;
+        write_replacing(&before.join("cert.pem"), old.to_pem().as_bytes(), 0o600)?;
         let detail = json!({
             "authority": name, "renewed": certificate.fingerprint().to_string(), "serial": hex(&intent.serial),
         });

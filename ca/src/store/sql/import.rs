@@ -106,7 +106,7 @@ impl Imports for SqlStore {
 const YES: &str = "yes";
 
 /// Under which name the store keeps that an authority's key is elsewhere.
-pub(super) fn foreign(name: &str) -> String {
+pub(crate) fn foreign(name: &str) -> String {
     format!("foreign: {name}")
 }
 

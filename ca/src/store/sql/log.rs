@@ -11,37 +11,11 @@ use crate::store::{AuditLog, Checkpoint, LogEntry, StoreError};
 
 impl AuditLog for SqlStore {
     fn entries(&self, after: i64, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
-        self.backend.borrow_mut().rows(
-            "SELECT sequence, at, event, detail, previous, hash FROM audit
-             WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-            values![after, i64::from(limit)],
-            |row| {
-                Ok(LogEntry {
-                    sequence: row.integer(0)?,
-                    at: Timestamp::from_unix(row.integer(1)?),
-                    event: row.text(2)?,
-                    detail: row.text(3)?,
-                    previous: row.digest(4)?,
-                    hash: row.digest(5)?,
-                })
-            },
-        )
+        entries(&mut **self.backend.borrow_mut(), after, limit)
     }
 
     fn checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
-        self.backend.borrow_mut().rows(
-            "SELECT sequence, at, hash, authority, signature FROM checkpoint ORDER BY sequence",
-            &[],
-            |row| {
-                Ok(Checkpoint {
-                    sequence: row.integer(0)?,
-                    at: Timestamp::from_unix(row.integer(1)?),
-                    hash: row.digest(2)?,
-                    authority: row.text(3)?,
-                    signature: row.bytes(4)?,
-                })
-            },
-        )
+        checkpoints(&mut **self.backend.borrow_mut())
     }
 
     fn head(&self) -> Result<Option<(i64, [u8; 32])>, StoreError> {
@@ -77,9 +51,47 @@ impl AuditLog for SqlStore {
     }
 }
 
+pub(super) fn entries(
+    backend: &mut dyn Backend,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<LogEntry>, StoreError> {
+    backend.rows(
+        "SELECT sequence, at, event, detail, previous, hash FROM audit
+         WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+        values![after, i64::from(limit)],
+        |row| {
+            Ok(LogEntry {
+                sequence: row.integer(0)?,
+                at: Timestamp::from_unix(row.integer(1)?),
+                event: row.text(2)?,
+                detail: row.text(3)?,
+                previous: row.digest(4)?,
+                hash: row.digest(5)?,
+            })
+        },
+    )
+}
+
+pub(super) fn checkpoints(backend: &mut dyn Backend) -> Result<Vec<Checkpoint>, StoreError> {
+    backend.rows(
+        "SELECT sequence, at, hash, authority, signature FROM checkpoint ORDER BY sequence",
+        &[],
+        |row| {
+            Ok(Checkpoint {
+                sequence: row.integer(0)?,
+                at: Timestamp::from_unix(row.integer(1)?),
+                hash: row.digest(2)?,
+                authority: row.text(3)?,
+                signature: row.bytes(4)?,
+            })
+        },
+    )
+}
+
 /// A table and its columns.
 pub(super) struct Table {
-    name: String,
+    pub(super) name: String,
     columns: Vec<String>,
 }
 
@@ -108,18 +120,7 @@ pub(super) fn copy_tables(
 ) -> Result<(), StoreError> {
     let mut copy = |from: &mut dyn Backend| {
         into.begin()?;
-        let copied = tables.iter().try_for_each(|Table { name, columns }| {
-            let places: Vec<String> = (1..=columns.len()).map(|place| format!("?{place}")).collect();
-            let columns = columns.join(", ");
-            let insert = format!("INSERT INTO {name} ({columns}) VALUES ({})", places.join(", "));
-            // What an empty database begins with is in the other one too.
-            into.execute(&format!("DELETE FROM {name}"), &[])?;
-            from.query(&format!("SELECT {columns} FROM {name}"), &[], &mut |row| {
-                let values: Vec<Value> = row.into_values();
-                into.execute(&insert, &values).map(drop)
-            })
-        });
-        match copied {
+        match copy_rows(tables, from, into) {
             Ok(()) => into.commit(),
             Err(error) => {
                 into.roll_back();
@@ -131,4 +132,23 @@ pub(super) fn copy_tables(
     let copied = copy(from);
     from.roll_back();
     copied
+}
+
+/// Copies every row within a transaction that the caller began.
+pub(super) fn copy_rows(
+    tables: &[Table],
+    from: &mut dyn Backend,
+    into: &mut dyn Backend,
+) -> Result<(), StoreError> {
+    tables.iter().try_for_each(|Table { name, columns }| {
+        let places: Vec<String> = (1..=columns.len()).map(|place| format!("?{place}")).collect();
+        let columns = columns.join(", ");
+        let insert = format!("INSERT INTO {name} ({columns}) VALUES ({})", places.join(", "));
+        // What an empty database begins with is in the other one too.
+        into.execute(&format!("DELETE FROM {name}"), &[])?;
+        from.query(&format!("SELECT {columns} FROM {name}"), &[], &mut |row| {
+            let values: Vec<Value> = row.into_values();
+            into.execute(&insert, &values).map(drop)
+        })
+    })
 }

@@ -276,3 +276,32 @@ fn a_leaf_that_was_verified_before_is_not_verified_again_by_the_same_key_only() 
     let refused = verifier.verify_again(&expired.presented(), signer, Pki::NOW).unwrap_err();
     assert!(matches!(refused, ChainError::Expired { depth: 0, .. }), "{refused:?}");
 }
+
+#[test]
+fn the_leaves_of_accepted_chains_are_remembered_and_no_others() {
+    let pki = Pki::new();
+    let verifier = pki.verifier();
+    let refused = |issued: &Issued| verifier.verify(&issued.presented(), Pki::NOW).unwrap_err();
+    let expired = pki.device().not_after(Pki::NOW.plus_seconds(-1)).issue();
+    assert!(matches!(refused(&expired), ChainError::Expired { depth: 0, .. }));
+    assert!(matches!(
+        refused(&pki.device().broken_signature().issue()),
+        ChainError::BadSignature { depth: 0 }
+    ));
+    assert_eq!(verifier.leaves(), 0);
+
+    let sound = pki.device().issue();
+    assert!(verifier.verify(&sound.presented(), Pki::NOW).is_ok());
+    assert!(verifier.verify(&sound.presented(), Pki::NOW).is_ok());
+    assert_eq!(verifier.leaves(), 1);
+    // A ticket's word is good for its own connection, and teaches nothing.
+    let broken = pki.device().broken_signature().issue();
+    let signer = verifier.verify(&sound.presented(), Pki::NOW).unwrap().leaf_signer().unwrap();
+    assert!(verifier.verify_again(&broken.presented(), signer, Pki::NOW).is_ok());
+    assert!(matches!(refused(&broken), ChainError::BadSignature { depth: 0 }));
+
+    // What is remembered is the signature alone: when the time has come, the same bytes are refused.
+    let later = sound.certificate().validity().not_after.plus_seconds(1);
+    let refused = verifier.verify(&sound.presented(), later).unwrap_err();
+    assert!(matches!(refused, ChainError::Expired { depth: 0, .. }), "{refused:?}");
+}
