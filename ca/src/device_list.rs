@@ -12,7 +12,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use crate::device::DeviceIdentity;
 use crate::store::FileError;
 
-pub(crate) use duplicates::Duplicates;
+pub(crate) use duplicates::{Duplicates, Repeated, short};
 
 /// The longest line that is read, in octets: model, serial number, MAC address and a request fit many times.
 const LONGEST: usize = 64 * 1024;
@@ -182,18 +182,8 @@ impl RequestSource {
     pub(crate) fn read(&self) -> Result<Vec<u8>, String> {
         match self {
             Self::Text(text) => Ok(text.clone().into_bytes()),
-            Self::File(path) => {
-                let failed =
-                    |error: io::Error| format!("cannot read the request {}: {error}", path.display());
-                let mut content = Vec::new();
-                let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);
-                let file = File::open(path).map_err(failed)?;
-                file.take(limit + 1).read_to_end(&mut content).map_err(failed)?;
-                if content.len() > LONGEST {
-                    return Err(format!("the request {} is longer than {LONGEST} octets", path.display()));
-                }
-                Ok(content)
-            }
+            Self::File(path) => crate::request::read_file(path)
+                .map_err(|error| format!("the request: {}", crate::printer::with_causes(&error))),
         }
     }
 }

@@ -4,9 +4,13 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
+};
 use certs::{Curve, Fingerprint, KeyAlgorithm, PublicKey};
-use der::asn1::UintRef;
+use der::asn1::{ObjectIdentifier, UintRef};
 use der::{Decode, Sequence};
 use num_bigint::BigUint;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
@@ -31,6 +35,12 @@ pub enum WeakKey {
     /// The key could not be read.
     #[error("its public key cannot be read")]
     Malformed,
+    /// The numbers are no point of the curve, or the point is its neutral one: a signature with it proves nothing.
+    #[error("its point is not on its curve, or at infinity")]
+    NotOnCurve,
+    /// The key says that it is for RSA-PSS alone.
+    #[error("it is for RSA-PSS alone, which old phones do not know")]
+    PssOnly,
     /// The generator of certain chips, which is broken.
     #[error("it was made by a broken generator (ROCA, CVE-2017-15361) and can be computed by others")]
     Roca,
@@ -48,12 +58,12 @@ pub enum WeakKey {
     UnknownAlgorithm,
 }
 
-/// Refuses weak keys; the curve point itself was checked by the request's own signature.
+/// Refuses weak keys.
 pub(crate) fn check_key(key: &PublicKey) -> Result<(), WeakKey> {
     match key.algorithm() {
         KeyAlgorithm::Rsa { bits } => {
             if !is_plain_rsa(key) {
-                return Err(WeakKey::UnknownAlgorithm);
+                return Err(WeakKey::PssOnly);
             }
             if !matches!(bits, 2048 | 3072 | 4096) {
                 return Err(WeakKey::RsaSize { bits });
@@ -61,13 +71,41 @@ pub(crate) fn check_key(key: &PublicKey) -> Result<(), WeakKey> {
             let rsa = RsaPublicKey::from_der(key.key_bytes()).map_err(|_malformed| WeakKey::Malformed)?;
             check_rsa(rsa.modulus.as_bytes(), rsa.exponent.as_bytes())
         }
-        KeyAlgorithm::Ec { curve: Curve::P256 | Curve::P384 } => match key.key_bytes().first() {
-            Some(4) => Ok(()), // SEC 1 §2.3.3: uncompressed
+        KeyAlgorithm::Ec { curve: curve @ (Curve::P256 | Curve::P384) } => match key.key_bytes().first() {
+            // SEC 1 §2.3.3: uncompressed. The curve's own library judges the point.
+            Some(4) if is_point(curve, key.key_bytes()) => Ok(()),
             Some(2 | 3) => Err(WeakKey::CompressedPoint),
+            Some(0 | 4) => Err(WeakKey::NotOnCurve),
             _ => Err(WeakKey::Malformed),
         },
         KeyAlgorithm::Ec { curve } => Err(WeakKey::Curve(curve.to_string())),
-        KeyAlgorithm::Ed25519 | KeyAlgorithm::Other { .. } => Err(WeakKey::UnknownAlgorithm),
+        KeyAlgorithm::Ed25519 => Err(WeakKey::UnknownAlgorithm),
+        KeyAlgorithm::Other { .. } => Err(unknown(key)),
+    }
+}
+
+fn is_point(curve: Curve, octets: &[u8]) -> bool {
+    match curve {
+        Curve::P256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, octets).is_ok(),
+        Curve::P384 => ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, octets).is_ok(),
+        Curve::P521 => ParsedPublicKey::new(&ECDSA_P521_SHA512_ASN1, octets).is_ok(),
+    }
+}
+
+/// What to say of a key of another kind: a curve by its number, so that its maker knows which it is.
+fn unknown(key: &PublicKey) -> WeakKey {
+    let Ok(spki) = SubjectPublicKeyInfoRef::from_der(key.spki_der()) else { return WeakKey::Malformed };
+    match spki.algorithm.oid.to_string().as_str() {
+        "1.2.840.10045.2.1" => {
+            let curve = spki.algorithm.parameters.and_then(|one| one.decode_as::<ObjectIdentifier>().ok());
+            WeakKey::Curve(match curve.map(|curve| curve.to_string()).as_deref() {
+                Some("1.3.132.0.10") => "secp256k1".to_owned(),
+                Some(other) => other.to_owned(),
+                None => "given by its numbers".to_owned(),
+            })
+        }
+        "1.2.840.113549.1.1.10" => WeakKey::PssOnly,
+        _ => WeakKey::UnknownAlgorithm,
     }
 }
 
@@ -96,9 +134,11 @@ fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), WeakKey> {
     if exponent < BigUint::from(65_537_u32) || !exponent.bit(0) || exponent.bits() > 32 {
         return Err(WeakKey::Exponent(exponent.to_string()));
     }
-    for prime in primes_below(752) {
-        if residue(modulus, prime) == 0 {
-            return Err(WeakKey::SmallFactor(prime));
+    for (product, primes) in SMALL_PRIMES.iter() {
+        // One long division for several primes at once.
+        let rest = residue(modulus, *product);
+        if let Some(prime) = primes.iter().find(|prime| rest.is_multiple_of(**prime)) {
+            return Err(WeakKey::SmallFactor(*prime));
         }
     }
     if is_roca(modulus) {
@@ -110,9 +150,29 @@ fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), WeakKey> {
     Ok(())
 }
 
-/// The modulus by a small prime, digit by digit.
-fn residue(modulus: &[u8], prime: u32) -> u32 {
-    modulus.iter().fold(0, |rest, octet| (rest * 256 + u32::from(*octet)) % prime)
+/// The primes below 752, and the products of those that stand together.
+static SMALL_PRIMES: LazyLock<Vec<(u32, Vec<u32>)>> = LazyLock::new(|| {
+    let mut groups: Vec<(u32, Vec<u32>)> = Vec::new();
+    for prime in primes_below(752) {
+        match groups.last_mut().and_then(|group| Some((group.0.checked_mul(prime)?, group))) {
+            Some((product, group)) => {
+                group.0 = product;
+                group.1.push(prime);
+            }
+            None => groups.push((prime, vec![prime])),
+        }
+    }
+    groups
+});
+
+/// The modulus by a small number, four octets at a time.
+fn residue(modulus: &[u8], divisor: u32) -> u32 {
+    let (first, words) = modulus.as_rchunks::<4>();
+    let digits = first.iter().map(|octet| (8, u32::from(*octet)));
+    let digits = digits.chain(words.iter().map(|word| (32, u32::from_be_bytes(*word))));
+    let divisor = u64::from(divisor);
+    let rest = digits.fold(0_u64, |rest, (bits, digit)| (rest << bits | u64::from(digit)) % divisor);
+    u32::try_from(rest).unwrap_or_default() // smaller than the divisor
 }
 
 fn primes_below(limit: u32) -> impl Iterator<Item = u32> {
@@ -142,6 +202,7 @@ fn falls_to_fermat(modulus: &BigUint) -> bool {
         a += 1_u32;
     }
     let mut rest = &a * &a - modulus;
+    let mut step = (&a << 1_u32) + 1_u32;
     for _ in 0..100 {
         if may_be_square(&rest) {
             let b = rest.sqrt();
@@ -150,11 +211,14 @@ fn falls_to_fermat(modulus: &BigUint) -> bool {
             }
         }
         // From a² to (a + 1)².
-        rest += (&a << 1_u32) + 1_u32;
-        a += 1_u32;
+        rest += &step;
+        step += 2_u32;
     }
     false
 }
+
+/// Which numbers below 64 are squares modulo 64: 0, 1, 4, 9, 16, 17, 25, 33, 36, 41, 49 and 57.
+const SQUARES_64: u64 = 0x0202_0212_0203_0213;
 
 /// Squares end in few ways: this spares most of the roots.
 fn may_be_square(number: &BigUint) -> bool {
@@ -162,7 +226,8 @@ fn may_be_square(number: &BigUint) -> bool {
         let rest = (number % modulus).to_u32_digits().first().copied().unwrap_or(0);
         (0..modulus).any(|root| root * root % modulus == rest)
     };
-    ends(64) && ends(63) && ends(65) && ends(11)
+    let low = number.iter_u32_digits().next().unwrap_or(0) % 64;
+    SQUARES_64 >> low & 1 == 1 && ends(63) && ends(65) && ends(11)
 }
 
 /// Keys that must not be certified, by the SHA-256 of their `SubjectPublicKeyInfo` (CA B6).
@@ -278,6 +343,23 @@ mod tests {
     fn b6_a_small_factor_is_found() {
         let odd = (number(2046, 1) * 751_u32).to_bytes_be();
         assert!(matches!(check_rsa(&odd, &[1, 0, 1]), Err(WeakKey::SmallFactor(_))));
+    }
+
+    #[test]
+    fn b6_quick_residues_and_squares_are_the_plain_ones() {
+        for squared in 0..64_u64 {
+            assert_eq!(SQUARES_64 >> squared & 1 == 1, (0..64).any(|root| root * root % 64 == squared));
+        }
+        let numbers = [vec![], vec![5], vec![1, 0, 0, 0, 0], modulus()];
+        for number in numbers {
+            for prime in primes_below(200) {
+                let plain = number.iter().fold(0, |rest, octet| (rest * 256 + u32::from(*octet)) % prime);
+                assert_eq!(residue(&number, prime), plain, "{prime}");
+            }
+        }
+        let primes: Vec<u32> = SMALL_PRIMES.iter().flat_map(|(_, primes)| primes.clone()).collect();
+        assert_eq!(primes, primes_below(752).collect::<Vec<_>>());
+        assert!(SMALL_PRIMES.iter().all(|(product, primes)| primes.iter().product::<u32>() == *product));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Certification requests (RFC 2986): judging those that come in, making those that go to an outside authority.
 
-use std::io::{Cursor, Write};
+use std::fs::File;
+use std::io::{Cursor, Read, Write};
+use std::path::{Path, PathBuf};
 
-use certs::{CertificationRequest, GeneralName, Hash, ParseError};
+use certs::{CertificationRequest, GeneralName, Hash, ParseError, PublicKey};
 use der::asn1::{Any, ObjectIdentifier, SetOfVec};
 use der::{Decode, Encode, Sequence};
 use x509_cert::attr::Attribute;
@@ -14,6 +16,7 @@ use crate::key::{PrivateKey, armour};
 use crate::key_policy::{WeakKey, check_key};
 use crate::profile::subject_alt_name;
 use crate::server_name::ServerName;
+use crate::store::FileError;
 use crate::subject::{NameError, SubjectName};
 use crate::template::assemble;
 
@@ -29,6 +32,12 @@ pub enum RequestError {
     /// It is damaged, or not signed with its own key.
     #[error("the request is refused")]
     Refused(#[source] ParseError),
+    /// The file has more octets than any request, and was not read to its end.
+    #[error("{} is larger than any request: more than {} kB", path.display(), MAX_FILE / 1024)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
     /// The key is too weak.
     #[error("the request's key is refused")]
     WeakKey(#[from] WeakKey),
@@ -50,9 +59,27 @@ impl RequestError {
             Self::Refused(ParseError::ProofOfPossession) => {
                 Some("the request was changed after it was signed, or signed with another key".to_owned())
             }
-            Self::Name(_) | Self::Refused(_) => None,
+            Self::Refused(ParseError::UnsupportedAlgorithm { .. }) => {
+                Some("sign it with SHA-256 and an RSA key, or one on P-256: openssl req -new -sha256".to_owned())
+            }
+            Self::Name(_) | Self::Refused(_) | Self::TooLarge { .. } => None,
         }
     }
+}
+
+/// The longest file that is read as a request, in octets: the largest request in base64, with OpenSSL's description before it.
+const MAX_FILE: usize = 4 * CertificationRequest::MAX_SIZE;
+
+/// Reads a request's file, PEM or DER, and no more of it than a request can have.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, IssueError> {
+    let failed = |source| FileError::new("read", path, source);
+    let mut contents = Vec::new();
+    let limit = u64::try_from(MAX_FILE).unwrap_or(u64::MAX);
+    File::open(path).map_err(failed)?.take(limit + 1).read_to_end(&mut contents).map_err(failed)?;
+    if contents.len() > MAX_FILE {
+        return Err(RequestError::TooLarge { path: path.to_owned() }.into());
+    }
+    Ok(contents)
 }
 
 /// What we take from a server's request: the key and the host names. Everything else in it is left out.
@@ -109,11 +136,7 @@ impl DeviceRequestContent {
 
 /// A request whose signature and key are good.
 pub(crate) fn verified(contents: &[u8]) -> Result<CertificationRequest, RequestError> {
-    let request =
-        CertificationRequest::parse_file(contents).map_err(|error| match claimed_weak_hash(contents) {
-            Some(hash) => RequestError::WeakSignature(hash),
-            None => RequestError::Refused(error),
-        })?;
+    let request = CertificationRequest::parse_file(contents).map_err(|error| explain(contents, error))?;
     // What was verified decides, so that no way of padding is forgotten.
     if let Some(hash @ (Hash::Md5 | Hash::Sha1)) = request.signature_algorithm().hash() {
         return Err(RequestError::WeakSignature(hash));
@@ -122,16 +145,46 @@ pub(crate) fn verified(contents: &[u8]) -> Result<CertificationRequest, RequestE
     Ok(request)
 }
 
-/// The hash that a request we cannot verify says it was signed with, when that explains the refusal better.
-fn claimed_weak_hash(contents: &[u8]) -> Option<Hash> {
-    let der = pem::parse(contents).map(pem::Pem::into_contents).unwrap_or_else(|_not_pem| contents.to_vec());
-    let mut reader = der::SliceReader::new(&der).ok()?;
-    let parts: Vec<der::AnyRef<'_>> = Vec::decode(&mut reader).ok()?;
-    let algorithm: AlgorithmIdentifierOwned = parts.get(1)?.decode_as().ok()?;
-    match algorithm.oid.to_string().as_str() {
-        "1.2.840.113549.1.1.4" => Some(Hash::Md5),
-        "1.2.840.113549.1.1.5" | "1.3.14.3.2.29" | "1.2.840.10045.4.1" => Some(Hash::Sha1),
-        _ => None,
+/// Why a request is refused: a signature that cannot be verified is often no more than the consequence of a bad key or hash, and
+/// that is what its maker can mend.
+fn explain(contents: &[u8], error: ParseError) -> RequestError {
+    let claims = Claims::of(contents).unwrap_or_default();
+    match (claims.weak_hash, &error, claims.weak_key) {
+        (Some(hash), ..) => RequestError::WeakSignature(hash),
+        (None, ParseError::ProofOfPossession | ParseError::UnsupportedAlgorithm { .. }, Some(weak)) => {
+            RequestError::WeakKey(weak)
+        }
+        (None, _, _) => RequestError::Refused(error),
+    }
+}
+
+/// What a request says that we cannot verify.
+#[derive(Default)]
+struct Claims {
+    /// The hash it is signed with.
+    weak_hash: Option<Hash>,
+    /// What is wrong with its key.
+    weak_key: Option<WeakKey>,
+}
+
+impl Claims {
+    fn of(contents: &[u8]) -> Option<Self> {
+        if contents.len() > MAX_FILE {
+            return None;
+        }
+        let der =
+            pem::parse(contents).map(pem::Pem::into_contents).unwrap_or_else(|_not_pem| contents.to_vec());
+        let mut reader = der::SliceReader::new(&der).ok()?;
+        let parts: Vec<der::AnyRef<'_>> = Vec::decode(&mut reader).ok()?;
+        let algorithm: AlgorithmIdentifierOwned = parts.get(1)?.decode_as().ok()?;
+        let weak_hash = match algorithm.oid.to_string().as_str() {
+            "1.2.840.113549.1.1.4" => Some(Hash::Md5),
+            "1.2.840.113549.1.1.5" | "1.3.14.3.2.29" | "1.2.840.10045.4.1" => Some(Hash::Sha1),
+            _ => None,
+        };
+        let info: Vec<der::AnyRef<'_>> = parts.first()?.decode_as().ok()?;
+        let key = info.get(2).and_then(|key| PublicKey::from_spki_der(&key.to_der().ok()?).ok());
+        Some(Self { weak_hash, weak_key: key.and_then(|key| check_key(&key).err()) })
     }
 }
 

@@ -88,6 +88,19 @@ struct Shared {
     clock: Arc<dyn Clock>,
 }
 
+impl Shared {
+    fn new(inventory: Authority, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            pages: ArcSwap::default(),
+            health: ArcSwap::default(),
+            responders: ArcSwap::default(),
+            inventory: Mutex::new(inventory),
+            signing: Semaphore::new(SIGNING),
+            clock,
+        }
+    }
+}
+
 /// Serves until the process is told to end (SIGTERM, SIGINT). `ready` is called once with the addresses listened on, when
 /// everything is there to be fetched.
 ///
@@ -111,14 +124,7 @@ pub fn serve(
         .collect::<Result<_, _>>()
         .map_err(ServeError::System)?;
     let inventory = Authority::open(authority.layout().root(), Arc::clone(&clock))?;
-    let shared = Arc::new(Shared {
-        pages: ArcSwap::default(),
-        health: ArcSwap::default(),
-        responders: ArcSwap::default(),
-        inventory: Mutex::new(inventory),
-        signing: Semaphore::new(SIGNING),
-        clock,
-    });
+    let shared = Arc::new(Shared::new(inventory, clock));
     let keeper =
         Keeper::start(authority, Arc::clone(&shared), options.publish).map_err(ServeError::System)?;
     let served = runtime.block_on(async {

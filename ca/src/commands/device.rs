@@ -11,8 +11,8 @@ use crate::key_policy::KeyBlocklist;
 use crate::legacy::Legacy;
 use crate::passphrase::Passphrase;
 use crate::random::OperatingSystem;
-use crate::request::DeviceRequestContent;
-use crate::store::{FileError, Side};
+use crate::request::{DeviceRequestContent, read_file};
+use crate::store::Side;
 
 pub(super) fn run(context: &Context<'_>, command: &DeviceCommand) -> Result<(), CommandError> {
     match command {
@@ -38,8 +38,7 @@ fn issue(context: &Context<'_>, arguments: &DeviceIssueArgs) -> Result<(), Comma
     let key = match csr {
         None => Sealing::of(context, arguments, &authority)?.make_key(options, old)?,
         Some(path) => {
-            let content = std::fs::read(path).map_err(|source| FileError::new("read", path, source))?;
-            let request = DeviceRequestContent::read(&content)?;
+            let request = DeviceRequestContent::read(&read_file(path)?)?;
             KeyBlocklist::read(key_blocklist.as_deref())?.check(&request.public_key)?;
             for ignored in &request.ignored {
                 context.printer.note(format!("the request also asks for {ignored}: not used"));

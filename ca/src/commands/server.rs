@@ -13,7 +13,7 @@ use crate::error::IssueError;
 use crate::key::PrivateKey;
 use crate::key_policy::KeyBlocklist;
 use crate::random::OperatingSystem;
-use crate::request::{NewRequest, ServerRequestContent};
+use crate::request::{NewRequest, ServerRequestContent, read_file};
 use crate::resolve;
 use crate::server_name::ServerName;
 use crate::store::{FileError, Layout, Side, folder_of, make_folder, sync_folder, write_new};
@@ -31,8 +31,7 @@ fn issue(context: &Context<'_>, arguments: &ServerIssueArgs) -> Result<(), Comma
     let mut names = Vec::new();
     let request = match csr {
         Some(path) => {
-            let contents = std::fs::read(path).map_err(|source| FileError::new("read", path, source))?;
-            let content = ServerRequestContent::read(&contents)?;
+            let content = ServerRequestContent::read(&read_file(path)?)?;
             KeyBlocklist::read(key_blocklist.as_deref())?.check(&content.public_key)?;
             names.extend(content.names.iter().cloned());
             Some(content)

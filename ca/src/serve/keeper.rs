@@ -40,18 +40,7 @@ impl Keeper {
         shared: Arc<Shared>,
         publish: Option<ListDays>,
     ) -> io::Result<Self> {
-        let mut rounds = Rounds {
-            authority,
-            shared,
-            publish,
-            shelf: Shelf::default(),
-            seen: HashMap::new(),
-            sequence: None,
-            lists: Vec::new(),
-            responders: Vec::new(),
-            trouble: Vec::new(),
-            next_look: Instant::now(),
-        };
+        let mut rounds = Rounds::new(authority, shared, publish);
         rounds.round();
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
@@ -72,11 +61,20 @@ impl Keeper {
 /// A list by whose it is and which shard.
 type Key = (AuthorityId, Option<ShardNumber>);
 
-/// Whether half of a responder's life is gone.
-fn is_due(responder: &Responder, now: Timestamp) -> bool {
+/// Whether so many quarters of a responder's life are gone, and another would last longer: none lasts longer than its authority,
+/// which ends at `end`.
+fn is_past(responder: &Responder, quarters: i64, end: Timestamp, now: Timestamp) -> bool {
     let validity = responder.certificate().validity();
     let life = validity.not_after.unix().saturating_sub(validity.not_before.unix());
-    now >= validity.not_before.plus_seconds(life / 2)
+    validity.not_after < end && now >= validity.not_before.plus_seconds(life.saturating_mul(quarters) / 4)
+}
+
+/// An authority whose certificates send their readers to a responder.
+struct Answering {
+    id: AuthorityId,
+    name: String,
+    /// Its end.
+    end: Timestamp,
 }
 
 struct Rounds {
@@ -95,6 +93,21 @@ struct Rounds {
 }
 
 impl Rounds {
+    fn new(authority: Authority, shared: Arc<Shared>, publish: Option<ListDays>) -> Self {
+        Self {
+            authority,
+            shared,
+            publish,
+            shelf: Shelf::default(),
+            seen: HashMap::new(),
+            sequence: None,
+            lists: Vec::new(),
+            responders: Vec::new(),
+            trouble: Vec::new(),
+            next_look: Instant::now(),
+        }
+    }
+
     fn round(&mut self) {
         let begun = Instant::now();
         if begun >= self.next_look {
@@ -174,18 +187,30 @@ impl Rounds {
     /// Opens the responders that are there, and makes those that are missing or half of whose life is gone.
     fn renew_responders(&mut self, now: Timestamp, trouble: &mut Vec<String>) -> Result<(), IssueError> {
         let signers = if self.publish.is_some() { self.authority.list_signers(None)? } else { Vec::new() };
-        let all: Vec<_> =
-            self.authority.issuers().iter().map(|issuer| (issuer.id(), issuer.name().to_owned())).collect();
+        let all: Vec<_> = self
+            .authority
+            .issuers()
+            .iter()
+            .map(|issuer| {
+                let end = issuer.certificate().validity().not_after;
+                Answering { id: issuer.id(), name: issuer.name().to_owned(), end }
+            })
+            .collect();
         let mut opened = Vec::new();
-        for (id, name) in all {
-            if !self.authority.wants_responder(id)? {
+        for one in all {
+            if !self.authority.wants_responder(one.id)? {
                 continue;
             }
-            let found = self.responder(id, &name, signers.contains(&id), now, trouble)?;
-            if found.is_none() {
-                trouble.push(format!(
-                    "{name} has no OCSP responder: provision-ca ocsp issue --authority {name}"
-                ));
+            let found = self.responder(&one, signers.contains(&one.id), now, trouble)?;
+            let remedy = format!("provision-ca ocsp issue --authority {}", one.name);
+            match &found {
+                None => trouble.push(format!("{} has no OCSP responder: {remedy}", one.name)),
+                // In time for the operator, where nobody else renews it.
+                Some(found) if is_past(found, 3, one.end, now) => {
+                    let until = found.certificate().validity().not_after;
+                    trouble.push(format!("the OCSP responder of {} ends {until}: {remedy}", one.name));
+                }
+                Some(_) => {}
             }
             opened.extend(found);
         }
@@ -196,19 +221,23 @@ impl Rounds {
 
     fn responder(
         &mut self,
-        id: AuthorityId,
-        name: &str,
+        of: &Answering,
         may_make: bool,
         now: Timestamp,
         trouble: &mut Vec<String>,
     ) -> Result<Option<Responder>, IssueError> {
+        let Answering { id, ref name, end } = *of;
+        let is_due = |one: &Responder| is_past(one, 2, end, now);
         // One that was opened, and lies there still, is good: opening an encrypted key takes a while.
-        let known = self.responders.iter().find(|one| one.authority() == id && !is_due(one, now));
+        let known = self
+            .responders
+            .iter()
+            .find(|one| one.authority() == id && !is_due(one) && one.certificate().validity().contains(now));
         if let Some(known) = known.filter(|known| self.authority.has_responder(name, known)) {
             return Ok(Some(known.clone()));
         }
         let found = self.authority.responder(id, now)?;
-        if !may_make || found.as_ref().is_some_and(|one| !is_due(one, now)) {
+        if !may_make || found.as_ref().is_some_and(|one| !is_due(one)) {
             return Ok(found);
         }
         match self.authority.issue_responder(name, RESPONDER_DAYS) {
@@ -232,3 +261,6 @@ impl Rounds {
         Ok(lists)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 mod bulk;
 mod commands;
+mod corpus;
 mod database;
 mod hierarchy;
 mod hostile;
@@ -11,6 +12,7 @@ mod import;
 mod last_try;
 mod legacy;
 mod lifecycle;
+mod memory;
 mod mirror;
 mod ocsp;
 mod openssl;

@@ -435,12 +435,13 @@ impl Authority {
         let profile = Profile::Authority { path_length: due.path_length };
         let template = due.template(&issuer, intent.serial.clone(), signer.algorithm())?;
         let made = self
+            .shelf()
             .stage_key(row, &key, Flush::Each)
             .and_then(|()| prepare(template, profile, Rules::Production, Some(&issuer))?.issue(&*signer));
         let certificate = match made {
             Ok(certificate) => certificate,
             Err(error) => {
-                self.unstage(row)?;
+                self.shelf().unstage(row)?;
                 self.store.abandon(&[row])?;
                 return Err(error);
             }
@@ -457,7 +458,7 @@ impl Authority {
         }])?;
         let record =
             CertificateRecord { id: row, state: State::Issued, intent, certificate: None, revocation: None };
-        self.place(&record, &certificate, Flush::Each)?;
+        self.shelf().place(&record, &certificate, Flush::Each)?;
         Ok(certificate)
     }
 }

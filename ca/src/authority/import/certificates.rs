@@ -240,7 +240,7 @@ impl Authority {
             }
             write_later(&path, certs::pem::encode(certs::pem::CERTIFICATE, der).as_bytes(), 0o600)?;
         }
-        self.flush_all()
+        self.shelf().flush_all()
     }
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::key::{KeyType, PrivateKey};
 use crate::lint::{Rules, prepare};
+use crate::mutations::{changed, changes, count};
 use crate::profile::{Profile, validity_for};
 use crate::store::RevocationReason;
 use crate::subject::{AttributeType, SubjectName};
@@ -210,4 +211,19 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[test]
+fn b9_a_request_cut_stretched_or_with_wrong_lengths_is_answered_with_no_more_than_the_truth() {
+    let (issuer, responders) = responders();
+    let asked = [single(&issuer, &[1; 16]), single(&issuer, &[2; 16]), single(&issuer, &[3; 16])];
+    let original = request(&asked, Some(&[9; 32]));
+    let config = ProptestConfig { cases: count(), failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(changes in changes())| {
+        let answered = responders.answer(&changed(&original, &changes), &inventory(), NOW);
+        if refused(&answered).is_none() {
+            let good = statuses(&answered).into_iter().filter(|status| *status == "good");
+            prop_assert!(good.count() <= 3);
+        }
+    });
 }

@@ -3,7 +3,7 @@
 use certs::Fingerprint;
 
 use super::publication::insert_crl;
-use super::{SqlStore, append_audit, finish_one, insert_authority, insert_intent, revoke_one};
+use super::{LogEnd, SqlStore, append_audit, finish_one, insert_authority, insert_intent, revoke_one};
 use crate::store::backend::{Backend, values};
 use crate::store::{
     AdoptedAuthority, AuditEvent, AuthorityId, CertificateRecord, CrlRecord, ImportStep, ImportedCertificate,
@@ -13,12 +13,13 @@ use crate::store::{
 impl Imports for SqlStore {
     fn import_all(&mut self, steps: &[ImportStep]) -> Result<(), StoreError> {
         self.write(|backend| {
+            let mut log = LogEnd::of(backend)?;
             for step in steps {
                 match step {
-                    ImportStep::Add(one) => add(backend, one)?,
-                    ImportStep::Complete(id, one) => complete(backend, *id, one)?,
+                    ImportStep::Add(one) => add(backend, &mut log, one)?,
+                    ImportStep::Complete(id, one) => complete(backend, &mut log, *id, one)?,
                     ImportStep::Revoke(id, revocation, audit) => {
-                        revoke_one(backend, *id, *revocation, audit)?;
+                        revoke_one(backend, &mut log, *id, *revocation, audit)?;
                     }
                 }
             }
@@ -118,7 +119,7 @@ fn set_foreign(backend: &mut dyn Backend, name: &str, is_foreign: bool) -> Resul
     Ok(())
 }
 
-fn add(backend: &mut dyn Backend, one: &ImportedCertificate) -> Result<(), StoreError> {
+fn add(backend: &mut dyn Backend, log: &mut LogEnd, one: &ImportedCertificate) -> Result<(), StoreError> {
     let id = insert_intent(backend, &one.intent)?;
     match &one.certificate {
         Some(der) => finish_one(backend, id, der)?,
@@ -126,12 +127,17 @@ fn add(backend: &mut dyn Backend, one: &ImportedCertificate) -> Result<(), Store
             backend.execute("UPDATE certificate SET state = 'issued' WHERE id = ?1", values![id.0])?;
         }
     }
-    append_audit(backend, &one.audit)?;
+    log.append(backend, &one.audit)?;
     one.revocation.map_or(Ok(()), |revocation| insert_revocation(backend, id, revocation))
 }
 
 /// Gives a row its certificate, and all that only the certificate tells.
-fn complete(backend: &mut dyn Backend, id: RecordId, one: &ImportedCertificate) -> Result<(), StoreError> {
+fn complete(
+    backend: &mut dyn Backend,
+    log: &mut LogEnd,
+    id: RecordId,
+    one: &ImportedCertificate,
+) -> Result<(), StoreError> {
     let ImportedCertificate { intent, certificate, revocation: _, audit } = one;
     let der = certificate.as_deref().unwrap_or_default();
     backend.execute(
@@ -157,7 +163,7 @@ fn complete(backend: &mut dyn Backend, id: RecordId, one: &ImportedCertificate) 
         "UPDATE revocation SET not_after = ?2 WHERE certificate = ?1",
         values![id.0, intent.validity.not_after.unix()],
     )?;
-    append_audit(backend, audit)
+    log.append(backend, audit)
 }
 
 fn insert_revocation(
