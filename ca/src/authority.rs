@@ -20,6 +20,7 @@ mod renew;
 mod responder;
 mod revoke;
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,6 +84,8 @@ pub struct Authority {
     clock: Arc<dyn Clock>,
     random: Arc<dyn RandomSource>,
     passphrase: Option<Passphrase>,
+    /// How many make certificates at once.
+    threads: NonZero<usize>,
 }
 
 /// One authority with its certificate read and its key, once it was needed.
@@ -136,7 +139,8 @@ impl Authority {
         let kind = kind_of(&*store, &issuers)?;
         let signers = signers_of(&*store)?;
         let random = Arc::new(OperatingSystem);
-        Ok(Self { layout, kind, store, issuers, signers, clock, random, passphrase: None })
+        let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        Ok(Self { layout, kind, store, issuers, signers, clock, random, passphrase: None, threads })
     }
 
     /// Takes in what other processes did to the authorities; keys that are open stay open.

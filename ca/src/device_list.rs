@@ -12,7 +12,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use crate::device::DeviceIdentity;
 use crate::store::FileError;
 
-pub(crate) use duplicates::Duplicates;
+pub(crate) use duplicates::{Duplicates, Repeated, short};
 
 /// The longest line that is read, in octets: model, serial number, MAC address and a request fit many times.
 const LONGEST: usize = 64 * 1024;

@@ -139,6 +139,9 @@ pub enum IssueError {
         /// What was asked for.
         selector: String,
     },
+    /// The store failed at a certificate before this one, and nothing was made of this.
+    #[error("not reached, because the store failed before")]
+    NotReached,
     /// This certificate has no successor.
     #[error("{name}, certificate {serial}: {why}")]
     NotRenewable {
@@ -297,6 +300,7 @@ impl IssueError {
             | Self::Lint { .. }
             | Self::Lock(LockError::File(_))
             | Self::Name(_)
+            | Self::NotReached
             | Self::NotRenewable { .. }
             | Self::Passphrase(_)
             | Self::Random(_)

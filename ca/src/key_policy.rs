@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
@@ -133,9 +134,11 @@ fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), WeakKey> {
     if exponent < BigUint::from(65_537_u32) || !exponent.bit(0) || exponent.bits() > 32 {
         return Err(WeakKey::Exponent(exponent.to_string()));
     }
-    for prime in primes_below(752) {
-        if residue(modulus, prime) == 0 {
-            return Err(WeakKey::SmallFactor(prime));
+    for (product, primes) in SMALL_PRIMES.iter() {
+        // One long division for several primes at once.
+        let rest = residue(modulus, *product);
+        if let Some(prime) = primes.iter().find(|prime| rest.is_multiple_of(**prime)) {
+            return Err(WeakKey::SmallFactor(*prime));
         }
     }
     if is_roca(modulus) {
@@ -147,9 +150,29 @@ fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), WeakKey> {
     Ok(())
 }
 
-/// The modulus by a small prime, digit by digit.
-fn residue(modulus: &[u8], prime: u32) -> u32 {
-    modulus.iter().fold(0, |rest, octet| (rest * 256 + u32::from(*octet)) % prime)
+/// The primes below 752, and the products of those that stand together.
+static SMALL_PRIMES: LazyLock<Vec<(u32, Vec<u32>)>> = LazyLock::new(|| {
+    let mut groups: Vec<(u32, Vec<u32>)> = Vec::new();
+    for prime in primes_below(752) {
+        match groups.last_mut().and_then(|group| Some((group.0.checked_mul(prime)?, group))) {
+            Some((product, group)) => {
+                group.0 = product;
+                group.1.push(prime);
+            }
+            None => groups.push((prime, vec![prime])),
+        }
+    }
+    groups
+});
+
+/// The modulus by a small number, four octets at a time.
+fn residue(modulus: &[u8], divisor: u32) -> u32 {
+    let (first, words) = modulus.as_rchunks::<4>();
+    let digits = first.iter().map(|octet| (8, u32::from(*octet)));
+    let digits = digits.chain(words.iter().map(|word| (32, u32::from_be_bytes(*word))));
+    let divisor = u64::from(divisor);
+    let rest = digits.fold(0_u64, |rest, (bits, digit)| (rest << bits | u64::from(digit)) % divisor);
+    u32::try_from(rest).unwrap_or_default() // smaller than the divisor
 }
 
 fn primes_below(limit: u32) -> impl Iterator<Item = u32> {
@@ -179,6 +202,7 @@ fn falls_to_fermat(modulus: &BigUint) -> bool {
         a += 1_u32;
     }
     let mut rest = &a * &a - modulus;
+    let mut step = (&a << 1_u32) + 1_u32;
     for _ in 0..100 {
         if may_be_square(&rest) {
             let b = rest.sqrt();
@@ -187,11 +211,14 @@ fn falls_to_fermat(modulus: &BigUint) -> bool {
             }
         }
         // From a² to (a + 1)².
-        rest += (&a << 1_u32) + 1_u32;
-        a += 1_u32;
+        rest += &step;
+        step += 2_u32;
     }
     false
 }
+
+/// Which numbers below 64 are squares modulo 64: 0, 1, 4, 9, 16, 17, 25, 33, 36, 41, 49 and 57.
+const SQUARES_64: u64 = 0x0202_0212_0203_0213;
 
 /// Squares end in few ways: this spares most of the roots.
 fn may_be_square(number: &BigUint) -> bool {
@@ -199,7 +226,8 @@ fn may_be_square(number: &BigUint) -> bool {
         let rest = (number % modulus).to_u32_digits().first().copied().unwrap_or(0);
         (0..modulus).any(|root| root * root % modulus == rest)
     };
-    ends(64) && ends(63) && ends(65) && ends(11)
+    let low = number.iter_u32_digits().next().unwrap_or(0) % 64;
+    SQUARES_64 >> low & 1 == 1 && ends(63) && ends(65) && ends(11)
 }
 
 /// Keys that must not be certified, by the SHA-256 of their `SubjectPublicKeyInfo` (CA B6).
@@ -315,6 +343,23 @@ mod tests {
     fn b6_a_small_factor_is_found() {
         let odd = (number(2046, 1) * 751_u32).to_bytes_be();
         assert!(matches!(check_rsa(&odd, &[1, 0, 1]), Err(WeakKey::SmallFactor(_))));
+    }
+
+    #[test]
+    fn b6_quick_residues_and_squares_are_the_plain_ones() {
+        for squared in 0..64_u64 {
+            assert_eq!(SQUARES_64 >> squared & 1 == 1, (0..64).any(|root| root * root % 64 == squared));
+        }
+        let numbers = [vec![], vec![5], vec![1, 0, 0, 0, 0], modulus()];
+        for number in numbers {
+            for prime in primes_below(200) {
+                let plain = number.iter().fold(0, |rest, octet| (rest * 256 + u32::from(*octet)) % prime);
+                assert_eq!(residue(&number, prime), plain, "{prime}");
+            }
+        }
+        let primes: Vec<u32> = SMALL_PRIMES.iter().flat_map(|(_, primes)| primes.clone()).collect();
+        assert_eq!(primes, primes_below(752).collect::<Vec<_>>());
+        assert!(SMALL_PRIMES.iter().all(|(product, primes)| primes.iter().product::<u32>() == *product));
     }
 
     #[test]

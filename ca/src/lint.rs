@@ -1,7 +1,9 @@
-//! Checks on a certificate before the real key signs it, and once more after (CA I1).
+//! Checks on a certificate before the real key signs it, and on what came of it (CA I1).
 //!
 //! Building is done with `der` and `x509-cert`; judging with `certs`, which has a parser of its own, so one mistake does
-//! not hide itself.
+//! not hide itself. Before, every rule is looked at, under a placeholder where the signature will be: no key has to make one, for
+//! no rule concerns its value. After, the second parser reads the whole, which is compared byte for byte with what was
+//! judged, field by field with what was meant, and the signature is verified.
 
 use std::collections::BTreeSet;
 
@@ -42,8 +44,6 @@ impl Rules {
 #[derive(Debug)]
 pub(crate) struct Linted<'a> {
     template: Template,
-    profile: Profile,
-    rules: Rules,
     issuer: Option<&'a Certificate>,
     tbs: Vec<u8>,
 }
@@ -58,7 +58,7 @@ pub(crate) fn prepare(
     let tbs = template.to_tbs()?;
     let placeholder = assemble(&tbs, &template.signature_algorithm, &[0; 64])?;
     judge(&placeholder, &tbs, &template, profile, rules, issuer)?;
-    Ok(Linted { template, profile, rules, issuer, tbs })
+    Ok(Linted { template, issuer, tbs })
 }
 
 impl Linted<'_> {
@@ -70,7 +70,7 @@ impl Linted<'_> {
         }
         let signature = signer.sign(&self.tbs)?;
         let der = assemble(&self.tbs, algorithm, &signature)?;
-        let certificate = judge(&der, &self.tbs, &self.template, self.profile, self.rules, self.issuer)?;
+        let certificate = read_back(&der, &self.tbs, &self.template)?;
         let issuer_key =
             self.issuer.map_or(self.template.public_key.as_slice(), |issuer| issuer.public_key().spki_der());
         if !signer.verifies(issuer_key, certificate.tbs(), &signature) {
@@ -88,20 +88,22 @@ pub(crate) fn sign_twin(
     issuer_key: &[u8],
 ) -> Result<Certificate, IssueError> {
     let tbs = template.to_tbs()?;
-    let read = |der: &[u8]| {
-        let certificate = Certificate::parse(der)
-            .map_err(|error| complaint(&format!("the second parser refuses it: {error}")))?;
-        let mut complaints = Vec::new();
-        compare(&certificate, &tbs, template, &mut complaints);
-        if complaints.is_empty() { Ok(certificate) } else { Err(IssueError::Lint { complaints }) }
-    };
-    read(&assemble(&tbs, &template.signature_algorithm, &[0; 64])?)?;
+    read_back(&assemble(&tbs, &template.signature_algorithm, &[0; 64])?, &tbs, template)?;
     let signature = signer.sign(&tbs)?;
-    let certificate = read(&assemble(&tbs, &template.signature_algorithm, &signature)?)?;
+    let certificate = read_back(&assemble(&tbs, &template.signature_algorithm, &signature)?, &tbs, template)?;
     if !signer.verifies(issuer_key, certificate.tbs(), &signature) {
         return Err(complaint("the signature does not verify under the issuer's key"));
     }
     Ok(certificate)
+}
+
+/// Reads with the second parser what was made, and compares it with what was meant.
+fn read_back(der: &[u8], tbs: &[u8], template: &Template) -> Result<Certificate, IssueError> {
+    let certificate = Certificate::parse(der)
+        .map_err(|error| complaint(&format!("the second parser refuses it: {error}")))?;
+    let mut complaints = Vec::new();
+    compare(&certificate, tbs, template, &mut complaints);
+    if complaints.is_empty() { Ok(certificate) } else { Err(IssueError::Lint { complaints }) }
 }
 
 fn complaint(text: &str) -> IssueError {
@@ -141,7 +143,7 @@ fn judge(
 fn compare(certificate: &Certificate, tbs: &[u8], template: &Template, complaints: &mut Vec<String>) {
     let extensions_match = certificate.extensions().len() == template.extensions.len()
         && certificate.extensions().iter().zip(&template.extensions).all(|(found, meant)| {
-            found.oid.to_string() == meant.extn_id.to_string()
+            found.oid.as_bytes() == meant.extn_id.as_bytes()
                 && found.critical == meant.critical
                 && *found.value == *meant.extn_value.as_bytes()
         });

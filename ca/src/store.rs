@@ -346,6 +346,13 @@ pub trait Store: AuditLog + PublicationStore + Search + Lifecycle + Send {
     /// A value kept beside the inventory.
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
 
+    /// Begins to ask many questions and to write nothing; they are answered quicker so. [`end_reading`](Self::end_reading)
+    /// comes before anything is written.
+    fn begin_reading(&self) -> Result<(), StoreError>;
+
+    /// Ends what [`begin_reading`](Self::begin_reading) began.
+    fn end_reading(&self);
+
     /// Takes the serial numbers before anything is signed (CA A2, I1).
     fn reserve(&mut self, intents: &[Intent]) -> Result<Vec<RecordId>, StoreError>;
 

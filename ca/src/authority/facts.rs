@@ -10,28 +10,33 @@ use crate::store::{AuthorityId, Intent};
 
 impl Authority {
     pub(super) fn facts_of(&self, intent: &Intent, certificate: &Certificate) -> Value {
-        let mut facts = json!({
-            "kind": intent.kind.as_str(),
-            "name": intent.name,
-            "serial": hex(&intent.serial),
-            "sha256": certificate.fingerprint().to_string(),
-            "not_before": intent.validity.not_before.to_string(),
-            "not_after": intent.validity.not_after.to_string(),
-            "issuer": self.name_of(intent.authority),
-            "public_key": hex(&intent.public_key),
-        });
-        for (key, value) in [("product", &intent.product), ("device_serial", &intent.device_serial)] {
-            if let Some(value) = value {
-                facts[key] = json!(value);
-            }
-        }
-        if let Some(shard) = intent.shard {
-            facts["shard"] = json!(shard.0);
-        }
-        facts
+        facts(&self.issuers, intent, certificate)
     }
+}
 
-    fn name_of(&self, id: AuthorityId) -> &str {
-        self.issuers.iter().find(|issuer| issuer.id() == id).map(Issuer::name).unwrap_or_default()
+/// The same where there are only the authorities.
+pub(super) fn facts(issuers: &[Issuer], intent: &Intent, certificate: &Certificate) -> Value {
+    let mut facts = json!({
+        "kind": intent.kind.as_str(),
+        "name": intent.name,
+        "serial": hex(&intent.serial),
+        "sha256": certificate.fingerprint().to_string(),
+        "not_before": intent.validity.not_before.to_string(),
+        "not_after": intent.validity.not_after.to_string(),
+        "issuer": name_of(issuers, intent.authority),
+        "public_key": hex(&intent.public_key),
+    });
+    for (key, value) in [("product", &intent.product), ("device_serial", &intent.device_serial)] {
+        if let Some(value) = value {
+            facts[key] = json!(value);
+        }
     }
+    if let Some(shard) = intent.shard {
+        facts["shard"] = json!(shard.0);
+    }
+    facts
+}
+
+fn name_of(issuers: &[Issuer], id: AuthorityId) -> &str {
+    issuers.iter().find(|issuer| issuer.id() == id).map(Issuer::name).unwrap_or_default()
 }

@@ -1,27 +1,24 @@
 //! Issuing: judge, take a serial number, keep the key, build, lint, sign, read back, store, hand out (CA I1).
 
-use std::collections::HashSet;
+mod batch;
 
-use certs::{Certificate, Fingerprint, PublicKey, Timestamp, Validity};
-use serde_json::{Value, json};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
+use certs::{Certificate, Fingerprint, PublicKey};
+
+use super::judge::Reading;
 use super::leaf::{DeviceRequest, GenericRequest, Issued, Judged, LeafRequest, LeafSubject, ServerRequest};
-use super::mass::event;
-use super::place::Flush;
 use super::{Authority, DEVICE_DAYS, Issuer, SERVER_DAYS};
 use crate::device::{GENERIC_NAME, generic_subject};
 use crate::error::IssueError;
 use crate::legacy::{Legacy, is_short};
-use crate::lint::{Rules, prepare};
 use crate::profile::Profile;
-use crate::serial::{SerialNumber, hex};
 use crate::server_name::ServerName;
-use crate::store::{
-    AuditEvent, CertificateRecord, Finished, Intent, Kind, RecordId, Revocation, RevocationReason, Side,
-    StoreError, Superseded,
-};
+use crate::store::{CertificateRecord, Intent, Kind, RecordId, Side, StoreError};
 use crate::subject::{AttributeType, NameError, SubjectName};
-use crate::template::Template;
+
+use batch::{Accepted, Desk};
 
 impl Authority {
     /// Issues a server certificate, signed on the server side.
@@ -161,34 +158,49 @@ impl Authority {
         }
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
+        let mut desks: Vec<Desk> = Vec::new();
         for leaf in &leaves {
-            let id = self.issuer_for(leaf.side)?.id();
-            // A wrong passphrase, or a key that cannot sign so, stops everything before anything is written.
-            self.signer_for(id, leaf.legacy)?;
+            if !desks.iter().any(|desk| desk.is_for(leaf)) {
+                // A wrong passphrase, or a key that cannot sign so, stops everything before anything is written.
+                desks.push(self.desk(leaf.side, leaf.legacy)?);
+            }
         }
         let mut outcomes: Vec<Option<Result<Issued, IssueError>>> = Vec::with_capacity(leaves.len());
-        let mut accepted: Vec<(usize, Box<LeafRequest>, Validity)> = Vec::new();
-        let mut in_batch = HashSet::new();
+        let mut accepted: Vec<Accepted> = Vec::new();
+        let reading = Reading::begin(&*self.store)?;
+        let mut names = HashSet::new();
+        let mut keys: HashMap<[u8; 32], String> = HashMap::new();
         for leaf in leaves {
-            let key = (leaf.kind, leaf.name.clone());
-            let outcome = if in_batch.contains(&key) {
+            let name = (leaf.kind, leaf.name.clone());
+            let outcome = if names.contains(&name) {
                 Some(Err(NameError::Repeated { field: format!("device {}", leaf.name) }.into()))
             } else {
                 match self.judge(leaf, now) {
                     Ok(Judged::There(record)) => Some(self.there(&record)),
                     Ok(Judged::Issue(leaf, validity)) => {
-                        in_batch.insert(key);
-                        accepted.push((outcomes.len(), leaf, validity));
-                        None
+                        let print = *Fingerprint::of(&leaf.key.public_key).as_bytes();
+                        let owner = format!("{} {}", leaf.kind.as_str(), leaf.name);
+                        match keys.entry(print) {
+                            Entry::Occupied(first) => {
+                                Some(Err(IssueError::KeyTaken { owner: first.get().clone() }))
+                            }
+                            Entry::Vacant(place) => {
+                                place.insert(owner);
+                                names.insert(name);
+                                accepted.push(Accepted { index: outcomes.len(), leaf, validity });
+                                None
+                            }
+                        }
                     }
                     Err(error) => Some(Err(error)),
                 }
             };
             outcomes.push(outcome);
         }
+        drop(reading);
         let signed_by =
-            accepted.first().map(|(_, leaf, _)| self.issuer_for(leaf.side).map(Issuer::id)).transpose()?;
-        for (index, outcome) in self.make(accepted, now)? {
+            accepted.first().map(|one| self.issuer_for(one.leaf.side).map(Issuer::id)).transpose()?;
+        for (index, outcome) in self.make(&desks, accepted, now)? {
             outcomes[index] = Some(outcome);
         }
         if let Some(id) = signed_by {
@@ -217,74 +229,6 @@ impl Authority {
         Ok(Issued { certificate, folder, is_new: false, superseded: None })
     }
 
-    /// From serial number to files; the lock is held.
-    #[expect(clippy::type_complexity, reason = "an index and its outcome, used once")]
-    fn make(
-        &mut self,
-        accepted: Vec<(usize, Box<LeafRequest>, Validity)>,
-        now: Timestamp,
-    ) -> Result<Vec<(usize, Result<Issued, IssueError>)>, IssueError> {
-        if accepted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (intents, ids) = self.reserve(&accepted, now)?;
-        let flush = if accepted.len() == 1 { Flush::Each } else { Flush::Together };
-        let mut outcomes = Vec::new();
-        let mut finished = Vec::new();
-        let mut to_place = Vec::new();
-        let mut failed = Vec::new();
-        for (((index, leaf, _), intent), id) in accepted.iter().zip(intents).zip(ids) {
-            match self.stage_key(id, &leaf.key, flush).and_then(|()| self.sign(leaf, &intent)) {
-                Ok(certificate) => {
-                    let audit = audit(leaf, self.facts_of(&intent, &certificate), now);
-                    let supersedes = superseded(leaf, &intent, now);
-                    finished.push(Finished {
-                        id,
-                        certificate: certificate.der().to_vec(),
-                        audit,
-                        supersedes,
-                    });
-                    let record = CertificateRecord {
-                        id,
-                        state: crate::store::State::Issued,
-                        intent,
-                        certificate: None,
-                        revocation: None,
-                    };
-                    to_place.push((*index, record, certificate));
-                }
-                Err(error) => {
-                    failed.push(id);
-                    outcomes.push((*index, Err(error)));
-                }
-            }
-        }
-        for id in &failed {
-            self.unstage(*id)?;
-        }
-        if !failed.is_empty() {
-            self.store.abandon(&failed)?;
-        }
-        if flush == Flush::Together {
-            self.flush_all()?; // every key lies safely before the inventory says that its certificate is issued
-        }
-        self.store.finish(&finished)?;
-        for (index, record, certificate) in to_place {
-            let folder = self.layout.root().join(&record.intent.folder);
-            let outcome = self.place(&record, &certificate, flush).map(|superseded| Issued {
-                certificate,
-                folder,
-                is_new: true,
-                superseded,
-            });
-            outcomes.push((index, outcome));
-        }
-        if flush == Flush::Together {
-            self.flush_all()?;
-        }
-        Ok(outcomes)
-    }
-
     /// Writes one intent.
     pub(super) fn reserve_one(&mut self, intent: &Intent) -> Result<RecordId, IssueError> {
         self.store
@@ -292,84 +236,4 @@ impl Authority {
             .pop()
             .ok_or_else(|| StoreError::Damaged { what: "a new row has no number".to_owned() }.into())
     }
-
-    /// Writes the intents; a serial number that is taken is drawn again (CA A2).
-    fn reserve(
-        &mut self,
-        accepted: &[(usize, Box<LeafRequest>, Validity)],
-        now: Timestamp,
-    ) -> Result<(Vec<Intent>, Vec<RecordId>), IssueError> {
-        let mut last = StoreError::SerialTaken;
-        for _ in 0..3 {
-            let intents = accepted
-                .iter()
-                .map(|(_, leaf, validity)| self.intent(leaf, *validity, now))
-                .collect::<Result<Vec<_>, _>>()?;
-            match self.store.reserve(&intents) {
-                Ok(ids) => return Ok((intents, ids)),
-                Err(StoreError::SerialTaken) => last = StoreError::SerialTaken,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(last.into())
-    }
-
-    fn intent(&self, leaf: &LeafRequest, validity: Validity, now: Timestamp) -> Result<Intent, IssueError> {
-        Ok(Intent {
-            authority: self.issuer_for(leaf.side)?.id(),
-            serial: SerialNumber::generate(&*self.random)?.as_bytes().to_vec(),
-            kind: leaf.kind,
-            name: leaf.name.clone(),
-            product: leaf.product.clone(),
-            device_serial: leaf.device_serial.clone(),
-            public_key: *Fingerprint::of(&leaf.key.public_key).as_bytes(),
-            validity,
-            at: now,
-            folder: leaf.folder.clone(),
-            shard: self.draw_shard(leaf)?,
-        })
-    }
-
-    fn sign(&mut self, leaf: &LeafRequest, intent: &Intent) -> Result<Certificate, IssueError> {
-        let signer = self.signer_for(intent.authority, leaf.legacy)?;
-        let issuer = self.issuer_for(leaf.side)?.certificate();
-        let rules = if self.is_test() { Rules::Test(leaf.legacy) } else { Rules::Production };
-        let extensions = if leaf.legacy.x509_v1 {
-            Vec::new()
-        } else {
-            let issuer_key = issuer.subject_key_identifier();
-            let mut extensions = leaf.profile.extensions(&leaf.key.public_key, issuer_key, &leaf.names)?;
-            extensions.extend(self.pointers(intent)?.extensions()?);
-            extensions
-        };
-        let template = Template {
-            version: rules.version(),
-            serial: intent.serial.clone(),
-            signature_algorithm: signer.algorithm(),
-            issuer: issuer.subject().der().to_vec(),
-            validity: intent.validity,
-            subject: leaf.subject.to_der(),
-            public_key: leaf.key.public_key.clone(),
-            extensions,
-        };
-        prepare(template, leaf.profile, rules, Some(issuer))?.issue(&*signer)
-    }
-}
-
-/// What ends with this certificate.
-fn superseded(leaf: &LeafRequest, intent: &Intent, now: Timestamp) -> Option<Superseded> {
-    let old = &leaf.succeeds.as_ref().filter(|succession| succession.ends)?.record;
-    let reason = RevocationReason::Superseded;
-    let mut audit = event(old, "revoke", now, Some(reason));
-    audit.detail["by"] = json!(hex(&intent.serial));
-    Some(Superseded { id: old.id, revocation: Revocation { at: now, reason }, audit })
-}
-
-fn audit(leaf: &LeafRequest, mut detail: Value, now: Timestamp) -> AuditEvent {
-    detail["subject"] = json!(leaf.subject.to_string());
-    detail["replace"] = json!(leaf.replace);
-    if !leaf.legacy.is_none() {
-        detail["legacy"] = json!(leaf.legacy.to_string());
-    }
-    AuditEvent { at: now, event: "issue", detail }
 }

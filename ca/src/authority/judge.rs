@@ -11,7 +11,7 @@ use crate::device::DeviceIdentity;
 use crate::error::IssueError;
 use crate::legacy::Legacy;
 use crate::serial::hex;
-use crate::store::{AuthorityId, CertificateRecord, Kind, Query, RevocationReason, Side};
+use crate::store::{AuthorityId, CertificateRecord, Kind, Query, RevocationReason, Side, Store};
 
 /// Who asks for a certificate, and whether what is there may be replaced.
 struct Applicant<'a> {
@@ -24,6 +24,22 @@ struct Applicant<'a> {
     /// How it is to be made, and whether it is to be over already; looked at in test stores alone.
     legacy: Legacy,
     not_after: Timestamp,
+}
+
+/// Many questions to the inventory, which are answered quicker while this is held.
+pub(super) struct Reading<'a>(&'a dyn Store);
+
+impl<'a> Reading<'a> {
+    pub(super) fn begin(store: &'a dyn Store) -> Result<Self, IssueError> {
+        store.begin_reading()?;
+        Ok(Self(store))
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.end_reading();
+    }
 }
 
 impl Authority {
@@ -53,6 +69,7 @@ impl Authority {
         let _lock = self.lock()?; // rows and folders change together
         let now = self.plausible_now()?;
         self.check_period(Side::Client, validity, now)?;
+        let _reading = Reading::begin(&*self.store)?;
         devices
             .into_iter()
             .map(|device| self.device_standing(device, validity, replace, legacy, now))

@@ -1,6 +1,6 @@
 //! Putting finished files where they belong, in one step each, and clearing up after a kill (CA I1).
 //!
-//! A certificate's files are gathered in `pending/ROW` and then renamed into place as a folder. Until its row says
+//! A certificate's files are gathered in `pending/ROW`, flushed, and then renamed into place as a folder. Until its row says
 //! `issued`, such a folder is rubbish; from then on it is completed, by whoever next takes the lock.
 
 use std::fs;
@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use certs::Certificate;
 
-use super::{Authority, SubjectKey};
+use super::{Authority, Issuer, SubjectKey};
 use crate::error::IssueError;
 use crate::serial::hex;
 use crate::store::{
-    CertificateRecord, FileError, Query, RecordId, State, Tier, make_folder, remove_tree, sync_folder,
-    write_later, write_new,
+    AuthorityId, CertificateRecord, FileError, Layout, Query, RecordId, State, Tier, make_folder,
+    remove_tree, sync_folder, write_later, write_new,
 };
 
 /// When what is written reaches the disk.
@@ -42,9 +42,21 @@ impl Flush {
     }
 }
 
-impl Authority {
+/// Where files go. Several threads use it at once, each for certificates of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Shelf<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) issuers: &'a [Issuer],
+}
+
+impl Shelf<'_> {
     fn pending_folder(&self, id: RecordId) -> PathBuf {
         self.layout.pending().join(id.0.to_string())
+    }
+
+    /// Makes the folder in which files are gathered.
+    pub(super) fn prepare(&self) -> Result<(), IssueError> {
+        Ok(make_folder(&self.layout.pending(), 0o700)?)
     }
 
     /// Keeps a new private key before anything is signed for it, so that a kill never leaves a certificate without key.
@@ -61,6 +73,22 @@ impl Authority {
         flush.folder(&self.layout.pending())
     }
 
+    /// Puts the certificate and its chain beside the key. Until the inventory has it, they are rubbish.
+    pub(super) fn stage_certificate(
+        &self,
+        id: RecordId,
+        issuer: AuthorityId,
+        certificate: &Certificate,
+        flush: Flush,
+    ) -> Result<(), IssueError> {
+        let staged = self.pending_folder(id);
+        let own = certificate.to_pem();
+        flush.write(&staged.join("cert.pem"), own.as_bytes())?;
+        let above = self.above(issuer).map(|issuer| issuer.certificate.to_pem()).unwrap_or_default();
+        flush.write(&staged.join("chain.pem"), (own + &above).as_bytes())?;
+        flush.folder(&staged)
+    }
+
     /// Flushes everything that was written below the store's folder, at once: for a batch much cheaper than file by file.
     pub(super) fn flush_all(&self) -> Result<(), IssueError> {
         let root = self.layout.root();
@@ -73,7 +101,26 @@ impl Authority {
         Ok(remove_tree(&self.pending_folder(id))?)
     }
 
-    /// Completes the files of an issued certificate and moves them into place; gives the folder that had to make way.
+    /// Moves the files of an issued certificate into their home, which is there; gives the folder that had to make way.
+    pub(super) fn move_in(
+        &self,
+        record: &CertificateRecord,
+        flush: Flush,
+    ) -> Result<Option<PathBuf>, IssueError> {
+        let target = self.layout.root().join(&record.intent.folder);
+        let superseded = if target.exists() { Some(self.supersede(&target)?) } else { None };
+        rename(&self.pending_folder(record.id), &target)?;
+        flush.folder(&self.home(record))?;
+        Ok(superseded)
+    }
+
+    /// The folder in which the certificate's own folder lies.
+    pub(super) fn home(&self, record: &CertificateRecord) -> PathBuf {
+        let target = self.layout.root().join(&record.intent.folder);
+        target.parent().unwrap_or_else(|| self.layout.root()).to_owned()
+    }
+
+    /// Completes the files of an issued certificate and moves them into place.
     pub(super) fn place(
         &self,
         record: &CertificateRecord,
@@ -84,30 +131,14 @@ impl Authority {
         for name in ["cert.pem", "chain.pem"] {
             remove_file(&staged.join(name))?; // half-written, perhaps, by a process that was killed
         }
-        flush.write(&staged.join("cert.pem"), certificate.to_pem().as_bytes())?;
-        let chain: String = self.chain(record, certificate).iter().map(Certificate::to_pem).collect();
-        flush.write(&staged.join("chain.pem"), chain.as_bytes())?;
-        flush.folder(&staged)?;
-
-        let target = self.layout.root().join(&record.intent.folder);
-        let parent = target.parent().unwrap_or_else(|| self.layout.root());
-        make_folder(parent, 0o700)?;
-        let superseded = if target.exists() { Some(self.supersede(&target)?) } else { None };
-        rename(&staged, &target)?;
-        flush.folder(parent)?;
-        Ok(superseded)
+        self.stage_certificate(record.id, record.intent.authority, certificate, flush)?;
+        make_folder(&self.home(record), 0o700)?;
+        self.move_in(record, flush)
     }
 
-    /// The certificate, then the issuing authority when there is one; no root.
-    pub(crate) fn chain(&self, record: &CertificateRecord, certificate: &Certificate) -> Vec<Certificate> {
-        let issuer = self.issuers.iter().find(|issuer| issuer.id() == record.intent.authority);
-        std::iter::once(certificate.clone())
-            .chain(
-                issuer
-                    .filter(|issuer| issuer.tier() == Tier::Issuing)
-                    .map(|issuer| issuer.certificate.clone()),
-            )
-            .collect()
+    /// The issuing authority that belongs into the chain; no root.
+    fn above(&self, issuer: AuthorityId) -> Option<&Issuer> {
+        self.issuers.iter().find(|one| one.id() == issuer).filter(|one| one.tier() == Tier::Issuing)
     }
 
     /// Moves a folder out of the way, under the serial number of the certificate in it.
@@ -128,6 +159,19 @@ impl Authority {
             .expect("a folder has fewer than four thousand million entries");
         rename(target, &free)?;
         Ok(free)
+    }
+}
+
+impl Authority {
+    pub(super) fn shelf(&self) -> Shelf<'_> {
+        Shelf { layout: &self.layout, issuers: &self.issuers }
+    }
+
+    /// The certificate, then the issuing authority when there is one; no root.
+    pub(crate) fn chain(&self, record: &CertificateRecord, certificate: &Certificate) -> Vec<Certificate> {
+        let shelf = self.shelf();
+        let above = shelf.above(record.intent.authority).map(|issuer| issuer.certificate.clone());
+        std::iter::once(certificate.clone()).chain(above).collect()
     }
 
     /// Ends what a killed process left: issued certificates get their files, unfinished ones are given up.
@@ -158,7 +202,7 @@ impl Authority {
                         Certificate::parse(der).map_err(|error| crate::store::StoreError::Damaged {
                             what: format!("certificate of row {}: {error}", record.id.0),
                         })?;
-                    self.place(&record, &certificate, Flush::Each)?;
+                    self.shelf().place(&record, &certificate, Flush::Each)?;
                 }
                 _ if path.is_dir() => remove_tree(&path)?,
                 _ => remove_file(&path)?,

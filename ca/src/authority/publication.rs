@@ -4,12 +4,11 @@ use http::Uri;
 use http::uri::Scheme;
 use serde_json::json;
 
-use super::leaf::LeafRequest;
 use super::{Authority, Issuer};
 use crate::error::IssueError;
 use crate::profile::pointers::Pointers;
 use crate::random::{RandomError, RandomSource};
-use crate::store::{AuditEvent, AuthorityId, Intent, Publication, Shard, ShardNumber, StoreError, crl_name};
+use crate::store::{AuditEvent, AuthorityId, Publication, Shard, ShardNumber, StoreError, crl_name};
 
 /// Most shards that are open at a time.
 pub const MAX_SHARDS: u32 = 1024;
@@ -123,38 +122,49 @@ impl Authority {
             .ok_or_else(|| IssueError::NotFound { selector: name.to_owned() })
     }
 
+    /// What new certificates of this authority say of lists, issuer and OCSP.
+    pub(super) fn pointing(&self, id: AuthorityId) -> Result<Pointing, IssueError> {
+        let name = self.issuers.iter().find(|issuer| issuer.id() == id).map(Issuer::name).unwrap_or_default();
+        let publication = self.store.publication(id)?;
+        Ok(Pointing { name: name.to_owned(), publication, shards: self.store.shards(id)? })
+    }
+}
+
+/// What an authority's new certificates say of lists, issuer and OCSP: read once for all of a batch.
+pub(super) struct Pointing {
+    name: String,
+    publication: Option<Publication>,
+    shards: Vec<Shard>,
+}
+
+impl Pointing {
     /// The shard a new certificate is put on, drawn at random and never changed.
-    pub(super) fn draw_shard(&self, leaf: &LeafRequest) -> Result<Option<ShardNumber>, IssueError> {
-        if leaf.legacy.x509_v1 {
-            return Ok(None); // it has no extension that could name the list
-        }
-        let id = self.issuer_for(leaf.side)?.id();
-        let open: Vec<Shard> = self.store.shards(id)?.into_iter().filter(|shard| shard.is_open).collect();
-        Ok(draw(open.len(), &*self.random)?.and_then(|index| open.get(index)).map(|shard| shard.number))
+    pub(super) fn draw_shard(&self, random: &dyn RandomSource) -> Result<Option<ShardNumber>, IssueError> {
+        let open: Vec<&Shard> = self.shards.iter().filter(|shard| shard.is_open).collect();
+        Ok(draw(open.len(), random)?.and_then(|index| open.get(index)).map(|shard| shard.number))
     }
 
-    /// What a new certificate says of its list, its issuer and OCSP.
-    pub(super) fn pointers(&self, intent: &Intent) -> Result<Pointers, IssueError> {
-        let id = intent.authority;
-        let Some(Publication { url, ocsp, complete_list: _ }) = self.store.publication(id)? else {
+    /// What a certificate on this shard says.
+    pub(super) fn pointers(&self, shard: Option<ShardNumber>) -> Result<Pointers, IssueError> {
+        let Some(Publication { url, ocsp, complete_list: _ }) = &self.publication else {
             return Ok(Pointers::default());
         };
-        let list = match intent.shard {
+        let list = match shard {
             None => None,
-            Some(number) => Some(self.shard_uri(id, number)?),
+            Some(number) => Some(self.shard_uri(number)?),
         };
-        let name = self.issuers.iter().find(|issuer| issuer.id() == id).map(Issuer::name).unwrap_or_default();
         Ok(Pointers {
             list,
-            issuer: Some(format!("{url}/ca/{name}.der")),
+            issuer: Some(format!("{url}/ca/{}.der", self.name)),
             ocsp: ocsp.then(|| format!("{url}/ocsp")),
         })
     }
 
-    fn shard_uri(&self, id: AuthorityId, number: ShardNumber) -> Result<String, IssueError> {
-        let shards = self.store.shards(id)?;
-        shards.into_iter().find(|shard| shard.number == number).map(|shard| shard.uri).ok_or_else(|| {
-            StoreError::Damaged { what: format!("shard {number} of authority {} is missing", id.0) }.into()
+    fn shard_uri(&self, number: ShardNumber) -> Result<String, IssueError> {
+        let shard = self.shards.iter().find(|shard| shard.number == number);
+        shard.map(|shard| shard.uri.clone()).ok_or_else(|| {
+            StoreError::Damaged { what: format!("shard {number} of authority {} is missing", self.name) }
+                .into()
         })
     }
 }

@@ -71,12 +71,13 @@ impl Authority {
         };
         let rules = if self.is_test() { Rules::Test(Legacy::default()) } else { Rules::Production };
         let made = self
+            .shelf()
             .stage_key(row, &key, Flush::Each)
             .and_then(|()| prepare(template, profile, rules, Some(&issuer))?.issue(&*signer));
         let certificate = match made {
             Ok(certificate) => certificate,
             Err(error) => {
-                self.unstage(row)?;
+                self.shelf().unstage(row)?;
                 self.store.abandon(&[row])?;
                 return Err(error);
             }
@@ -93,7 +94,7 @@ impl Authority {
             CertificateRecord { id: row, state: State::Issued, intent, certificate: None, revocation: None };
         // Its key is of no use any more, and keeping one every week would fill the folder.
         remove_tree(&folder)?;
-        self.place(&record, &certificate, Flush::Each)?;
+        self.shelf().place(&record, &certificate, Flush::Each)?;
         Ok(Issued { certificate, folder, is_new: true, superseded: None })
     }
 

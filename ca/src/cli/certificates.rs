@@ -161,7 +161,7 @@ pub struct DeviceIssueArgs {
     #[arg(long, value_name = "FILE")]
     pub key_blocklist: Option<PathBuf>,
 
-    /// How many keys are made at once [default: one per processor core]
+    /// How many keys are made, and certificates signed, at once [default: one per processor core]
     #[arg(long, value_name = "N", requires = "csv", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
 

@@ -2,13 +2,16 @@
 //!
 //! The list is read twice. First every line is judged, against the others and against the inventory, and nothing is made unless
 //! all can be used. Then certificates are issued in the list's order: threads make keys ahead of their use, or check the
-//! requests of the list; this one signs, some hundred at a time in one transaction.
+//! requests of the list, while the authority signs a batch. Of a line nothing is kept but 28 octets, to find it again.
 
+mod bad;
 mod keys;
 mod report;
 
 use std::num::NonZero;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,19 +23,30 @@ use super::device::{Sealing, check, validity};
 use super::{CommandError, Context, check_output};
 use crate::authority::{Authority, DeviceRequest, Standing, SubjectKey};
 use crate::cli::{DeviceIssueArgs, DeviceOptions};
-use crate::device_list::{BadLine, DeviceReader, Duplicates, ListedDevice};
+use crate::device_list::{DeviceReader, Duplicates, ListedDevice};
 use crate::error::IssueError;
 use crate::key_policy::KeyBlocklist;
 use crate::legacy::Legacy;
 use crate::serial::hex;
 use crate::store::Side;
 
+use bad::BadLines;
 use keys::{Factory, Ready};
 pub(super) use report::cell;
 use report::{HEADING, Outcome, Report};
 
-/// The most certificates signed in one transaction.
-const BATCH: usize = 256;
+/// The most certificates of a batch, for which the store is locked once.
+const BATCH: usize = 1024;
+
+/// The fewest, unless there are no more.
+const SMALL: usize = 64;
+
+/// How long others wait for the store at most, about: slow keys have smaller batches.
+const TURN: Duration = Duration::from_secs(2);
+
+/// Lines that are judged at a time, and how many times as many are read ahead.
+const CHUNK: usize = 512;
+const CHUNKS: usize = 2;
 
 /// How long a key waits for others to be used in one transaction with it.
 const LINGER: Duration = Duration::from_secs(1);
@@ -45,7 +59,19 @@ struct Work<'a> {
     options: &'a DeviceOptions,
     old: Legacy,
     blocklist: &'a KeyBlocklist,
-    jobs: usize,
+    jobs: NonZero<usize>,
+    /// Lines of the next batch.
+    batch: AtomicUsize,
+}
+
+impl Work<'_> {
+    /// Chooses the size of the next batch by the time that one took.
+    fn pace(&self, size: usize, took: Duration) {
+        let each = took.as_secs_f64() / f64::from(u32::try_from(size.max(1)).unwrap_or(u32::MAX));
+        let affordable = Duration::from_secs_f64(TURN.as_secs_f64() / each.max(1e-6)).as_secs();
+        let next = usize::try_from(affordable).unwrap_or(BATCH).clamp(SMALL, BATCH);
+        self.batch.store(next, Ordering::Relaxed);
+    }
 }
 
 /// What the first reading found.
@@ -69,11 +95,13 @@ pub(super) fn run(
     let blocklist = KeyBlocklist::read(key_blocklist.as_deref())?;
     let mut authority = context.open()?;
     let old = check(context, options, &authority)?;
-    let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), usize::from);
-    let work = Work { options, old, blocklist: &blocklist, jobs };
+    let jobs = jobs.and_then(|jobs| NonZero::new(usize::from(jobs)));
+    let jobs = jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
+    let work = Work { options, old, blocklist: &blocklist, jobs, batch: AtomicUsize::new(BATCH) };
     let judged = judge(context, &mut authority, &work, list)?;
 
     let mut authority = context.open_to_issue(Side::Client)?;
+    authority.use_threads(jobs);
     let sealing = Sealing::of(context, arguments, &authority)?;
     let bar = progress(judged.keys + judged.requests);
     let mut report = Report::begin(&report, authority.layout())?;
@@ -93,77 +121,69 @@ fn judge(
 ) -> Result<Judged, CommandError> {
     let validity = validity(authority, work.options)?;
     let mut judged = Judged::default();
-    let mut bad = Vec::new();
+    let mut bad = BadLines::default();
     let mut duplicates = Duplicates::default();
     let mut warnings = 0;
-    let mut chunk: Vec<ListedDevice> = Vec::with_capacity(BATCH);
     let mut lines = DeviceReader::open(list)?;
-    loop {
-        let line = lines.next();
-        let is_last = line.is_none();
-        match line {
-            Some(Ok(device)) => {
-                for warning in device.identity.warnings() {
-                    warnings += 1;
-                    if warnings <= MOST {
-                        context.printer.warning(format!("line {}: {warning}", device.line));
-                    }
-                }
-                duplicates.add(&device);
-                judged.lines += 1;
-                chunk.push(device);
-            }
-            Some(Err(line)) => bad.push(line),
-            None => {}
-        }
-        if chunk.len() < BATCH && !is_last {
-            continue;
-        }
-        let identities = chunk.iter().map(|device| &device.identity);
-        let standings =
-            authority.device_twin_standings(identities, validity, work.options.force, work.old)?;
-        for (device, standing) in chunk.drain(..).zip(standings) {
-            match standing {
-                Standing::Free if device.request.is_some() => judged.requests += 1,
-                Standing::Free => judged.keys += 1,
-                Standing::Issued(_) => {}
-                Standing::Taken(error) => {
-                    let mut message = error.to_string();
-                    if matches!(*error, IssueError::AlreadyIssued { .. } | IssueError::Exists { .. }) {
-                        message.push_str(" (`--force` replaces it)");
-                    }
-                    bad.push(BadLine { line: device.line, message });
+    let (sender, chunks) = sync_channel::<Vec<_>>(CHUNKS);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            loop {
+                let chunk: Vec<_> = lines.by_ref().take(CHUNK).collect();
+                if chunk.is_empty() || sender.send(chunk).is_err() {
+                    return;
                 }
             }
+        });
+        for chunk in chunks {
+            bad.begin_chunk();
+            let mut devices = Vec::with_capacity(chunk.len());
+            for line in chunk {
+                match line {
+                    Err(line) => bad.add(line.line, || line.message),
+                    Ok(device) => {
+                        for warning in device.identity.warnings() {
+                            warnings += 1;
+                            if warnings <= MOST {
+                                context.printer.warning(format!("line {}: {warning}", device.line));
+                            }
+                        }
+                        duplicates.add(&device);
+                        judged.lines += 1;
+                        devices.push(device);
+                    }
+                }
+            }
+            let identities = devices.iter().map(|device| &device.identity);
+            let standings =
+                authority.device_twin_standings(identities, validity, work.options.force, work.old)?;
+            for (device, standing) in devices.into_iter().zip(standings) {
+                match standing {
+                    Standing::Free if device.request.is_some() => judged.requests += 1,
+                    Standing::Free => judged.keys += 1,
+                    Standing::Issued(_) => {}
+                    Standing::Taken(error) => bad.add(device.line, || taken(&error)),
+                }
+            }
         }
-        if is_last {
-            break;
-        }
-    }
+        Ok::<(), CommandError>(())
+    })?;
     if warnings > MOST {
         context.printer.warning(format!("and {} more of the like", warnings - MOST));
     }
-    let known: std::collections::HashSet<u64> = bad.iter().map(|one| one.line).collect();
-    bad.extend(duplicates.find().into_iter().filter(|one| !known.contains(&one.line)));
-    if bad.is_empty() {
-        return Ok(judged);
+    bad.add_repeated(duplicates.find());
+    match bad.told(list) {
+        None => Ok(judged),
+        Some(refusal) => Err(refusal),
     }
-    bad.sort_by_key(|one| one.line);
-    Err(bad_lines(list, &bad))
 }
 
-fn bad_lines(list: &Path, bad: &[BadLine]) -> CommandError {
-    let mut message = match bad.len() {
-        1 => format!("a line of {} cannot be used, nothing was issued", list.display()),
-        count => format!("{count} lines of {} cannot be used, nothing was issued", list.display()),
-    };
-    for BadLine { line, message: why } in bad.iter().take(MOST) {
-        message.push_str(&format!("\n  line {line}: {why}"));
+fn taken(error: &IssueError) -> String {
+    let mut message = error.to_string();
+    if matches!(error, IssueError::AlreadyIssued { .. } | IssueError::Exists { .. }) {
+        message.push_str(" (`--force` replaces it)");
     }
-    if bad.len() > MOST {
-        message.push_str(&format!("\n  and {} more", bad.len() - MOST));
-    }
-    CommandError::failed(message, Some("correct these lines and run the command again"))
+    message
 }
 
 /// Reads the list for the second time, and issues in its order. What goes wrong with one device is its line in the report; what
@@ -201,13 +221,20 @@ fn issue(
 ) -> Result<(), CommandError> {
     let options = work.options;
     let validity = validity(authority, options)?;
-    let identities = chunk.iter().map(|ready| &ready.device.identity);
-    let standings = authority.device_twin_standings(identities, validity, options.force, work.old)?;
+    // A request is compared with what is there by the authority itself; a key is not made for nothing.
+    let mut identities = chunk.iter().filter(|ready| ready.request.is_none()).peekable();
+    let standings = if identities.peek().is_some() {
+        let identities = identities.map(|ready| &ready.device.identity);
+        authority.device_twin_standings(identities, validity, options.force, work.old)?
+    } else {
+        Vec::new()
+    };
+    let mut standings = standings.into_iter();
     let mut batch = Batch::default();
-    for (Ready { device, request }, standing) in chunk.into_iter().zip(standings) {
-        // A request is compared with what is there by the authority itself; a key is not made for nothing.
-        let key = match (standing, request) {
-            (Standing::Issued(record), None) => {
+    for Ready { device, request } in chunk {
+        let key = match request.map_or_else(|| Err(standings.next()), Ok) {
+            Ok(request) => request,
+            Err(Some(Standing::Issued(record))) => {
                 let outcome = Outcome::Already {
                     serial: hex(&record.intent.serial),
                     until: record.intent.validity.not_after.to_string(),
@@ -215,9 +242,8 @@ fn issue(
                 batch.lines.push((device, Some(outcome)));
                 continue;
             }
-            (Standing::Taken(error), _) => Err(error.to_string()),
-            (Standing::Free | Standing::Issued(_), Some(request)) => request,
-            (Standing::Free, None) => {
+            Err(Some(Standing::Taken(error))) => Err(error.to_string()),
+            Err(Some(Standing::Free) | None) => {
                 let key = match factory.key_by(batch.due()) {
                     Some(key) => key,
                     None => {
@@ -273,7 +299,7 @@ impl Batch {
     ) -> Result<(), CommandError> {
         let options = work.options;
         let fresh = self.lines.iter().filter(|(_, outcome)| outcome.is_none());
-        let requests = fresh
+        let requests: Vec<_> = fresh
             .zip(self.keys)
             .map(|((device, _), key)| DeviceRequest {
                 identity: device.identity.clone(),
@@ -283,7 +309,9 @@ impl Batch {
                 replace: options.force,
             })
             .collect();
+        let (size, begun) = (requests.len(), Instant::now());
         let mut issued = authority.issue_device_twins(requests, work.old)?.into_iter();
+        work.pace(size, begun.elapsed());
         for (device, outcome) in self.lines {
             if matches!(outcome, Some(Outcome::Already { .. })) {
                 report.add(&device, &outcome.unwrap_or(Outcome::NotReached))?;

@@ -17,7 +17,7 @@ fn bad(text: &str) -> Vec<(u64, String)> {
             Err(line) => bad.push(line),
         }
     }
-    bad.extend(duplicates.find());
+    bad.extend(duplicates.find().iter().map(Repeated::told));
     bad.sort_by_key(|line| line.line);
     bad.into_iter().map(|bad| (bad.line, bad.message)).collect()
 }

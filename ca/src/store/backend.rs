@@ -157,6 +157,14 @@ pub(crate) trait Backend: fmt::Debug + Send {
     /// Undoes what was done since [`begin`](Self::begin).
     fn roll_back(&mut self);
 
+    /// Begins to ask many questions and to write nothing, where that makes the answers quicker.
+    fn begin_reading(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Ends what [`begin_reading`](Self::begin_reading) began.
+    fn end_reading(&mut self) {}
+
     /// Runs a statement; how many rows it changed.
     fn execute(&mut self, statement: &str, values: &[Value]) -> Result<u64, StoreError>;
 

@@ -1,6 +1,7 @@
 //! Where everything lies below the store's folder.
 
 use std::fs::DirBuilder;
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -125,15 +126,15 @@ pub(crate) fn crl_name(authority: &str, shard: Option<ShardNumber>) -> String {
 
 /// Makes a folder and those above it, when they are missing, with these permission bits.
 pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), FileError> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        make_folder(parent, mode)?;
-    }
     match DirBuilder::new().mode(mode).create(path) {
         Ok(()) => set_mode(path, mode),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(FileError::new("make the folder", path, source)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(source) => match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) if source.kind() == ErrorKind::NotFound && !parent.is_dir() => {
+                make_folder(parent, mode)?;
+                make_folder(path, mode)
+            }
+            Some(_) | None => Err(FileError::new("make the folder", path, source)),
+        },
     }
 }

@@ -11,8 +11,8 @@ use super::files::FileError;
 /// How long to wait for another writer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often to look.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How often to look: a bulk run leaves the store free for about so long between two batches.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Held while files and rows are written; freed when dropped, and by the system when the process dies.
 #[derive(Debug)]

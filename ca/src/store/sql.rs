@@ -16,10 +16,11 @@ use super::database_url::PostgresUrl;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::{
-    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, LogEntry,
-    Query, RecordId, Revocation, RevocationReason, Side, State, Store, StoreError, Superseded, Tier,
+    AuditEvent, AuthorityId, AuthorityRecord, CertificateRecord, CrlRecord, Finished, Intent, Kind, Query,
+    RecordId, Revocation, RevocationReason, Side, State, Store, StoreError, Superseded, Tier,
 };
 
+pub(super) use log::{LogEnd, append_audit};
 pub(crate) use rebuild::{Rebuilding, Salvaged, ServerInventory};
 
 /// A [`Store`] in a database.
@@ -184,17 +185,26 @@ impl Store for SqlStore {
         row.map(|row| row.text(0)).transpose()
     }
 
+    fn begin_reading(&self) -> Result<(), StoreError> {
+        self.backend.borrow_mut().begin_reading()
+    }
+
+    fn end_reading(&self) {
+        self.backend.borrow_mut().end_reading();
+    }
+
     fn reserve(&mut self, intents: &[Intent]) -> Result<Vec<RecordId>, StoreError> {
         self.write(|backend| intents.iter().map(|intent| insert_intent(backend, intent)).collect())
     }
 
     fn finish(&mut self, finished: &[Finished]) -> Result<(), StoreError> {
         self.write(|backend| {
+            let mut log = LogEnd::of(backend)?;
             for one in finished {
                 finish_one(backend, one.id, &one.certificate)?;
-                append_audit(backend, &one.audit)?;
+                log.append(backend, &one.audit)?;
                 if let Some(Superseded { id, revocation, audit }) = &one.supersedes {
-                    revoke_one(backend, *id, *revocation, audit)?;
+                    revoke_one(backend, &mut log, *id, *revocation, audit)?;
                 }
             }
             Ok(())
@@ -237,7 +247,10 @@ impl Store for SqlStore {
         revocation: Revocation,
         audit: &AuditEvent,
     ) -> Result<Revocation, StoreError> {
-        self.write(|backend| revoke_one(backend, id, revocation, audit))
+        self.write(|backend| {
+            let mut log = LogEnd::of(backend)?;
+            revoke_one(backend, &mut log, id, revocation, audit)
+        })
     }
 
     fn note(&mut self, audit: &AuditEvent) -> Result<(), StoreError> {
@@ -357,6 +370,7 @@ fn finish_one(backend: &mut dyn Backend, id: RecordId, certificate: &[u8]) -> Re
 
 pub(super) fn revoke_one(
     backend: &mut dyn Backend,
+    log: &mut LogEnd,
     id: RecordId,
     revocation: Revocation,
     audit: &AuditEvent,
@@ -370,7 +384,7 @@ pub(super) fn revoke_one(
              FROM certificate WHERE id = ?1",
             values![id.0, revocation.at.unix(), revocation.reason.as_str()],
         )?;
-        append_audit(backend, audit)?;
+        log.append(backend, audit)?;
         return Ok(revocation);
     };
     let at = Timestamp::from_unix(earlier.integer(0)?);
@@ -382,24 +396,8 @@ pub(super) fn revoke_one(
         "UPDATE revocation SET reason = ?2 WHERE certificate = ?1",
         values![id.0, revocation.reason.as_str()],
     )?;
-    append_audit(backend, audit)?;
+    log.append(backend, audit)?;
     Ok(Revocation { at, reason: revocation.reason })
-}
-
-/// Each entry holds the hash of the one before, so that a change in the middle shows.
-pub(super) fn append_audit(backend: &mut dyn Backend, audit: &AuditEvent) -> Result<(), StoreError> {
-    let last = backend.row("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1", &[])?;
-    let (sequence, previous) = match last {
-        None => (1, [0; 32]),
-        Some(row) => (row.integer(0)? + 1, row.digest(1)?),
-    };
-    let detail = audit.detail.to_string();
-    let hash = LogEntry::hash_of(&previous, sequence, audit.at, audit.event, &detail);
-    backend.execute(
-        "INSERT INTO audit (sequence, at, event, detail, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        values![sequence, audit.at.unix(), audit.event, detail, &previous, &hash],
-    )?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod hierarchy;
 mod hostile;
 mod legacy;
 mod lifecycle;
+mod memory;
 mod mirror;
 mod ocsp;
 mod openssl;

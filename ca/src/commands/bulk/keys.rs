@@ -5,15 +5,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::{self, Scope};
 use std::time::Instant;
 
-use super::{BATCH, Work};
+use super::Work;
 use crate::authority::SubjectKey;
 use crate::commands::device::Sealing;
 use crate::device_list::{DeviceReader, ListedDevice};
 use crate::key::KeyError;
 use crate::request::DeviceRequestContent;
 
-/// Lists that are read ahead, in chunks of [`BATCH`] lines.
+/// Batches that are read ahead.
 const AHEAD: usize = 2;
+
+/// Keys that are made ahead.
+const KEYS: usize = 256;
 
 /// Threads that make keys, until there are as many as will be needed.
 pub(super) struct Factory<'a> {
@@ -32,9 +35,9 @@ impl<'a> Factory<'a> {
     where
         'a: 'scope,
     {
-        let (sender, keys) = sync_channel(BATCH);
+        let (sender, keys) = sync_channel(KEYS);
         let begun = std::sync::Arc::new(AtomicUsize::new(0));
-        for _ in 0..work.jobs.min(wanted) {
+        for _ in 0..work.jobs.get().min(wanted) {
             let (sender, begun) = (sender.clone(), std::sync::Arc::clone(&begun));
             scope.spawn(move || {
                 while begun.fetch_add(1, Ordering::Relaxed) < wanted {
@@ -80,7 +83,8 @@ pub(super) fn read_ahead<'scope>(
     scope.spawn(move || {
         loop {
             // What cannot be read was refused at the first reading; a list that changed since is not looked at further.
-            let devices: Vec<ListedDevice> = lines.by_ref().map_while(Result::ok).take(BATCH).collect();
+            let size = work.batch.load(Ordering::Relaxed);
+            let devices: Vec<ListedDevice> = lines.by_ref().map_while(Result::ok).take(size).collect();
             if devices.is_empty() {
                 return;
             }
@@ -98,7 +102,7 @@ fn plain(devices: Vec<ListedDevice>) -> Vec<Ready> {
 }
 
 fn check(work: &Work<'_>, devices: Vec<ListedDevice>) -> Vec<Ready> {
-    let part = devices.len().div_ceil(work.jobs.max(1)).max(1);
+    let part = devices.len().div_ceil(work.jobs.get()).max(1);
     let checked: Vec<Option<Result<SubjectKey, String>>> = thread::scope(|scope| {
         let parts: Vec<_> = devices
             .chunks(part)

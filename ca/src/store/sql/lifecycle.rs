@@ -1,6 +1,6 @@
 //! Many certificates in one transaction.
 
-use super::{SqlStore, append_audit, revoke_one};
+use super::{LogEnd, SqlStore, revoke_one};
 use crate::store::backend::values;
 use crate::store::{AuditEvent, Lifecycle, RecordId, Revocation, RevocationReason, StoreError};
 
@@ -10,15 +10,17 @@ impl Lifecycle for SqlStore {
         revocations: &[(RecordId, Revocation, AuditEvent)],
     ) -> Result<Vec<Revocation>, StoreError> {
         self.write(|backend| {
+            let mut log = LogEnd::of(backend)?;
             revocations
                 .iter()
-                .map(|(id, revocation, audit)| revoke_one(backend, *id, *revocation, audit))
+                .map(|(id, revocation, audit)| revoke_one(backend, &mut log, *id, *revocation, audit))
                 .collect()
         })
     }
 
     fn unhold_all(&mut self, holds: &[(RecordId, AuditEvent)]) -> Result<Vec<bool>, StoreError> {
         self.write(|backend| {
+            let mut log = LogEnd::of(backend)?;
             holds
                 .iter()
                 .map(|(id, audit)| {
@@ -27,7 +29,7 @@ impl Lifecycle for SqlStore {
                         values![id.0, RevocationReason::CertificateHold.as_str()],
                     )?;
                     if lifted > 0 {
-                        append_audit(backend, audit)?;
+                        log.append(backend, audit)?;
                     }
                     Ok(lifted > 0)
                 })

@@ -7,7 +7,7 @@ use certs::Timestamp;
 use super::SqlStore;
 use crate::store::backend::{Backend, Value, values};
 use crate::store::sqlite::Sqlite;
-use crate::store::{AuditLog, Checkpoint, LogEntry, StoreError};
+use crate::store::{AuditEvent, AuditLog, Checkpoint, LogEntry, StoreError};
 
 impl AuditLog for SqlStore {
     fn entries(&self, after: i64, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
@@ -49,6 +49,47 @@ impl AuditLog for SqlStore {
         copy_tables(&tables, &mut **self.backend.borrow_mut(), &mut *copy)?;
         copy.settle()
     }
+}
+
+/// The end of the log, at which entries are added: many in one transaction without looking for it each time.
+pub(in crate::store) struct LogEnd {
+    sequence: i64,
+    hash: [u8; 32],
+}
+
+impl LogEnd {
+    /// Where the log ends now.
+    pub(in crate::store) fn of(backend: &mut dyn Backend) -> Result<Self, StoreError> {
+        let last = backend.row("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1", &[])?;
+        last.map_or(Ok(Self { sequence: 0, hash: [0; 32] }), |row| {
+            Ok(Self { sequence: row.integer(0)?, hash: row.digest(1)? })
+        })
+    }
+
+    /// Each entry holds the hash of the one before, so that a change in the middle shows.
+    pub(in crate::store) fn append(
+        &mut self,
+        backend: &mut dyn Backend,
+        audit: &AuditEvent,
+    ) -> Result<(), StoreError> {
+        let sequence = self.sequence + 1;
+        let detail = audit.detail.to_string();
+        let hash = LogEntry::hash_of(&self.hash, sequence, audit.at, audit.event, &detail);
+        backend.execute(
+            "INSERT INTO audit (sequence, at, event, detail, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            values![sequence, audit.at.unix(), audit.event, detail, &self.hash, &hash],
+        )?;
+        *self = Self { sequence, hash };
+        Ok(())
+    }
+}
+
+/// Adds one entry to the log.
+pub(in crate::store) fn append_audit(
+    backend: &mut dyn Backend,
+    audit: &AuditEvent,
+) -> Result<(), StoreError> {
+    LogEnd::of(backend)?.append(backend, audit)
 }
 
 pub(super) fn entries(
