@@ -1,10 +1,12 @@
 //! The certificate authority: the store, the authorities' keys, and the verbs that use them.
 
 mod backup;
+mod batch;
 mod check;
 mod facts;
 mod found;
 mod hierarchy;
+mod import;
 mod issue;
 mod judge;
 mod keys;
@@ -19,6 +21,7 @@ mod rebuild;
 mod renew;
 mod responder;
 mod revoke;
+mod touched;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -44,9 +47,12 @@ use keys::AuthorityKey;
 pub(crate) use keys::StoreKind;
 
 pub use backup::Copied;
+pub use batch::{AnswerOutcome, BatchAnswer, BatchRequest, BatchRequested, NewIssuing, SignedBatch, Taken};
 pub use check::StoreReport;
 pub use found::{FoundOptions, Shape};
 pub use hierarchy::AddAuthority;
+pub use import::{Adopted, Adoption, Arrival, CertificateImport, ImportContent, ImportOutcome, LastList};
+pub(crate) use import::{IssuerFound, check as check_import, is_signed_by};
 pub use leaf::{
     DeviceRequest, GenericRequest, Issued, Renewal, RenewalRequest, ServerRequest, Standing, SubjectKey,
 };
@@ -56,6 +62,7 @@ pub use publish::{CRL_DAYS, DueList, ListDays, Published, ROOT_CRL_DAYS};
 pub use rebuild::Rebuilt;
 pub use responder::RESPONDER_DAYS;
 pub use revoke::Revoked;
+pub use touched::TouchedList;
 
 /// Days a device's certificate lasts unless said otherwise: longer than any phone.
 pub const DEVICE_DAYS: u32 = 7300;
@@ -93,6 +100,8 @@ pub struct Issuer {
     record: AuthorityRecord,
     certificate: Certificate,
     key: Option<AuthorityKey>,
+    /// Whether its key is elsewhere, and the store only knows of it.
+    is_foreign: bool,
 }
 
 impl Issuer {
@@ -153,6 +162,9 @@ impl Authority {
         };
         self.signers = signers_of(&*self.store)?;
         if is_same(&self.store.authorities()?, &self.issuers) {
+            for issuer in &mut self.issuers {
+                issuer.is_foreign = issuer.is_foreign && self.store.is_foreign(&issuer.record.name)?;
+            }
             return Ok(());
         }
         let mut issuers = issuers_of(&*self.store)?;
@@ -215,13 +227,16 @@ impl Authority {
     /// A root with an authority below it whose key file is not here: it is kept offline, as it should be.
     pub(crate) fn is_offline(&self, issuer: &Issuer) -> bool {
         issuer.tier() == Tier::Root
+            && !issuer.is_foreign
             && self.has_issuing_tier(issuer.side())
             && !self.key_path(issuer.name()).exists()
             && !self.is_in_token(issuer.name())
     }
 
     fn has_issuing_tier(&self, side: Side) -> bool {
-        self.issuers.iter().any(|other| other.side() == side && other.tier() == Tier::Issuing)
+        self.issuers
+            .iter()
+            .any(|other| other.side() == side && other.tier() == Tier::Issuing && !other.is_foreign)
     }
 
     /// Where everything lies.
@@ -242,7 +257,7 @@ impl Authority {
     /// The authority that signs certificates on this side.
     pub fn issuer_for(&self, side: Side) -> Result<&Issuer, IssueError> {
         let chosen = self.signers.iter().find(|(known, _)| *known == side).map(|(_, name)| name.as_str());
-        let on_side = || self.issuers.iter().filter(|issuer| issuer.side() == side);
+        let on_side = || self.issuers.iter().filter(|issuer| issuer.side() == side && !issuer.is_foreign);
         chosen
             .and_then(|name| on_side().find(|issuer| issuer.name() == name))
             // The first, an issuing authority where there is one: what is added signs when it is told to.
@@ -357,6 +372,7 @@ impl Authority {
         let position = self.issuers.iter().position(|issuer| issuer.id() == id).ok_or_else(|| {
             IssueError::Authority { name: format!("number {}", id.0), why: "there is none".to_owned() }
         })?;
+        self.check_is_own(&self.issuers[position])?;
         let name = self.issuers[position].name();
         let in_token = self.is_in_token(name);
         let path = if in_token { self.uri_path(name) } else { self.key_path(name) };
@@ -403,7 +419,8 @@ fn issuers_of(store: &dyn Store) -> Result<Vec<Issuer>, IssueError> {
                     name: record.name.clone(),
                     why: format!("its certificate is damaged: {error}"),
                 })?;
-            Ok(Issuer { record, certificate, key: None })
+            let is_foreign = store.is_foreign(&record.name)?;
+            Ok(Issuer { record, certificate, key: None, is_foreign })
         })
         .collect()
 }

@@ -2,12 +2,14 @@
 
 mod authority;
 mod certificates;
+mod import;
 mod inventory;
 mod lifecycle;
 mod mirror;
 mod ocsp;
 mod plan;
 mod publication;
+mod root;
 mod serve;
 mod upkeep;
 
@@ -24,6 +26,7 @@ pub use certificates::{
     CsrArgs, DeviceCommand, DeviceIssueArgs, DeviceOptions, GenericArgs, KeyProtection, ServerCommand,
     ServerIssueArgs,
 };
+pub use import::ImportArgs;
 pub use inventory::{InspectArgs, ListArgs, RevokeArgs, ShowArgs, VerifyArgs};
 pub use lifecycle::{
     ExpiringArgs, ExportArgs, ExportFormat, MassOptions, ReissueArgs, RekeyArgs, RenewArgs, Span,
@@ -35,6 +38,7 @@ pub use plan::{Percent, PlanArgs};
 pub use publication::{
     CrlCommand, CrlPublishArgs, PublicationClearArgs, PublicationCommand, PublicationSetArgs,
 };
+pub use root::{AcceptArgs, ForgetArgs, RootCommand, RootRequestArgs, SignBatchArgs};
 pub use serve::ServeArgs;
 pub use upkeep::{AuditCommand, AuditVerifyArgs, BackupArgs, StoreCommand, StoreRebuildArgs};
 
@@ -131,6 +135,11 @@ pub enum Command {
     /// More authorities beside the first, and the change from one to the next
     #[command(subcommand)]
     Authority(AuthorityCommand),
+    /// A root whose key is kept offline: what is asked of it, and what it signs
+    #[command(subcommand)]
+    Root(RootCommand),
+    /// Take in what another program issued: authorities, and certificates with what became of them
+    Import(ImportArgs),
     /// The responders that `serve` answers with
     #[command(subcommand)]
     Ocsp(OcspCommand),

@@ -6,6 +6,7 @@ mod crl;
 mod device;
 mod expiring;
 mod export;
+mod import;
 mod init;
 mod inspect;
 mod list;
@@ -16,6 +17,7 @@ mod plan;
 mod publication;
 mod renew;
 mod revoke;
+mod root;
 mod serve;
 mod server;
 mod show;
@@ -112,6 +114,8 @@ pub fn run(cli: &Cli, clock: Arc<dyn Clock>) -> ExitCode {
         Command::Serve(arguments) => serve::run(&context, arguments),
         Command::Authority(command) => authority::run(&context, command),
         Command::Ocsp(command) => ocsp::run(&context, command),
+        Command::Root(command) => root::run(&context, command),
+        Command::Import(arguments) => import::run(&context, arguments),
         Command::List(arguments) => list::run(&context, arguments),
         Command::Show(arguments) => show::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(&context, arguments),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use certs::Timestamp;
 
 use crate::authority::PublicationError;
+use crate::batch::BatchError;
 use crate::crl::CrlError;
+use crate::import::ImportError;
 use crate::key::KeyError;
 use crate::key_policy::BlocklistError;
 use crate::mirror::MirrorError;
@@ -38,6 +40,9 @@ pub enum IssueError {
         /// Why.
         why: String,
     },
+    /// A folder for an offline root, or its answer, is refused.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     /// A key is blocked, or the list of blocked keys cannot be read (CA B6).
     #[error(transparent)]
     Blocklist(#[from] BlocklistError),
@@ -118,6 +123,21 @@ pub enum IssueError {
         /// Whose it is.
         owner: String,
     },
+    /// Whoever issued it revokes it, and its key is elsewhere.
+    #[error(
+        "{name}, certificate {serial}, was issued by {issuer}, whose key is not in the store: nobody would learn of it"
+    )]
+    ForeignRevocation {
+        /// Host name, MAC address or subject.
+        name: String,
+        /// The certificate's serial number.
+        serial: String,
+        /// Who issued it.
+        issuer: String,
+    },
+    /// Something could not be taken in.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// What was made is not what was meant; it was not handed out.
     #[error("the certificate failed its checks: {}", complaints.join("; "))]
     Lint {
@@ -229,6 +249,12 @@ impl IssueError {
             Self::Exists { .. } => Some(
                 "`--force` moves what is there to `superseded` first; or choose another place".to_owned(),
             ),
+            Self::ForeignRevocation { .. } => Some(
+                "have that authority revoke it and import its list; to shut it out at once, write it into the gateway's deny file"
+                    .to_owned(),
+            ),
+            Self::Batch(error) => Some(error.remedy().to_owned()),
+            Self::Import(error) => Some(error.remedy().to_owned()),
             Self::Key(error) => match error {
                 KeyError::WantsPassphrase => {
                     Some("`--passphrase-file FILE` or `--passphrase-env NAME`".to_owned())

@@ -79,6 +79,7 @@
 //! the measured faults of rcgen (R1 to R17) have no place to occur.
 
 mod authority;
+mod batch;
 pub mod cli;
 mod clock;
 pub mod commands;
@@ -86,6 +87,7 @@ mod crl;
 mod device;
 mod device_list;
 mod error;
+mod import;
 mod inspect;
 mod key;
 mod key_policy;
@@ -112,15 +114,19 @@ mod subject;
 mod template;
 
 pub use authority::{
-    AddAuthority, Authority, CRL_DAYS, Copied, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions,
-    GenericRequest, Issued, Issuer, ListDays, LogReport, MAX_SHARDS, PublicationError, PublicationRequest,
-    PublicationSetting, Published, RESPONDER_DAYS, ROOT_CRL_DAYS, Rebuilt, Renewal, RenewalRequest, Revoked,
-    SERVER_DAYS, ServerRequest, Shape, Standing, StoreReport, SubjectKey,
+    AddAuthority, Adopted, Adoption, AnswerOutcome, Arrival, Authority, BatchAnswer, BatchRequest,
+    BatchRequested, CRL_DAYS, CertificateImport, Copied, DEVICE_DAYS, DeviceRequest, DueList, FoundOptions,
+    GenericRequest, ImportContent, ImportOutcome, Issued, Issuer, LastList, ListDays, LogReport, MAX_SHARDS,
+    NewIssuing, PublicationError, PublicationRequest, PublicationSetting, Published, RESPONDER_DAYS,
+    ROOT_CRL_DAYS, Rebuilt, Renewal, RenewalRequest, Revoked, SERVER_DAYS, ServerRequest, Shape, SignedBatch,
+    Standing, StoreReport, SubjectKey, Taken, TouchedList,
 };
+pub use batch::{Batch, BatchError};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use crl::CrlError;
 pub use device::{DeviceIdentity, MacAttribute};
 pub use error::IssueError;
+pub use import::{ImportError, Place};
 pub use key::{KeyError, KeyType, PrivateKey, Token, TokenError, check_decryption_cost};
 pub use key_policy::{BlocklistError, KeyBlocklist, WeakKey};
 pub use legacy::{Legacy, LegacyTrait, TEST_DAYS};
@@ -134,10 +140,10 @@ pub use serial::SerialNumber;
 pub use serve::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, ServeError, ServeOptions, serve};
 pub use server_name::ServerName;
 pub use store::{
-    AuditEvent, AuditLog, AuthorityId, AuthorityRecord, CertificateRecord, Checkpoint, CrlRecord, Exclusion,
-    FileError, Finished, Intent, Kind, Layout, Lifecycle, LockError, LogEntry, Page, PostgresUrl,
-    Publication, PublicationStore, Query, RecordId, Revocation, RevocationMark, RevocationMarks,
-    RevocationReason, RevokedEntry, Search, Shard, ShardNumber, Side, SqlStore, State, Store, StoreError,
-    Superseded, Tally, Tier, UrlError,
+    AdoptedAuthority, AuditEvent, AuditLog, AuthorityId, AuthorityRecord, CertificateRecord, Checkpoint,
+    CrlRecord, Exclusion, FileError, Finished, ImportStep, ImportedCertificate, Imports, Intent, Kind,
+    Layout, Lifecycle, LockError, LogEntry, Page, PostgresUrl, Publication, PublicationStore, Query,
+    RecordId, Revocation, RevocationMark, RevocationMarks, RevocationReason, RevokedEntry, Search, Shard,
+    ShardNumber, Side, SqlStore, State, Store, StoreError, Superseded, Tally, Tier, UrlError,
 };
 pub use subject::{AttributeType, NameError, SubjectName};

@@ -351,7 +351,7 @@ fn check_issuer(
             let constraints = issuer.basic_constraints();
             require(constraints.is_some_and(|one| one.ca), "its issuer is no authority");
             require(
-                issuer.key_usage().is_some_and(|usage| usage.names().any(|name| name == "keyCertSign")),
+                issuer.key_usage().is_none_or(|usage| usage.names().any(|name| name == "keyCertSign")),
                 "its issuer may not sign certificates",
             );
             // An authority takes one place of the path its issuer allows, and allows fewer itself (RFC 5280 §4.2.1.9).

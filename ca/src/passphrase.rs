@@ -103,6 +103,15 @@ impl PassphraseSource {
         }
     }
 
+    /// The passphrase of a key that was made elsewhere.
+    pub(crate) fn of_key(&self, key: &Path) -> Result<Passphrase, PassphraseError> {
+        match self {
+            Self::Environment(name) => from_environment(name),
+            Self::File(path) => from_file(path),
+            Self::Prompt => ask(&format!("Passphrase of {}: ", key.display())),
+        }
+    }
+
     /// The file if there is one, else the variable, else the terminal.
     pub(crate) fn of(file: Option<&Path>, variable: Option<&str>) -> Self {
         match (file, variable) {

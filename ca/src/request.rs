@@ -135,7 +135,7 @@ impl DeviceRequestContent {
 }
 
 /// A request whose signature and key are good.
-fn verified(contents: &[u8]) -> Result<CertificationRequest, RequestError> {
+pub(crate) fn verified(contents: &[u8]) -> Result<CertificationRequest, RequestError> {
     let request = CertificationRequest::parse_file(contents).map_err(|error| explain(contents, error))?;
     // What was verified decides, so that no way of padding is forgotten.
     if let Some(hash @ (Hash::Md5 | Hash::Sha1)) = request.signature_algorithm().hash() {
@@ -281,6 +281,24 @@ impl NewRequest {
         archive.write_all(self.pem.as_bytes())?;
         Ok(archive.finish()?.into_inner())
     }
+}
+
+/// A request for an authority's own certificate, DER: a name and a key, and whoever signs decides the rest.
+pub(crate) fn authority_request(
+    subject: &[u8],
+    public_key: &[u8],
+    signer: &dyn crate::signer::Signer,
+) -> Result<Vec<u8>, IssueError> {
+    let info = RequestInfo {
+        version: 0,
+        subject: Any::from_der(subject)?,
+        public_key: Any::from_der(public_key)?,
+        attributes: SetOfVec::new(),
+    }
+    .to_der()?;
+    let der = assemble(&info, &signer.algorithm(), &signer.sign(&info)?)?;
+    CertificationRequest::parse(&der).map_err(RequestError::Refused)?;
+    Ok(der)
 }
 
 const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");

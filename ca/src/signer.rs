@@ -75,7 +75,7 @@ impl Signer for TwinSigner {
 }
 
 /// The algorithm as certificates name it; RSA-PSS and what is unknown have no single name.
-fn identifier(algorithm: SignatureAlgorithm) -> Option<AlgorithmIdentifierOwned> {
+pub(crate) fn identifier(algorithm: SignatureAlgorithm) -> Option<AlgorithmIdentifierOwned> {
     let (oid, parameters) = match algorithm {
         SignatureAlgorithm::RsaPkcs1(hash) => {
             let oid = match hash {

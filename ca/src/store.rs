@@ -3,6 +3,7 @@
 mod backend;
 mod database_url;
 mod files;
+mod import;
 mod layout;
 mod lifecycle;
 mod lock;
@@ -24,6 +25,7 @@ pub use files::FileError;
 pub(crate) use files::{
     folder_of, remove_tree, set_mode, sync_folder, write_by_way_of, write_later, write_new, write_replacing,
 };
+pub use import::{AdoptedAuthority, ImportStep, ImportedCertificate, Imports};
 pub use layout::Layout;
 pub(crate) use layout::{crl_name, make_folder};
 pub use lifecycle::Lifecycle;
@@ -33,6 +35,7 @@ pub use log::{AuditLog, Checkpoint, LogEntry};
 pub use publication::{Publication, PublicationStore, RevocationMark, RevocationMarks, Shard, ShardNumber};
 pub use search::{Page, Search, Tally};
 pub use sql::SqlStore;
+pub(crate) use sql::import::foreign as foreign_setting;
 pub(crate) use sql::{Rebuilding, Salvaged, ServerInventory};
 
 /// The number of a certificate's row; it means nothing outside its store.
@@ -336,7 +339,7 @@ pub enum Query {
 }
 
 /// The inventory. Every method that writes is one durable transaction.
-pub trait Store: AuditLog + PublicationStore + Search + Lifecycle + Send {
+pub trait Store: AuditLog + PublicationStore + Search + Lifecycle + Imports + Send {
     /// Keeps other hosts that share the inventory out until what is given back is dropped; a folder's own lock does the rest.
     fn keep_out(&self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
 

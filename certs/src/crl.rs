@@ -229,6 +229,16 @@ impl RevocationList {
         Entry::read(&mut fields).ok().map(|entry| Revoked { date: entry.date, reason: entry.reason })
     }
 
+    /// Every entry, in the list's order. A careless list may have one serial number twice.
+    pub fn entries(&self) -> impl Iterator<Item = (Serial, Revoked)> {
+        self.entries.offsets().filter_map(|offset| {
+            let element = self.der.get(offset..)?;
+            let serial = Serial::read(&mut Reader::new(element).sequence("an entry").ok()?).ok()?;
+            let entry = Entry::read(&mut Reader::new(element).sequence("an entry").ok()?).ok()?;
+            Some((Serial::from_bytes(serial), Revoked { date: entry.date, reason: entry.reason }))
+        })
+    }
+
     /// Whether the list can be relied on, if its issuer signed it and its time is right.
     pub fn is_usable(&self) -> bool {
         self.unusable.is_none()

@@ -11,8 +11,20 @@ use crate::error::IssueError;
 use crate::store::{AuditEvent, FileError, SqlStore, Store, make_folder, remove_tree, sync_folder};
 
 /// What belongs to a store beside its database.
-const PARTS: [&str; 8] =
-    ["authorities", "audit.log", "devices", "mirror", "requests", "server", "superseded", "trust"];
+const PARTS: [&str; 12] = [
+    "authorities",
+    "audit.log",
+    "batch-key.pem",
+    "batch-signer.pem",
+    "batches",
+    "devices",
+    "imported",
+    "mirror",
+    "requests",
+    "server",
+    "superseded",
+    "trust",
+];
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, Default)]

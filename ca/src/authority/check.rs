@@ -71,6 +71,10 @@ impl Authority {
         for part in ["devices", "server", "superseded"] {
             self.check_folder(&self.layout.root().join(part), &known, &mut report)?;
         }
+        for issuer in &self.issuers {
+            let folder = self.layout.root().join(super::import::IMPORTED).join(issuer.name());
+            self.check_folder(&folder, &known, &mut report)?;
+        }
         let log = self.verify_log(None)?;
         report
             .complaints
@@ -86,7 +90,7 @@ impl Authority {
             let entries = self.store.entries(last, PAGE)?;
             let Some(newest) = entries.last() else { return Ok(logged) };
             last = newest.sequence;
-            for entry in entries.iter().filter(|entry| entry.event == "issue") {
+            for entry in entries.iter().filter(|entry| matches!(entry.event.as_str(), "issue" | "import")) {
                 let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap_or_default();
                 let is_leaf = detail["kind"].as_str() != Some(Kind::Authority.as_str());
                 let print = detail["sha256"].as_str().and_then(digest).filter(|_| is_leaf);

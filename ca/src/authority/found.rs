@@ -1,5 +1,8 @@
 //! Founding a certificate authority: the two trees, their keys, and a first revocation list of each.
 
+mod options;
+mod resume;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,13 +12,15 @@ use serde_json::json;
 use x509_cert::ext::Extension;
 
 use super::Authority;
-use super::keys::{AuthorityKey, Kept, StoreKind};
+use super::keys::{AuthorityKey, Kept};
 use super::publish::{CRL_DAYS, ROOT_CRL_DAYS};
+pub use options::{FoundOptions, Shape};
+
 use crate::clock::Clock;
 use crate::crl::{self, CrlContent};
 use crate::error::IssueError;
-use crate::key::{KeyError, KeyType, Token, armour};
-use crate::legacy::{Legacy, TEST_DAYS, TEST_PREFIX, TEST_UNIT};
+use crate::key::armour;
+use crate::legacy::{Legacy, TEST_PREFIX, TEST_UNIT};
 use crate::lint::{Rules, prepare};
 use crate::passphrase::Passphrase;
 use crate::profile::{Profile, validity_for};
@@ -23,80 +28,10 @@ use crate::random::{OperatingSystem, RandomSource};
 use crate::serial::SerialNumber;
 use crate::store::{
     AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, FileError, Intent, Kind, Layout, PostgresUrl, Side,
-    SqlStore, Store, StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new,
-    write_replacing,
+    SqlStore, StoreLock, Tier, make_folder, remove_tree, set_mode, sync_folder, write_new, write_replacing,
 };
 use crate::subject::{AttributeType, NameError, SubjectName};
 use crate::template::Template;
-
-/// How many authorities stand between a leaf and its anchor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Shape {
-    /// The root signs certificates itself, as the phones' maker does.
-    #[default]
-    Flat,
-    /// One issuing authority below each root signs them.
-    Issuing,
-}
-
-impl Shape {
-    /// The word the command line uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Flat => "flat",
-            Self::Issuing => "issuing",
-        }
-    }
-}
-
-/// How to found an authority.
-#[derive(Debug, Clone)]
-pub struct FoundOptions {
-    /// The operator's name, part of the authorities' names.
-    pub name: String,
-    /// How many tiers.
-    pub shape: Shape,
-    /// The kind of the authorities' keys.
-    pub key: KeyType,
-    /// Days the roots last; issuing authorities end with them.
-    pub days: u32,
-    /// For a test store: how old its authorities are made. They are marked as tests in their names. [`TEST_DAYS`] is what
-    /// they should last, unless the operator says otherwise.
-    pub test: Option<Legacy>,
-    /// Where the inventory is kept when several hosts share it; in the folder when absent.
-    pub database: Option<PostgresUrl>,
-    /// The token in which the authorities' keys are made and stay; the passphrase is its PIN then.
-    pub token: Option<Token>,
-}
-
-impl FoundOptions {
-    /// Days that roots last unless said otherwise.
-    pub const DAYS: u32 = 10_950;
-
-    /// What is usual in a test store, with authorities as old as this.
-    pub fn for_tests(legacy: Legacy) -> Self {
-        Self { days: TEST_DAYS, test: Some(legacy), ..Self::default() }
-    }
-
-    fn kind(&self) -> StoreKind {
-        if self.test.is_some() { StoreKind::Test } else { StoreKind::Production }
-    }
-}
-
-impl Default for FoundOptions {
-    /// Thirty years, flat, RSA-2048: what phones of every age understand.
-    fn default() -> Self {
-        Self {
-            name: "Provisioning".to_owned(),
-            shape: Shape::Flat,
-            key: KeyType::Rsa2048,
-            days: Self::DAYS,
-            test: None,
-            database: None,
-            token: None,
-        }
-    }
-}
 
 /// One authority, just made.
 pub(super) struct Founded {
@@ -180,7 +115,7 @@ fn build(
 ) -> Result<(), IssueError> {
     let root = layout.root();
     if root.join(READY).is_dir() {
-        check_same(root, options, passphrase)?;
+        resume::check_same(root, options, passphrase)?;
     } else {
         if layout.database().exists() || layout.database_url().exists() {
             return Err(IssueError::AlreadyFounded { path: root.to_owned() });
@@ -206,63 +141,6 @@ fn build(
     }
     sync_folder(root)?;
     Ok(remove_tree(&root.join(READY))?)
-}
-
-/// A store that waits to be completed must be the one that is asked for now, with the same passphrase.
-fn check_same(
-    root: &Path,
-    options: &FoundOptions,
-    passphrase: Option<&Passphrase>,
-) -> Result<(), IssueError> {
-    let part = |name: &str| {
-        let moved = root.join(name);
-        if moved.exists() { moved } else { root.join(READY).join(name) }
-    };
-    let differs = |difference| Err(IssueError::UnfinishedDiffers { path: root.to_owned(), difference });
-    let folder = if part("database.url").exists() || part("ca.sqlite").starts_with(root.join(READY)) {
-        part("database.url").parent().map(Path::to_owned).unwrap_or_default()
-    } else {
-        root.to_owned()
-    };
-    let store = super::open_database(&Layout::new(folder))?;
-    for (name, asked) in settings(options) {
-        match store.setting(name)? {
-            Some(stored) if stored != asked => return differs(format!("--{name} {stored:?}, not {asked:?}")),
-            Some(_) | None => {}
-        }
-    }
-    store.settle()?;
-    if options.token.is_some() {
-        return Ok(()); // a PIN is not tried to see whether it is the same
-    }
-    let path = part("authorities").join("server-root").join("key.pem");
-    let text = fs::read_to_string(&path)
-        .map(zeroize::Zeroizing::new)
-        .map_err(|source| FileError::new("read", &path, source))?;
-    let kind = options.kind();
-    let in_the_clear = AuthorityKey::from_pem(&text, None, kind).is_ok();
-    match passphrase {
-        Some(_) if in_the_clear => differs("`--no-passphrase`".to_owned()),
-        None if !in_the_clear => differs("a passphrase".to_owned()),
-        Some(_) | None => match AuthorityKey::from_pem(&text, passphrase, kind) {
-            Err(KeyError::WrongPassphrase) => differs("another passphrase".to_owned()),
-            read => Ok(read.map(drop)?),
-        },
-    }
-}
-
-/// What was asked for, as the store keeps it, under the names of the options.
-fn settings(options: &FoundOptions) -> [(&'static str, String); 7] {
-    let FoundOptions { name, shape, key, days, test, database: _, token } = options;
-    [
-        ("test", if test.is_some() { "yes" } else { "no" }.to_owned()),
-        ("legacy", test.map(|legacy| legacy.to_string()).unwrap_or_default()),
-        ("name", name.clone()),
-        ("shape", shape.as_str().to_owned()),
-        ("key", key.as_str().to_owned()),
-        ("days", days.to_string()),
-        ("pkcs11-token", token.as_ref().map(|token| token.label.clone()).unwrap_or_default()),
-    ]
 }
 
 /// Moves the inventory of a finished store to a database server.
@@ -379,7 +257,7 @@ fn write_store(
     let certificates: Vec<_> =
         founded.iter().map(|one| (one.intent.clone(), one.certificate.der().to_vec())).collect();
     let records: Vec<_> = founded.into_iter().map(|one| one.record).collect();
-    store.found(&settings(options), &records, &certificates, &crls, &audit)?;
+    store.found(&options.settings(), &records, &certificates, &crls, &audit)?;
     store.settle()?;
     set_mode(&database, 0o600)?;
     Ok(sync_folder(layout.root())?)
@@ -460,7 +338,12 @@ pub(super) fn authority_name(side: Side, tier: Tier, ordinal: u32) -> String {
 }
 
 /// How an authority is called in certificates.
-fn subject(options: &FoundOptions, side: Side, tier: Tier, ordinal: u32) -> Result<SubjectName, NameError> {
+pub(super) fn subject(
+    options: &FoundOptions,
+    side: Side,
+    tier: Tier,
+    ordinal: u32,
+) -> Result<SubjectName, NameError> {
     let title = match (side, tier) {
         (Side::Server, Tier::Root) => "Server Root",
         (Side::Server, Tier::Issuing) => "Server Issuing",

@@ -81,7 +81,7 @@ impl Authority {
             authority(&options, passphrase.as_ref(), &position, now, &*self.random)?
         };
         let kept = founded.key.kept(passphrase.as_ref(), &*self.random)?;
-        self.place_authority(&name, &kept, &founded.certificate.to_pem())?;
+        self.place_authority(&name, Some(&kept), &founded.certificate.to_pem())?;
         let detail = json!({ "authority": name, "key": request.key.as_str(), "sha256": founded.certificate.fingerprint().to_string() });
         let audit = AuditEvent { at: now, event: "authority", detail };
         self.store.add_authority(&founded.record, &founded.intent, founded.certificate.der(), &audit)?;
@@ -90,6 +90,7 @@ impl Authority {
             record: founded.record,
             certificate: founded.certificate,
             key: Some(founded.key),
+            is_foreign: false,
         });
         self.place_roots()?;
         for list in self.due_lists(id, now)? {
@@ -124,7 +125,7 @@ impl Authority {
     /// Writes what others need to trust a root, where it is missing.
     pub(super) fn place_roots(&self) -> Result<(), IssueError> {
         make_folder(&self.layout.pending(), 0o700)?;
-        for issuer in self.issuers.iter().filter(|issuer| issuer.tier() == Tier::Root) {
+        for issuer in self.issuers.iter().filter(|issuer| issuer.tier() == Tier::Root && !issuer.is_foreign) {
             let path = self.layout.trust().join(format!("{}.pem", issuer.name()));
             if !path.exists() {
                 write_by_way_of(
@@ -142,7 +143,12 @@ impl Authority {
     fn root_above(&self, side: Side) -> Result<&Issuer, IssueError> {
         self.issuers
             .iter()
-            .rfind(|issuer| issuer.side() == side && issuer.tier() == Tier::Root && !self.is_offline(issuer))
+            .rfind(|issuer| {
+                issuer.side() == side
+                    && issuer.tier() == Tier::Root
+                    && !issuer.is_foreign
+                    && !self.is_offline(issuer)
+            })
             .ok_or_else(|| refused(side.as_str(), "no root's key is here"))
     }
 
@@ -216,12 +222,18 @@ impl Authority {
 
     /// Puts a new authority's files in their place in one step. A folder that no row of the inventory knows was left by a
     /// command that was killed, and its key was never used.
-    fn place_authority(&self, name: &str, kept: &Kept, certificate: &str) -> Result<(), IssueError> {
+    pub(super) fn place_authority(
+        &self,
+        name: &str,
+        kept: Option<&Kept>,
+        certificate: &str,
+    ) -> Result<(), IssueError> {
         let staged = self.layout.pending().join(name);
         make_folder(&staged, 0o700)?;
         match kept {
-            Kept::Pem(text) => write_new(&staged.join("key.pem"), text.as_bytes(), 0o600)?,
-            Kept::Uri(text) => write_new(&staged.join("key.uri"), text.as_bytes(), 0o600)?,
+            Some(Kept::Pem(text)) => write_new(&staged.join("key.pem"), text.as_bytes(), 0o600)?,
+            Some(Kept::Uri(text)) => write_new(&staged.join("key.uri"), text.as_bytes(), 0o600)?,
+            None => {}
         }
         write_new(&staged.join("cert.pem"), certificate.as_bytes(), 0o600)?;
         sync_folder(&staged)?;

@@ -243,6 +243,7 @@ impl Authority {
         let Some(issuer) = self.issuers.iter().find(|issuer| issuer.id() == id) else {
             return Err(IssueError::NotFound { selector: format!("authority {}", id.0) });
         };
+        self.check_is_own(issuer)?;
         let certificate = &issuer.certificate;
         let refuse =
             |why: &str| Err(IssueError::Authority { name: issuer.name().to_owned(), why: why.to_owned() });
@@ -252,7 +253,8 @@ impl Authority {
             return refuse("its certificate is no authority's");
         }
         if !says_nothing
-            && !certificate.key_usage().is_some_and(|usage| usage.names().any(|name| name == "keyCertSign"))
+            // One that was imported may say nothing of it, and may then (RFC 5280 §4.2.1.3).
+            && certificate.key_usage().is_some_and(|usage| usage.names().all(|name| name != "keyCertSign"))
         {
             return refuse("its certificate does not allow signing certificates");
         }

@@ -70,6 +70,15 @@ impl Authority {
             if self.is_root(record) {
                 return Err(IssueError::RootRevocation { name: record.intent.name.clone() });
             }
+            if let Some(issuer) =
+                self.issuers.iter().find(|one| one.id() == record.intent.authority && one.is_foreign())
+            {
+                return Err(IssueError::ForeignRevocation {
+                    name: record.intent.name.clone(),
+                    serial: hex(&record.intent.serial),
+                    issuer: issuer.name().to_owned(),
+                });
+            }
             if record.state != State::Issued {
                 return Err(IssueError::NotFound { selector: hex(&record.intent.serial) });
             }

@@ -82,7 +82,9 @@ impl Authority {
         let url = checked_url(url)?;
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
-        let id = self.named(name)?.id();
+        let issuer = self.named(name)?;
+        self.check_is_own(issuer)?;
+        let id = issuer.id();
         let open = open_shards(&self.store.shards(id)?, &url, name, *shards);
         let detail = json!({ "authority": name, "url": url, "shards": shards, "ocsp": ocsp, "complete_list": complete_list });
         let publication = Publication { url, ocsp: *ocsp, complete_list: *complete_list };

@@ -150,9 +150,12 @@ impl Authority {
     pub fn list_signers(&self, only: Option<&str>) -> Result<Vec<AuthorityId>, IssueError> {
         let wanted = |one: &&Issuer| match only {
             Some(name) => name == one.name(),
-            None => !self.is_offline(one),
+            None => !one.is_foreign() && !self.is_offline(one),
         };
         let ids: Vec<AuthorityId> = self.issuers.iter().filter(wanted).map(Issuer::id).collect();
+        for one in self.issuers.iter().filter(|one| ids.contains(&one.id())) {
+            self.check_is_own(one)?;
+        }
         match only {
             Some(name) if ids.is_empty() => Err(IssueError::NotFound { selector: name.to_owned() }),
             Some(_) | None => Ok(ids),
@@ -177,6 +180,9 @@ impl Authority {
         let Some(issuer) = self.issuers.iter().find(|issuer| issuer.id() == id) else {
             return Err(IssueError::NotFound { selector: format!("authority {}", id.0) });
         };
+        if issuer.is_foreign() {
+            return Ok(Vec::new()); // its lists are made where its key is
+        }
         let shards = self.store.shards(id)?;
         let is_sharded = shards.iter().any(|shard| shard.is_open);
         let wants_complete = !is_sharded || self.store.publication(id)?.is_none_or(|one| one.complete_list);
@@ -249,7 +255,8 @@ impl Authority {
         let next_update = match life {
             Life::UntilTheEnd => end,
             Life::Days(days) => {
-                let above = issuer.tier() == Tier::Root && self.has_issuing_tier(issuer.side());
+                let signs = self.issuer_for(issuer.side()).is_ok_and(|signer| signer.id() == id);
+                let above = issuer.tier() == Tier::Root && self.has_issuing_tier(issuer.side()) && !signs;
                 let days = if above { days.root } else { days.issuing };
                 let next_update = now.plus_seconds(i64::from(days) * 86_400);
                 if self.is_test() { next_update.min(end) } else { next_update }

@@ -126,7 +126,7 @@ impl Authority {
             days: usual,
             replace: true,
             legacy,
-            folder: intent.folder.clone(),
+            folder: self.successor_folder(intent),
             succeeds: Some(Box::new(Succession { record, ends })),
         })
     }

@@ -30,8 +30,12 @@ To change from one client root to the next:
 What an authority signed stays valid, can be revoked, and its lists are published as before.")]
 pub struct AuthorityAddArgs {
     /// Whose certificates it is to sign
-    #[arg(long, value_enum)]
-    pub side: Side,
+    #[arg(long, value_enum, required_unless_present = "from_batch")]
+    pub side: Option<Side>,
+
+    /// Take back what an offline root answered: the folder that `root sign-batch` wrote
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["side", "tier", "key", "days", "permit"])]
+    pub from_batch: Option<std::path::PathBuf>,
 
     /// A root of its own, or an issuing authority below the newest root whose key is here
     #[arg(long, value_enum, default_value_t = Tier::Root)]

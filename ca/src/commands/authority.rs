@@ -11,7 +11,11 @@ use crate::store::{Side, Tier};
 pub(super) fn run(context: &Context<'_>, command: &AuthorityCommand) -> Result<(), CommandError> {
     match command {
         AuthorityCommand::List => report(context, &context.open()?),
-        AuthorityCommand::Add(AuthorityAddArgs { side, tier, key, days, permit }) => {
+        AuthorityCommand::Add(AuthorityAddArgs { from_batch: Some(folder), .. }) => {
+            super::root::take(context, folder)
+        }
+        AuthorityCommand::Add(AuthorityAddArgs { side, tier, key, days, permit, from_batch: None }) => {
+            let side = side.as_ref().ok_or_else(|| CommandError::misuse("`--side` is missing", None))?;
             if *side == Side::Client && !permit.is_empty() {
                 return Err(CommandError::misuse(
                     "`--permit` is for authorities of servers: phones' certificates name no hosts",
@@ -54,6 +58,9 @@ fn report(context: &Context<'_>, authority: &Authority) -> Result<(), CommandErr
             value["side"] = json!(issuer.side().as_str());
             value["tier"] = json!(issuer.tier().as_str());
             value["signs"] = json!(signers.contains(&issuer.id()));
+            if issuer.is_foreign() {
+                value["foreign"] = json!(true);
+            }
             value
         })
         .collect();
@@ -63,7 +70,11 @@ fn report(context: &Context<'_>, authority: &Authority) -> Result<(), CommandErr
             .iter()
             .map(|issuer| {
                 let end = issuer.certificate().validity().not_after;
-                let signs = if signers.contains(&issuer.id()) { "  signs" } else { "" };
+                let signs = match (signers.contains(&issuer.id()), issuer.is_foreign()) {
+                    (true, _) => "  signs",
+                    (false, true) => "  its key is elsewhere",
+                    (false, false) => "",
+                };
                 format!("{:<18}  until {end}{signs}\n", issuer.name())
             })
             .collect()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::bulk::cell;
 use super::{CommandError, Context, check_output};
-use crate::authority::Authority;
+use crate::authority::{Authority, TouchedList};
 use crate::cli::MassOptions;
 use crate::selector::Selector;
 use crate::serial::hex;
@@ -38,7 +38,7 @@ pub(super) fn foretell(
     authority: &Authority,
     verb: &str,
     selector: &Selector,
-    more: &[(&str, u64)],
+    lists: &[TouchedList],
 ) -> Result<(), CommandError> {
     let tally = authority.tally(selector, None)?;
     let count: u64 = tally.iter().map(|one| one.count).sum();
@@ -47,8 +47,9 @@ pub(super) fn foretell(
         .map(|one| json!({ "count": one.count, "kind": one.kind.as_str(), "model": one.product }))
         .collect();
     let mut value = json!({ "dry_run": true, "would": verb, "count": count, "of": rows });
-    for (name, number) in more {
-        value[name.replace(' ', "_")] = json!(number);
+    if !lists.is_empty() {
+        value["lists"] = lists.iter().map(list_value).collect();
+        value["new_octets"] = json!(lists.iter().map(|list| list.more_octets).sum::<u64>());
     }
     context.printer.result(&value, || {
         let mut text = format!("would {verb} {count} certificates\n");
@@ -56,12 +57,33 @@ pub(super) fn foretell(
             let model = one.product.as_deref().unwrap_or("-");
             text.push_str(&format!("  {:>8}  {:<9} {model}\n", one.count, one.kind.as_str()));
         }
-        for (name, number) in more {
-            text.push_str(&format!("  {name}: {number}\n"));
+        for list in lists {
+            text.push_str(&list_text(list));
         }
         text
     });
     Ok(())
+}
+
+fn list_value(list: &TouchedList) -> Value {
+    json!({
+        "authority": list.authority,
+        "shard": list.shard.map(|shard| shard.0),
+        "file": list.path.display().to_string(),
+        "entries": list.entries,
+        "octets": list.octets,
+        "new_entries": list.more_entries,
+        "new_octets": list.more_octets,
+    })
+}
+
+fn list_text(list: &TouchedList) -> String {
+    let title = match list.shard {
+        None => list.authority.clone(),
+        Some(shard) => format!("{}, shard {shard}", list.authority),
+    };
+    let TouchedList { entries, octets, more_entries, more_octets, .. } = list;
+    format!("list {title}: {entries} + {more_entries} entries, {octets} + about {more_octets} octets\n")
 }
 
 /// The next certificates of a selector, until a row.

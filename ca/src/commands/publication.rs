@@ -28,7 +28,8 @@ pub(super) fn run(context: &Context<'_>, command: &PublicationCommand) -> Result
             Ok(())
         }
         PublicationCommand::Clear(PublicationClearArgs { authority: names }) => {
-            let all = authority.issuers().iter().map(|issuer| issuer.name().to_owned()).collect();
+            let own = authority.issuers().iter().filter(|issuer| !issuer.is_foreign());
+            let all = own.map(|issuer| issuer.name().to_owned()).collect();
             for name in those(names, all) {
                 authority.clear_publication(&name)?;
             }

@@ -12,9 +12,6 @@ use crate::selector::{Selector, Status, Term};
 use crate::serial::hex;
 use crate::store::{CertificateRecord, State};
 
-/// Octets that an entry takes in a list: serial number, date and reason.
-const ENTRY: u64 = 49;
-
 pub(super) fn run(context: &Context<'_>, arguments: &RevokeArgs) -> Result<(), CommandError> {
     let RevokeArgs { selector: words, reason, publish, mass } = arguments;
     let mut authority =
@@ -83,9 +80,8 @@ fn many(
     let RevokeArgs { selector: words, reason, publish, mass } = arguments;
     let selector = chosen.leaves().and_by_default(Term::Status(vec![Status::Valid]));
     if mass.dry_run {
-        let count: u64 = authority.tally(&selector, None)?.iter().map(|one| one.count).sum();
-        let more = [("octets more in the lists, about", count.saturating_mul(ENTRY))];
-        return foretell(context, &authority, "revoke", &selector, &more);
+        let lists = authority.touched_lists(&selector, *reason)?;
+        return foretell(context, &authority, "revoke", &selector, &lists);
     }
     let until = authority.last_row()?;
     let mut items = Items::begin(context, mass)?;

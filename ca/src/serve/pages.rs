@@ -142,7 +142,7 @@ fn read_list(path: &Path) -> Option<Page> {
 fn certificates(authority: &Authority) -> BTreeMap<String, Page> {
     let mut pages = BTreeMap::new();
     let since = |certificate: &Certificate| certificate.validity().not_before;
-    for issuer in authority.issuers() {
+    for issuer in authority.issuers().iter().filter(|issuer| !issuer.is_foreign()) {
         let certificate = issuer.certificate();
         let name = issuer.name();
         let der = Page::new(certificate.der().to_vec(), CERTIFICATE, since(certificate), None);
@@ -154,7 +154,7 @@ fn certificates(authority: &Authority) -> BTreeMap<String, Page> {
         let roots: Vec<_> = authority
             .issuers()
             .iter()
-            .filter(|issuer| issuer.side() == side && issuer.tier() == Tier::Root)
+            .filter(|issuer| issuer.side() == side && issuer.tier() == Tier::Root && !issuer.is_foreign())
             .map(|issuer| issuer.certificate())
             .collect();
         let text: String = roots.iter().map(|root| root.to_pem()).collect();

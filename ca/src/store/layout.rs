@@ -21,7 +21,11 @@ use super::files::{FileError, set_mode};
 /// server/FQDN/{cert,chain,key}.pem                                               0700, 0600
 /// devices/MAC/{cert,chain,key}.pem; devices/ciscogeneric/
 /// requests/FQDN/                 certification requests for an outside authority
+/// requests/root/NAME/            keys that wait for an offline root's answer    0700, 0600
+/// batches/BATCH/NUMBER/          what this store's root signed for others        0700, 0600
+/// batch-key.pem, batch-signer.pem   what requests to a root are signed with      0600, 0644
 /// superseded/                    what `--force` replaced
+/// imported/NAME/SERIAL/cert.pem  what an authority issued before it was imported          0700, 0600
 /// mirror/CHAIN/                  test twins of real certificates
 /// pending/                       what is being made just now
 /// ```
@@ -103,6 +107,16 @@ impl Layout {
     /// Test twins of a real chain.
     pub fn mirror(&self, chain: &str) -> PathBuf {
         self.root.join("mirror").join(chain)
+    }
+
+    /// What was signed for others, by batch and number.
+    pub(crate) fn batches(&self) -> PathBuf {
+        self.root.join("batches")
+    }
+
+    /// Keys that wait for a root's answer.
+    pub(crate) fn asked(&self) -> PathBuf {
+        self.root.join("requests").join("root")
     }
 
     pub(crate) fn pending(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! The inventory as tables, in whichever database they are.
 
+pub(super) mod import;
 mod lifecycle;
 mod log;
 mod publication;

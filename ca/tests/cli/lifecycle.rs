@@ -174,6 +174,7 @@ fn g5_g6_many_are_revoked_at_once_and_a_hold_alone_is_lifted(on: On) {
     let here = fleet(on);
     let dry = here.run(&["revoke", "model=CP-88*", "--reason", "certificateHold", "--dry-run"]).done();
     assert!(dry.contains("would revoke 4 certificates") && dry.contains("CP-8841-3PCC"), "{dry}");
+    assert!(dry.contains("list client-root: 0 + 4 entries") && dry.contains("+ about 196 octets"), "{dry}");
     assert_eq!(count(&here, &["status=revoked"]), 0, "nothing was done");
     here.run(&["revoke", "model=CP-88*", "--reason", "certificateHold"]).done();
     here.run(&["revoke", "model=CP-78*", "--reason", "cessationOfOperation", "--publish"]).done();

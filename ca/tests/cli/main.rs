@@ -8,6 +8,8 @@ mod corpus;
 mod database;
 mod hierarchy;
 mod hostile;
+mod import;
+mod last_try;
 mod legacy;
 mod lifecycle;
 mod memory;
@@ -18,6 +20,7 @@ mod others;
 mod pkilint;
 mod rebuild;
 mod requests;
+mod root;
 mod serve;
 mod shards;
 #[path = "../both/stores.rs"]

@@ -13,6 +13,7 @@ on_both_stores! {
     g1_openssl_sees_revoked_with_the_certificates_own_shard_alone,
     g1_webpki_sees_revoked_with_the_own_shard_and_unknown_with_another,
     the_lists_are_shown_with_their_shards,
+    g6_a_dry_run_names_the_shards_and_the_octets_that_they_grow_by,
 }
 
 const SHARDS: usize = 4;
@@ -43,6 +44,30 @@ fn published(on: On) -> (Workplace, Vec<(String, String)>) {
     here.run(&["revoke", &phones[0].0, "--reason", "keyCompromise"]).done();
     here.run(&["crl", "publish"]).done();
     (here, phones)
+}
+
+fn g6_a_dry_run_names_the_shards_and_the_octets_that_they_grow_by(on: On) {
+    let (here, phones) = published(on);
+    let revoke = ["revoke", "kind=device", "status=valid", "--reason", "superseded"];
+    let said = here.run(&[&revoke[..], &["--dry-run", "--json"]].concat()).done();
+    let value: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let foretold = value["lists"].as_array().unwrap().clone();
+    assert_eq!(foretold.len(), SHARDS, "{said}");
+    let more: u64 = foretold.iter().map(|list| list["new_entries"].as_u64().unwrap()).sum();
+    assert_eq!(usize::try_from(more).unwrap(), phones.len() - 1);
+    let text = here.run(&[&revoke[..], &["--dry-run"]].concat()).done();
+    assert!(text.contains("list client-root, shard 1: "), "{text}");
+    here.run(&revoke).done();
+    here.run(&["crl", "publish"]).done();
+    for list in foretold {
+        let file = list["file"].as_str().unwrap();
+        let read = certs::RevocationList::parse(here.read(file).as_bytes()).unwrap();
+        let number = |key: &str| usize::try_from(list[key].as_u64().unwrap()).unwrap();
+        assert_eq!(read.len(), number("entries") + number("new_entries"));
+        // The length of a signature and of a length differ by a few octets.
+        let about = number("octets") + number("new_octets");
+        assert!(read.der().len().abs_diff(about) <= 12, "{} {about}", read.der().len());
+    }
 }
 
 fn file_of(uri: &str) -> String {

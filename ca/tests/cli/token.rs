@@ -213,3 +213,43 @@ fn a_store_cannot_be_founded_in_a_token_that_is_not_there() {
     }
     init(&path, LABEL, "pin").done();
 }
+
+#[test]
+fn h4_the_last_try_of_a_pin_is_refused_and_not_burnt() {
+    let test = "h4_the_last_try_of_a_pin_is_refused_and_not_burnt";
+    let Some(module) = module(test, "SoftHSM", &SOFTHSM) else { return };
+    let place = Place::founded(&module, &["--key", "p256"]);
+    let shim = crate::last_try::build(&place.here.path(""));
+    for authority in ["server-root", "client-root"] {
+        let text = place.uri(authority);
+        let shimmed = text.replace(&module.display().to_string(), &shim.display().to_string());
+        assert_ne!(text, shimmed);
+        place.set_uri(authority, shimmed);
+    }
+    let publish = |flags: Option<&str>, log: &str| {
+        place.here.write(log, "");
+        let mut environment = vec![
+            ("TOKEN_MODULE", module.display().to_string()),
+            ("TOKEN_LOG", place.here.path(log).display().to_string()),
+        ];
+        environment.extend(flags.map(|flags| ("TOKEN_FLAGS", flags.to_owned())));
+        let said = place.run_with(&["crl", "publish", "--passphrase-file", "pin"], &environment);
+        (said, place.here.read(log).lines().count())
+    };
+    // CKF_USER_PIN_FINAL_TRY, and CKF_USER_PIN_LOCKED: even the right PIN is not sent.
+    for (flags, complaint, remedy) in
+        [("20000", "allows one more try", "pkcs11-tool --login"), ("40000", "is locked", "security officer")]
+    {
+        let (said, logins) = publish(Some(flags), "refused.log");
+        let said = said.refused();
+        assert!(said.contains(complaint) && said.contains(remedy), "{said}");
+        assert_eq!(logins, 0, "{said}");
+    }
+    // CKF_USER_PIN_COUNT_LOW is no reason to stop: a wrong PIN was typed some time.
+    let (said, logins) = publish(Some("10000"), "low.log");
+    said.done();
+    assert!(logins >= 1);
+    let (said, logins) = publish(None, "right.log");
+    said.done();
+    assert!(logins >= 1);
+}

@@ -30,6 +30,11 @@ impl SerialIndex {
         self.offsets.len()
     }
 
+    /// Where each entry begins, in the list's order.
+    pub(super) fn offsets(&self) -> impl Iterator<Item = usize> {
+        self.offsets.iter().filter_map(|offset| usize::try_from(*offset).ok())
+    }
+
     /// Makes the table, after every entry was pushed. Of entries with one serial number it holds the first, so that
     /// a list of nothing else takes no longer.
     pub(super) fn build(&mut self, der: &[u8]) {

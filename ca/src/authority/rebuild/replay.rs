@@ -1,5 +1,7 @@
 //! The log's entries, one after another, and what they make of an empty inventory.
 
+mod imported;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,8 +55,9 @@ struct Replay<'a> {
     layout: &'a Layout,
     found: &'a HashMap<[u8; 32], Found>,
     making: Rebuilding,
-    /// Where in the inventory in the making a certificate is, by its serial number.
-    rows: HashMap<Vec<u8>, usize>,
+    /// Where in the inventory in the making certificates are, by their serial numbers: authorities of different makers
+    /// number alike.
+    rows: HashMap<Vec<u8>, Vec<usize>>,
     revocations: BTreeMap<usize, Revocation>,
     publications: BTreeMap<AuthorityId, Publication>,
     shards: BTreeMap<AuthorityId, Vec<Shard>>,
@@ -66,7 +69,16 @@ impl Replay<'_> {
     fn event(&mut self, entry: &LogEntry, facts: &Value) -> Result<(), IssueError> {
         match entry.event.as_str() {
             "init" => self.init(entry, facts),
-            "authority" => self.authority(entry, facts),
+            "authority" => {
+                self.authority(entry, facts)?;
+                self.list_elsewhere(entry, facts);
+                Ok(())
+            }
+            "import" => self.import(entry, facts),
+            "batch" => {
+                self.batch(facts);
+                Ok(())
+            }
             "publication" => self.publication(facts),
             "issue" => self.issue(entry, facts),
             "revoke" => {
@@ -112,12 +124,21 @@ impl Replay<'_> {
             self.set(&hierarchy::setting(side), &name);
             return Ok(());
         }
+        if self.later(entry, facts)? {
+            return Ok(());
+        }
         let record = self.read_authority(&name)?;
         let print = facts["sha256"].as_str().and_then(digest);
         if print != Some(*Fingerprint::of(&record.certificate).as_bytes()) {
-            return Err(damaged(&format!(
-                "the certificate in authorities/{name} is not the one the log tells of"
-            )));
+            // It was renewed since, perhaps: the one before lies among what was superseded.
+            let before = print.and_then(|print| self.found.get(&print));
+            let before = before.map(|found| found.certificate.der().to_vec());
+            let Some((last, before)) = self.making.authorities.last_mut().zip(before) else {
+                return Err(damaged(&format!(
+                    "the certificate in authorities/{name} is not the one the log tells of"
+                )));
+            };
+            last.certificate = before;
         }
         self.add_authority_row(&name, entry.at)
     }
@@ -165,7 +186,6 @@ impl Replay<'_> {
                 (intent, Some(certificate.der().to_vec()))
             }
             None => {
-                self.rebuilt.without_file += 1;
                 let authority = told.or_else(|| self.usual_issuer(kind)).ok_or_else(|| bad("authority"))?;
                 let time = |key: &str| facts[key].as_str().and_then(Timestamp::parse_rfc3339);
                 let text = |key: &str| facts[key].as_str().map(str::to_owned);
@@ -192,14 +212,16 @@ impl Replay<'_> {
                 (intent, None)
             }
         };
-        self.rows.insert(serial, self.making.certificates.len());
-        self.making.certificates.push((intent, der));
+        self.push(intent, der);
         Ok(())
     }
 
     /// As the inventory does it: the first date stays, and the reason changes to keyCompromise alone (CA G5).
     fn revoke(&mut self, entry: &LogEntry, facts: &Value) {
         let reason = facts["reason"].as_str().and_then(RevocationReason::from_word);
+        // What was revoked elsewhere was revoked then.
+        let then = facts["revoked_at"].as_str().and_then(Timestamp::parse_rfc3339);
+        let at = then.unwrap_or(entry.at);
         if let (Some(position), Some(reason)) = (self.row(facts), reason) {
             self.revocations
                 .entry(position)
@@ -208,7 +230,7 @@ impl Replay<'_> {
                         known.reason = reason;
                     }
                 })
-                .or_insert(Revocation { at: entry.at, reason });
+                .or_insert(Revocation { at, reason });
         }
     }
 
@@ -257,6 +279,8 @@ impl Replay<'_> {
             (list, published)
         });
         self.making.lists = lists.collect();
+        let without = self.making.certificates.iter().filter(|(_, der)| der.is_none()).count();
+        self.rebuilt.without_file = count(without);
         self.rebuilt.certificates = count(self.making.certificates.len());
         self.rebuilt.revoked = count(self.revocations.len());
         self.making.revocations = self.revocations.into_iter().collect();
@@ -276,7 +300,12 @@ impl Replay<'_> {
     }
 
     fn row(&self, facts: &Value) -> Option<usize> {
-        self.rows.get(&serial_of(facts)?).copied()
+        let rows = self.rows.get(&serial_of(facts)?)?;
+        let name = facts["name"].as_str().unwrap_or_default();
+        let is_called =
+            |row: &&usize| self.making.certificates.get(**row).is_some_and(|one| one.0.name == name);
+        let (last, called) = (rows.last(), rows.iter().rfind(is_called));
+        called.or(last).copied()
     }
 
     /// The next authority, with the number it had: they are numbered in the order in which they came.
@@ -306,8 +335,14 @@ impl Replay<'_> {
         let issuer = self.issuer_of(&certificate).unwrap_or(record.id);
         let folder = usual_folder(Kind::Authority, name);
         let intent = self.intent(&certificate, issuer, Kind::Authority, name, folder, at);
-        self.rows.insert(intent.serial.clone(), self.making.certificates.len());
-        self.making.certificates.push((intent, Some(record.certificate)));
+        // Its issuer's import may have made its row already.
+        let known = self.row_of(intent.authority, &intent.serial);
+        match known.and_then(|row| self.making.certificates.get_mut(row)) {
+            Some((known, _)) => (known.name, known.folder) = (intent.name, intent.folder),
+            None => {
+                self.push(intent, Some(record.certificate));
+            }
+        }
         Ok(())
     }
 

@@ -1,0 +1,238 @@
+//! Asking an offline root, from the host that is online: keys made here, requests signed, all in one folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use certs::{CertificationRequest, Fingerprint};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::authority::Authority;
+use crate::authority::found::{FoundOptions, authority_name, subject};
+use crate::batch::{Action, BatchError, FORMAT, revocation_value, write};
+use crate::error::IssueError;
+use crate::key::{KeyType, PrivateKey, armour};
+use crate::request::authority_request;
+use crate::server_name::ServerName;
+use crate::store::{
+    AuditEvent, FileError, Tier, make_folder, remove_tree, sync_folder, write_by_way_of, write_new,
+};
+
+/// What is asked of a root.
+#[derive(Debug)]
+pub struct BatchRequest {
+    /// The root's name in the store.
+    pub root: String,
+    /// A new issuing authority.
+    pub issuing: Option<NewIssuing>,
+    /// New dates for these issuing authorities.
+    pub renew: Vec<String>,
+    /// Certificates for other authorities: the files of their requests.
+    pub cross_sign: Vec<PathBuf>,
+    /// Days all these last.
+    pub days: u32,
+    /// The root's revocation list, good for so many days.
+    pub list_days: Option<u32>,
+}
+
+/// A new issuing authority.
+#[derive(Debug)]
+pub struct NewIssuing {
+    /// The kind of its key, which is made here and stays here.
+    pub key: KeyType,
+    /// The only domains whose hosts it may certify; any without.
+    pub permit: Vec<ServerName>,
+}
+
+/// A folder for the root.
+#[derive(Debug)]
+pub struct BatchRequested {
+    /// SHA-256 of the key that signed it.
+    pub signer: Fingerprint,
+    /// That key's public half, for the root's operator.
+    pub signer_file: PathBuf,
+    /// What is asked for.
+    pub items: Vec<String>,
+}
+
+impl Authority {
+    /// Writes what is asked of a root into a folder, signed. New keys are kept in `requests/root` until the answer comes.
+    ///
+    /// # Errors
+    /// Something cannot be asked for, or not be written; then there is no folder.
+    pub fn request_batch(
+        &mut self,
+        request: &BatchRequest,
+        folder: &Path,
+    ) -> Result<BatchRequested, IssueError> {
+        let _lock = self.lock()?;
+        self.refresh()?;
+        let now = self.plausible_now()?;
+        if folder.exists() {
+            return Err(BatchError::InTheWay { path: folder.to_owned() }.into());
+        }
+        let root = self.named(&request.root)?;
+        let (id, side, certificate) = (root.id(), root.side(), root.certificate.clone());
+        if root.tier() != Tier::Root {
+            let why = "it is no root: name the root that is to sign".to_owned();
+            return Err(IssueError::Authority { name: request.root.clone(), why });
+        }
+        let mut files = Vec::new();
+        let mut items = Vec::new();
+        let mut words = Vec::new();
+        let mut add = |action: Action, name: &str, request: Vec<u8>, days: u32, permit: &[ServerName]| {
+            let file = format!("{}-{name}.csr", files.len() + 1);
+            let content = armour("CERTIFICATE REQUEST", &request).into_bytes();
+            let permit: Vec<String> = permit.iter().map(ToString::to_string).collect();
+            items.push(json!({
+                "action": action.as_str(), "name": name, "file": file, "days": days, "path_length": 0,
+                "permit": permit, "sha256": Fingerprint::of(&content).to_string(),
+            }));
+            words.push(format!("{} {name}", action.as_str()));
+            files.push((file, content));
+        };
+        let sealed = self.sealing(side, true)?;
+        if let Some(NewIssuing { key, permit }) = &request.issuing {
+            let (name, der) = self.new_issuing(side, *key, sealed)?;
+            add(Action::Issue, &name, der, request.days, permit);
+        }
+        for name in &request.renew {
+            let issuer = self.named(name)?;
+            let is_below = issuer.certificate.issuer().equals(certificate.subject());
+            if issuer.tier() == Tier::Root || !is_below {
+                let why = format!("{} did not issue it", request.root);
+                return Err(IssueError::Authority { name: name.clone(), why });
+            }
+            let (id, subject) = (issuer.id(), issuer.certificate.subject().der().to_vec());
+            let key = issuer.certificate.public_key().spki_der().to_vec();
+            let der = authority_request(&subject, &key, &*self.signer(id)?)?;
+            add(Action::Renew, name, der, request.days, &[]);
+        }
+        for (number, path) in (1_u32..).zip(&request.cross_sign) {
+            let content = fs::read(path).map_err(|source| FileError::new("read", path, source))?;
+            let asked = crate::request::verified(&content)?;
+            add(Action::CrossSign, &format!("cross-{number}"), asked.der().to_vec(), request.days, &[]);
+        }
+        if let Some(days) = request.list_days {
+            let revoked = self.store.revoked(id, None, now)?;
+            let revoked: Vec<Value> =
+                revoked.iter().map(|entry| revocation_value(&entry.serial, entry.revocation)).collect();
+            words.push(format!("crl, {} revoked", revoked.len()));
+            items.push(json!({ "action": "crl", "days": days, "revoked": revoked }));
+        }
+        if items.is_empty() {
+            return Err(BatchError::Wanted { why: "nothing is asked for".to_owned() }.into());
+        }
+        let (key, signer_file) = self.batch_key(sealed)?;
+        let signer = Fingerprint::of(&key.public_key_der());
+        let manifest = json!({
+            "format": FORMAT,
+            "kind": "request",
+            "at": now.to_string(),
+            "root": certificate.fingerprint().to_string(),
+            "root_name": request.root,
+            "signer": signer.to_string(),
+            "items": items,
+        });
+        let manifest = format!("{manifest:#}\n").into_bytes();
+        let signature = key.sign(&manifest)?;
+        let detail =
+            json!({ "asked": request.root, "batch": Fingerprint::of(&manifest).to_string(), "items": words });
+        self.store.note(&AuditEvent { at: now, event: "batch", detail })?;
+        write(folder, &files, &manifest, &signature)?;
+        self.write_log()?;
+        Ok(BatchRequested { signer, signer_file, items: words })
+    }
+
+    /// Makes the key of a new issuing authority and its request.
+    fn new_issuing(
+        &self,
+        side: crate::store::Side,
+        key: KeyType,
+        sealed: bool,
+    ) -> Result<(String, Vec<u8>), IssueError> {
+        let waiting: Vec<String> = fs::read_dir(self.layout.asked())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        let is_free = |ordinal: u32| {
+            let name = authority_name(side, Tier::Issuing, ordinal);
+            self.named(&name).is_err()
+                && !waiting.iter().any(|one| one.rsplit_once('.').is_some_and(|(one, _)| one == name))
+        };
+        let ordinal = (1..).find(|ordinal| is_free(*ordinal)).unwrap_or(u32::MAX);
+        let name = authority_name(side, Tier::Issuing, ordinal);
+        let operator = self.store.setting("name")?.unwrap_or_default();
+        let subject = subject(
+            &FoundOptions { name: operator, ..FoundOptions::default() },
+            side,
+            Tier::Issuing,
+            ordinal,
+        )?;
+        let key = PrivateKey::generate(key)?;
+        let public = key.public_key_der();
+        let request = authority_request(&subject.to_der(), &public, &key)?;
+        let staged = self.layout.pending().join(format!("asked-{name}"));
+        remove_tree(&staged)?;
+        make_folder(&staged, 0o700)?;
+        write_new(&staged.join("key.pem"), self.sealed_pem(&key, sealed)?.as_bytes(), 0o600)?;
+        write_new(&staged.join("request.csr"), armour("CERTIFICATE REQUEST", &request).as_bytes(), 0o600)?;
+        sync_folder(&staged)?;
+        let asked = self.layout.asked();
+        make_folder(&asked, 0o700)?;
+        let print: String = Fingerprint::of(&public).to_string().chars().take(16).collect();
+        let target = asked.join(format!("{name}.{print}"));
+        fs::rename(&staged, &target).map_err(|source| FileError::new("rename", &staged, source))?;
+        sync_folder(&asked)?;
+        Ok((name, request))
+    }
+
+    fn sealed_pem(&self, key: &PrivateKey, sealed: bool) -> Result<Zeroizing<String>, IssueError> {
+        match self.passphrase.as_ref().filter(|_| sealed) {
+            Some(passphrase) => Ok(Zeroizing::new(key.to_encrypted_pem(passphrase, &*self.random)?)),
+            None => Ok(key.to_pem()),
+        }
+    }
+
+    /// The key that signs what is asked of roots, made when it is first needed.
+    fn batch_key(&self, sealed: bool) -> Result<(PrivateKey, PathBuf), IssueError> {
+        let root = self.layout.root();
+        let (path, public) = (root.join("batch-key.pem"), root.join("batch-signer.pem"));
+        let key = match fs::read_to_string(&path).map(Zeroizing::new) {
+            Ok(text) => PrivateKey::from_pem(&text, self.passphrase.as_ref())?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let key = PrivateKey::generate(KeyType::P256)?;
+                make_folder(&self.layout.pending(), 0o700)?;
+                let text = self.sealed_pem(&key, sealed)?;
+                write_by_way_of(&self.layout.pending(), &path, text.as_bytes(), 0o600)?;
+                key
+            }
+            Err(source) => return Err(FileError::new("read", &path, source).into()),
+        };
+        let text = armour("PUBLIC KEY", &key.public_key_der());
+        if fs::read_to_string(&public).ok().as_deref() != Some(&text) {
+            make_folder(&self.layout.pending(), 0o700)?;
+            write_by_way_of(&self.layout.pending(), &public, text.as_bytes(), 0o644)?;
+        }
+        Ok((key, public))
+    }
+
+    /// The key that waits for this certificate, in its folder.
+    pub(super) fn waiting_key(&self, public_key: &[u8]) -> Result<Option<(PrivateKey, PathBuf)>, IssueError> {
+        for entry in fs::read_dir(self.layout.asked()).into_iter().flatten().flatten() {
+            let request = fs::read(entry.path().join("request.csr")).unwrap_or_default();
+            let is_it = CertificationRequest::parse_file(&request)
+                .is_ok_and(|request| request.public_key().spki_der() == public_key);
+            if is_it {
+                let path = entry.path().join("key.pem");
+                let text = fs::read_to_string(&path)
+                    .map(Zeroizing::new)
+                    .map_err(|source| FileError::new("read", &path, source))?;
+                return Ok(Some((PrivateKey::from_pem(&text, self.passphrase.as_ref())?, path)));
+            }
+        }
+        Ok(None)
+    }
+}

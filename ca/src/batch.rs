@@ -1,0 +1,156 @@
+//! Folders that are carried between the host that is online and the one that keeps a root's key.
+//!
+//! A folder holds files, `manifest.json`, which names each with its SHA-256 and says what is wanted of it, and
+//! `manifest.sig`, a signature over the manifest's octets: of a request by a key that the root's operator has accepted, of an
+//! answer by the root itself. `openssl dgst -sha256 -verify KEY -signature manifest.sig manifest.json` checks it too. The
+//! manifest begins with `{`, as no certificate and no list does, so a signature over it is good for nothing else.
+
+mod error;
+mod wanted;
+
+use std::path::Path;
+
+use certs::{Curve, Fingerprint, Hash, KeyAlgorithm, PublicKey, SignatureAlgorithm};
+use serde_json::Value;
+
+pub use error::BatchError;
+pub(crate) use wanted::{Action, Wanted, revocation_value};
+
+use crate::import::read_bounded;
+use crate::store::{FileError, make_folder, write_replacing};
+
+/// What is in the folder, in signed words.
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// The signature over it.
+pub(crate) const SIGNATURE: &str = "manifest.sig";
+
+/// The first words of every manifest.
+pub(crate) const FORMAT: &str = "provision-ca root batch 1";
+
+/// Most octets of a manifest, of a file of a request, of a list in an answer, and of a signature.
+const MOST_MANIFEST: u64 = 1 << 20;
+const MOST_FILE: u64 = 16 << 20;
+const MOST_SIGNATURE: u64 = 4096;
+
+/// Most things that one batch asks for.
+const MOST_ITEMS: usize = 1000;
+
+/// A folder whose manifest was read; whether its signature is good is another question.
+#[derive(Debug)]
+pub struct Batch {
+    /// SHA-256 of the manifest: what the batch is known by.
+    pub(crate) id: String,
+    pub(crate) manifest: Value,
+    octets: Vec<u8>,
+    signature: Vec<u8>,
+    pub(crate) items: Vec<Item>,
+}
+
+/// One thing in a folder.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    pub(crate) file: Option<String>,
+    /// The manifest's own words on it.
+    pub(crate) value: Value,
+    /// The file, whose SHA-256 is the manifest's; empty where there is none.
+    pub(crate) content: Result<Vec<u8>, BatchError>,
+}
+
+impl Batch {
+    /// Reads a folder, as `kind` says a request or an answer. Files that are missing, too large or not as the manifest has
+    /// them are told with the item they belong to.
+    ///
+    /// # Errors
+    /// The manifest cannot be read.
+    pub fn read(folder: &Path, kind: &'static str) -> Result<Self, BatchError> {
+        let read = |name: &str, most| {
+            let path = folder.join(name);
+            read_bounded(&path, most).map_err(|(why, _)| BatchError::Unreadable { path, why })
+        };
+        let octets = read(MANIFEST, MOST_MANIFEST)?;
+        let signature = read(SIGNATURE, MOST_SIGNATURE)?;
+        let bad = |why: &str| BatchError::Manifest { path: folder.join(MANIFEST), why: why.to_owned() };
+        let manifest: Value = serde_json::from_slice(&octets).map_err(|error| bad(&error.to_string()))?;
+        if manifest["format"].as_str() != Some(FORMAT) {
+            return Err(bad(&format!("it does not say {FORMAT:?}")));
+        }
+        if manifest["kind"].as_str() != Some(kind) {
+            return Err(bad(&format!("it is no {kind}")));
+        }
+        let values = manifest["items"].as_array().ok_or_else(|| bad("it has no items"))?;
+        if values.len() > MOST_ITEMS {
+            return Err(bad(&format!("it has more than {MOST_ITEMS} items")));
+        }
+        let items = (1..)
+            .zip(values)
+            .map(|(number, value)| {
+                let file = value["file"].as_str().map(str::to_owned);
+                let content = file.as_ref().map_or(Ok(Vec::new()), |file| content(folder, file, value));
+                Item { number, file, value: value.clone(), content }
+            })
+            .collect();
+        let id = Fingerprint::of(&octets).to_string();
+        Ok(Self { id, manifest, octets, signature, items })
+    }
+
+    /// Whether this key signed the manifest.
+    pub(crate) fn is_signed_by(&self, key: &PublicKey) -> bool {
+        let algorithm = match key.algorithm() {
+            KeyAlgorithm::Rsa { .. } => SignatureAlgorithm::RsaPkcs1(Hash::Sha256),
+            KeyAlgorithm::Ec { curve: Curve::P384 } => SignatureAlgorithm::Ecdsa(Hash::Sha384),
+            KeyAlgorithm::Ec { curve: Curve::P521 } => SignatureAlgorithm::Ecdsa(Hash::Sha512),
+            KeyAlgorithm::Ec { .. } => SignatureAlgorithm::Ecdsa(Hash::Sha256),
+            KeyAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
+            KeyAlgorithm::Other { .. } => return false,
+        };
+        algorithm.verify(key, &self.octets, &self.signature).is_ok()
+    }
+}
+
+fn content(folder: &Path, file: &str, value: &Value) -> Result<Vec<u8>, BatchError> {
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "._-".contains(one);
+    if file.len() > 100 || file.starts_with('.') || file.is_empty() || !file.chars().all(is_plain) {
+        return Err(BatchError::FileName {
+            name: file.chars().filter(|one| !one.is_control()).take(100).collect(),
+        });
+    }
+    let path = folder.join(file);
+    let octets = read_bounded(&path, MOST_FILE)
+        .map_err(|(why, _)| BatchError::Unreadable { path: path.clone(), why })?;
+    if value["sha256"].as_str() != Some(Fingerprint::of(&octets).to_string().as_str()) {
+        return Err(BatchError::Changed { path });
+    }
+    Ok(octets)
+}
+
+/// Writes a folder: the files first, the signature last, so that one without it is not finished. One of the same batch is
+/// written over, anything else is left alone.
+pub(crate) fn write(
+    folder: &Path,
+    files: &[(String, Vec<u8>)],
+    manifest: &[u8],
+    signature: &[u8],
+) -> Result<(), crate::error::IssueError> {
+    let there = folder.join(MANIFEST);
+    if there.exists() {
+        if std::fs::read(&there).ok().as_deref() != Some(manifest) {
+            return Err(BatchError::InTheWay { path: folder.to_owned() }.into());
+        }
+    } else if folder.is_dir() {
+        let mut entries =
+            std::fs::read_dir(folder).map_err(|source| FileError::new("read", folder, source))?;
+        let ours = |name: &std::ffi::OsStr| files.iter().any(|(file, _)| name == file.as_str());
+        if entries.any(|entry| entry.is_ok_and(|entry| !ours(&entry.file_name()))) {
+            return Err(BatchError::InTheWay { path: folder.to_owned() }.into());
+        }
+    }
+    make_folder(folder, 0o755)?;
+    for (name, octets) in files {
+        write_replacing(&folder.join(name), octets, 0o644)?;
+    }
+    write_replacing(&there, manifest, 0o644)?;
+    Ok(write_replacing(&folder.join(SIGNATURE), signature, 0o644)?)
+}
