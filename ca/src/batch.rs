@@ -10,13 +10,14 @@ mod wanted;
 
 use std::path::Path;
 
-use certs::{Curve, Fingerprint, Hash, KeyAlgorithm, PublicKey, SignatureAlgorithm};
+use certs::{Fingerprint, PublicKey};
 use serde_json::Value;
 
 pub use error::BatchError;
 pub(crate) use wanted::{Action, Wanted, revocation_value};
 
 use crate::import::read_bounded;
+use crate::signer::signature_of;
 use crate::store::{FileError, make_folder, write_replacing};
 
 /// What is in the folder, in signed words.
@@ -98,15 +99,8 @@ impl Batch {
 
     /// Whether this key signed the manifest.
     pub(crate) fn is_signed_by(&self, key: &PublicKey) -> bool {
-        let algorithm = match key.algorithm() {
-            KeyAlgorithm::Rsa { .. } => SignatureAlgorithm::RsaPkcs1(Hash::Sha256),
-            KeyAlgorithm::Ec { curve: Curve::P384 } => SignatureAlgorithm::Ecdsa(Hash::Sha384),
-            KeyAlgorithm::Ec { curve: Curve::P521 } => SignatureAlgorithm::Ecdsa(Hash::Sha512),
-            KeyAlgorithm::Ec { .. } => SignatureAlgorithm::Ecdsa(Hash::Sha256),
-            KeyAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
-            KeyAlgorithm::Other { .. } => return false,
-        };
-        algorithm.verify(key, &self.octets, &self.signature).is_ok()
+        signature_of(key.algorithm())
+            .is_some_and(|algorithm| algorithm.verify(key, &self.octets, &self.signature).is_ok())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use certs::{Hash, PublicKey, SignatureAlgorithm};
+use certs::{Curve, Hash, KeyAlgorithm, PublicKey, SignatureAlgorithm};
 use der::asn1::{Any, ObjectIdentifier};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
@@ -72,6 +72,18 @@ impl Signer for TwinSigner {
         PublicKey::from_spki_der(public_key)
             .is_ok_and(|key| self.algorithm.verify(&key, message, signature).is_ok())
     }
+}
+
+/// How a key of this kind signs here: with the hash as strong as the key. `None` for a kind that is not known.
+pub(crate) fn signature_of(key: KeyAlgorithm) -> Option<SignatureAlgorithm> {
+    Some(match key {
+        KeyAlgorithm::Rsa { .. } => SignatureAlgorithm::RsaPkcs1(Hash::Sha256),
+        KeyAlgorithm::Ec { curve: Curve::P256 } => SignatureAlgorithm::Ecdsa(Hash::Sha256),
+        KeyAlgorithm::Ec { curve: Curve::P384 } => SignatureAlgorithm::Ecdsa(Hash::Sha384),
+        KeyAlgorithm::Ec { curve: Curve::P521 } => SignatureAlgorithm::Ecdsa(Hash::Sha512),
+        KeyAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
+        KeyAlgorithm::Other { .. } => return None,
+    })
 }
 
 /// The algorithm as certificates name it; RSA-PSS and what is unknown have no single name.

@@ -10,12 +10,13 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use certs::{Curve, Hash, KeyAlgorithm, SignatureAlgorithm, Timestamp};
+use certs::Timestamp;
 use serde_json::{Value, json};
 
 use super::Authority;
 use crate::error::IssueError;
 use crate::serial::hex;
+use crate::signer::signature_of;
 use crate::store::{AuthorityId, Checkpoint, FileError, LogEntry, StoreError};
 
 /// Entries read at a time.
@@ -181,15 +182,8 @@ impl Authority {
             return Err(format!("there is no authority {authority}"));
         };
         let key = issuer.certificate().public_key();
-        let algorithm = match key.algorithm() {
-            KeyAlgorithm::Rsa { .. } => SignatureAlgorithm::RsaPkcs1(Hash::Sha256),
-            KeyAlgorithm::Ec { curve: Curve::P384 } => SignatureAlgorithm::Ecdsa(Hash::Sha384),
-            KeyAlgorithm::Ec { curve: Curve::P521 } => SignatureAlgorithm::Ecdsa(Hash::Sha512),
-            KeyAlgorithm::Ec { .. } => SignatureAlgorithm::Ecdsa(Hash::Sha256),
-            KeyAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
-            KeyAlgorithm::Other { .. } => return Err("the authority's key is of an unknown kind".to_owned()),
-        };
-        algorithm
+        signature_of(key.algorithm())
+            .ok_or_else(|| "the authority's key is of an unknown kind".to_owned())?
             .verify(key, &Checkpoint::message(*sequence, *at, hash), signature)
             .map_err(|_error| format!("{authority} did not make it"))
     }

@@ -19,7 +19,8 @@ pub(crate) enum Wanted {
         action: Action,
         /// What it is called in the store.
         name: String,
-        days: u32,
+        /// As long as the root without them.
+        days: Option<u32>,
         path_length: u8,
         permit: Vec<ServerName>,
     },
@@ -55,15 +56,18 @@ impl Action {
 impl Wanted {
     pub(crate) fn parse(value: &Value) -> Result<Self, BatchError> {
         let bad = |why: String| BatchError::Wanted { why };
-        let days = value["days"].as_u64().filter(|days| (1..=MOST_DAYS).contains(days));
-        let days = days.and_then(|days| u32::try_from(days).ok());
-        let days = days.ok_or_else(|| bad(format!("days are 1 to {MOST_DAYS}, not {}", value["days"])))?;
+        let days = || {
+            let days = value["days"].as_u64().filter(|days| (1..=MOST_DAYS).contains(days));
+            let days = days.and_then(|days| u32::try_from(days).ok());
+            days.ok_or_else(|| bad(format!("days are 1 to {MOST_DAYS}, not {}", value["days"])))
+        };
         let word = value["action"].as_str().unwrap_or_default();
         if word == "crl" {
             let revoked = value["revoked"].as_array().cloned().unwrap_or_default();
             let revoked = revoked.iter().map(revocation).collect::<Result<_, _>>()?;
-            return Ok(Self::List { days, revoked });
+            return Ok(Self::List { days: days()?, revoked });
         }
+        let days = if value["days"].is_null() { None } else { Some(days()?) };
         let action = Action::from_word(word).ok_or_else(|| bad(format!("the action {word:?} is unknown")))?;
         let name = value["name"].as_str().unwrap_or_default().to_owned();
         let is_plain = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-';

@@ -58,9 +58,9 @@ pub struct RootRequestArgs {
     #[arg(long, value_name = "FILE")]
     pub cross_sign: Vec<PathBuf>,
 
-    /// Days the certificates last
-    #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    pub days: u32,
+    /// Days the certificates last; without it as long as the root
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: Option<u32>,
 
     /// Ask for the root's revocation list, with those of its authorities on it that are revoked here
     #[arg(long)]

@@ -86,9 +86,17 @@ pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, FileError> {
         .map_err(|_bytes| failed("it is no text"))
 }
 
+fn remedy(error: &std::io::Error) -> &'static str {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        "look at how it is spelled, and at the folder you are in"
+    } else {
+        "look at its permissions"
+    }
+}
+
 /// The content of a plain file of at most so many octets; else why not, and what to do.
 pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, (String, &'static str)> {
-    let failed = |error: std::io::Error| (format!("it cannot be read: {error}"), "look at its permissions");
+    let failed = |error: std::io::Error| (format!("it cannot be read: {error}"), remedy(&error));
     let found = fs::metadata(path).map_err(failed)?;
     if !found.is_file() {
         return Err(("it is no plain file".to_owned(), "name a file"));
@@ -112,7 +120,7 @@ pub(crate) fn certificate_files(folder: &Path, remarks: &mut Vec<Remark>) -> Vec
             Ok(entries) => entries,
             Err(error) => {
                 let what = format!("the folder cannot be read: {error}");
-                remarks.push(Remark::refused(Place::file(&folder), what, "look at its permissions"));
+                remarks.push(Remark::refused(Place::file(&folder), what, remedy(&error)));
                 continue;
             }
         };

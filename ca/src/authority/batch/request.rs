@@ -29,8 +29,8 @@ pub struct BatchRequest {
     pub renew: Vec<String>,
     /// Certificates for other authorities: the files of their requests.
     pub cross_sign: Vec<PathBuf>,
-    /// Days all these last.
-    pub days: u32,
+    /// Days all these last; as long as the root without them.
+    pub days: Option<u32>,
     /// The root's revocation list, good for so many days.
     pub list_days: Option<u32>,
 }
@@ -80,17 +80,18 @@ impl Authority {
         let mut files = Vec::new();
         let mut items = Vec::new();
         let mut words = Vec::new();
-        let mut add = |action: Action, name: &str, request: Vec<u8>, days: u32, permit: &[ServerName]| {
-            let file = format!("{}-{name}.csr", files.len() + 1);
-            let content = armour("CERTIFICATE REQUEST", &request).into_bytes();
-            let permit: Vec<String> = permit.iter().map(ToString::to_string).collect();
-            items.push(json!({
-                "action": action.as_str(), "name": name, "file": file, "days": days, "path_length": 0,
-                "permit": permit, "sha256": Fingerprint::of(&content).to_string(),
-            }));
-            words.push(format!("{} {name}", action.as_str()));
-            files.push((file, content));
-        };
+        let mut add =
+            |action: Action, name: &str, request: Vec<u8>, days: Option<u32>, permit: &[ServerName]| {
+                let file = format!("{}-{name}.csr", files.len() + 1);
+                let content = armour("CERTIFICATE REQUEST", &request).into_bytes();
+                let permit: Vec<String> = permit.iter().map(ToString::to_string).collect();
+                items.push(json!({
+                    "action": action.as_str(), "name": name, "file": file, "days": days, "path_length": 0,
+                    "permit": permit, "sha256": Fingerprint::of(&content).to_string(),
+                }));
+                words.push(format!("{} {name}", action.as_str()));
+                files.push((file, content));
+            };
         let sealed = self.sealing(side, true)?;
         if let Some(NewIssuing { key, permit }) = &request.issuing {
             let (name, der) = self.new_issuing(side, *key, sealed)?;

@@ -2,10 +2,7 @@
 
 use std::fs;
 
-use certs::{
-    Certificate, CertificationRequest, Fingerprint, Hash, KeyAlgorithm, SignatureAlgorithm, Timestamp,
-    Validity,
-};
+use certs::{Certificate, CertificationRequest, Fingerprint, Hash, SignatureAlgorithm, Timestamp, Validity};
 use der::asn1::OctetString;
 use x509_cert::ext::Extension;
 
@@ -18,7 +15,7 @@ use crate::lint::{Rules, prepare};
 use crate::profile::constraints::{NAME_CONSTRAINTS, name_constraints};
 use crate::profile::{Profile, validity_for};
 use crate::serial::SerialNumber;
-use crate::signer::identifier;
+use crate::signer::{identifier, signature_of};
 use crate::store::{AuthorityId, CertificateRecord, Kind, Query, Revocation, State};
 use crate::template::Template;
 
@@ -69,7 +66,7 @@ impl Authority {
                 match crate::request::verified(content) {
                     Err(error) => return Ok((short(), Err(error.into()))),
                     Ok(request) => {
-                        words = certificate_words(&wanted, &request, now);
+                        words = certificate_words(&wanted, &request, &self.issuer(root)?.certificate, now);
                         self.judge_certificate(batch, item, root, &wanted, &request, now)
                     }
                 }
@@ -141,7 +138,7 @@ impl Authority {
             };
             return Err(BatchError::PathLength { wanted: u64::from(*path_length), allowed }.into());
         }
-        let validity = validity_for(now, *days);
+        let validity = lasting(*days, issuer, now);
         if validity.not_after > issuer.validity().not_after {
             let (not_after, root) = (validity.not_after, issuer.validity().not_after);
             return Err(BatchError::Outlives { not_after, root }.into());
@@ -170,13 +167,9 @@ impl Authority {
             constraints,
         };
         // Every check of the certificate itself, under a placeholder: the root's key is not touched (CA I1).
-        let algorithm = match issuer.public_key().algorithm() {
-            KeyAlgorithm::Ec { curve: certs::Curve::P384 } => SignatureAlgorithm::Ecdsa(Hash::Sha384),
-            KeyAlgorithm::Ec { .. } => SignatureAlgorithm::Ecdsa(Hash::Sha256),
-            KeyAlgorithm::Ed25519 | KeyAlgorithm::Other { .. } | KeyAlgorithm::Rsa { .. } => {
-                SignatureAlgorithm::RsaPkcs1(Hash::Sha256)
-            }
-        };
+        // A key of an unknown kind is told of when the root's key is opened.
+        let algorithm = signature_of(issuer.public_key().algorithm());
+        let algorithm = algorithm.unwrap_or(SignatureAlgorithm::RsaPkcs1(Hash::Sha256));
         let algorithm = identifier(algorithm).ok_or(crate::key::KeyError::Algorithm(algorithm))?;
         let serial = SerialNumber::generate(&*self.random)?.as_bytes().to_vec();
         let profile = Profile::Authority { path_length: *path_length };
@@ -261,7 +254,20 @@ impl CertificateDue {
     }
 }
 
-fn certificate_words(wanted: &Wanted, request: &CertificationRequest, now: Timestamp) -> String {
+/// So many days from now, or as long as its issuer.
+fn lasting(days: Option<u32>, issuer: &Certificate, now: Timestamp) -> Validity {
+    match days {
+        Some(days) => validity_for(now, days),
+        None => Validity { not_after: issuer.validity().not_after, ..validity_for(now, 1) },
+    }
+}
+
+fn certificate_words(
+    wanted: &Wanted,
+    request: &CertificationRequest,
+    issuer: &Certificate,
+    now: Timestamp,
+) -> String {
     let Wanted::Certificate { action, name, days, path_length, permit } = wanted else {
         return String::new();
     };
@@ -281,7 +287,7 @@ fn certificate_words(wanted: &Wanted, request: &CertificationRequest, now: Times
         "{what} {name}, {subject}\n     key {}, SHA-256 {}\n     {below}, until {}",
         key.algorithm(),
         key.fingerprint(),
-        validity_for(now, *days).not_after
+        lasting(*days, issuer, now).not_after
     );
     if !permit.is_empty() {
         let hosts: Vec<String> = permit.iter().map(ToString::to_string).collect();
