@@ -14,6 +14,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
     RSA_PKCS1_SHA256,
 };
+use certs::{Curve, KeyAlgorithm};
 use der::asn1::{Any, ObjectIdentifier};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 use zeroize::Zeroizing;
@@ -44,6 +45,16 @@ pub enum KeyType {
 impl KeyType {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096, Self::P256];
+
+    /// What a public key of this kind says it is.
+    pub(crate) fn algorithm(self) -> KeyAlgorithm {
+        match self {
+            Self::Rsa2048 => KeyAlgorithm::Rsa { bits: 2048 },
+            Self::Rsa3072 => KeyAlgorithm::Rsa { bits: 3072 },
+            Self::Rsa4096 => KeyAlgorithm::Rsa { bits: 4096 },
+            Self::P256 => KeyAlgorithm::Ec { curve: Curve::P256 },
+        }
+    }
 
     /// The word the command line uses.
     pub fn as_str(self) -> &'static str {

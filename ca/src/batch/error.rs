@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use certs::Timestamp;
+use certs::{Fingerprint, Timestamp};
 
 /// A batch, or one thing in it, is refused.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -53,6 +53,14 @@ pub enum BatchError {
         /// Why not.
         why: String,
     },
+    /// The key is not the one whose fingerprint was told.
+    #[error("the key in the file has the SHA-256 {found}, and {told} was told")]
+    OtherSigner {
+        /// Of the key in the file.
+        found: Fingerprint,
+        /// What was told.
+        told: Fingerprint,
+    },
     /// The certificate would outlive the root (CA C4).
     #[error("the certificate would end {not_after}, after the root, which ends {root}")]
     Outlives {
@@ -61,6 +69,9 @@ pub enum BatchError {
         /// The root's.
         root: Timestamp,
     },
+    /// A file that is to hold the key of those who ask, and does not.
+    #[error("this is not one public key: a file with one PEM block PUBLIC KEY is expected")]
+    NoSignerKey,
     /// The answer is not signed by the root it names.
     #[error("the answer is not signed by {root}: it was changed, or made by somebody else")]
     NotTheRoots {
@@ -122,6 +133,8 @@ impl BatchError {
                 "ask for fewer days: provision-ca root request … --days N, --crl-days N"
             }
             Self::Name { .. } => "make the request anew, with another name",
+            Self::NoSignerKey => "it is batch-signer.pem in the store's folder of the host that asks",
+            Self::OtherSigner { .. } => "ask for the fingerprint once more, and for the file",
             Self::NotTheRoots { .. } => {
                 "have the folder brought again from the host that keeps the root's key"
             }

@@ -60,7 +60,7 @@ fn i1_killed_at_any_moment_and_run_again_every_device_is_issued_once() {
 }
 
 /// A moment between now and `most` from now, another one with every call.
-fn moment(state: &mut u32, most: Duration) -> Duration {
+pub(crate) fn moment(state: &mut u32, most: Duration) -> Duration {
     *state ^= *state << 13;
     *state ^= *state >> 17;
     *state ^= *state << 5;

@@ -101,7 +101,16 @@ impl Authority {
         let key = certificate.public_key().spki_der();
         let holder = self.issuers.iter().find(|one| one.certificate.public_key().spki_der() == key);
         match holder {
-            Some(holder) if holder.certificate == certificate => Ok("already"),
+            Some(holder) if holder.certificate == certificate => {
+                // Killed after it was taken: its key is in its place, and one copy is enough.
+                if !holder.is_foreign()
+                    && let Some(asked) = self.waiting_folder(key)
+                {
+                    let _lock = self.lock()?;
+                    remove_tree(&asked)?;
+                }
+                Ok("already")
+            }
             Some(holder) if action == "renew" => {
                 let id = holder.id();
                 self.renew_authority(id, &certificate, root)
