@@ -10,18 +10,27 @@ pub use take::Taken;
 
 use std::path::PathBuf;
 
-use certs::{Fingerprint, PublicKey};
+use certs::{Certificate, Fingerprint, PublicKey, Timestamp, Validity};
 use serde_json::json;
 
 use super::Authority;
 use crate::batch::{Batch, BatchError};
 use crate::error::IssueError;
 use crate::key::armour;
+use crate::profile::validity_for;
 use crate::store::{AuditEvent, AuthorityId, Tier};
 
 /// Under which name the store keeps a key whose batches are signed here.
 pub(super) fn accepted(print: &Fingerprint) -> String {
     format!("batch signer: {print}")
+}
+
+/// So many days from now, or as long as its issuer.
+fn lasting(days: Option<u32>, issuer: &Certificate, now: Timestamp) -> Validity {
+    match days {
+        Some(days) => validity_for(now, days),
+        None => Validity { not_after: issuer.validity().not_after, ..validity_for(now, 1) },
+    }
 }
 
 impl Authority {

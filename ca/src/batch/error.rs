@@ -72,6 +72,16 @@ pub enum BatchError {
     /// A file that is to hold the key of those who ask, and does not.
     #[error("this is not one public key: a file with one PEM block PUBLIC KEY is expected")]
     NoSignerKey,
+    /// New dates that are no later than those there are.
+    #[error("{name} has a certificate until {until} already, and a new one would end {not_after}")]
+    NoLater {
+        /// The authority.
+        name: String,
+        /// The end of the certificate it has.
+        until: Timestamp,
+        /// The end of the one that is asked for.
+        not_after: Timestamp,
+    },
     /// The answer is not signed by the root it names.
     #[error("the answer is not signed by {root}: it was changed, or made by somebody else")]
     NotTheRoots {
@@ -133,6 +143,9 @@ impl BatchError {
                 "ask for fewer days: provision-ca root request … --days N, --crl-days N"
             }
             Self::Name { .. } => "make the request anew, with another name",
+            Self::NoLater { .. } => {
+                "ask for more days, as far as the root lasts; beyond it, add a new root: provision-ca authority add"
+            }
             Self::NoSignerKey => "it is batch-signer.pem in the store's folder of the host that asks",
             Self::OtherSigner { .. } => "ask for the fingerprint once more, and for the file",
             Self::NotTheRoots { .. } => {

@@ -9,6 +9,7 @@ use certs::{CertificationRequest, Fingerprint};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::lasting;
 use crate::authority::Authority;
 use crate::authority::found::{FoundOptions, authority_name, subject};
 use crate::batch::{Action, BatchError, FORMAT, check_room, is_finished_with, revocation_value, write};
@@ -125,6 +126,11 @@ impl Authority {
             if issuer.tier() == Tier::Root || !is_below {
                 let why = format!("{} did not issue it", request.root);
                 return Err(IssueError::Authority { name: name.clone(), why });
+            }
+            let until = issuer.certificate.validity().not_after;
+            let not_after = lasting(request.days, &certificate, now).not_after;
+            if not_after <= until {
+                return Err(BatchError::NoLater { name: name.clone(), until, not_after }.into());
             }
             let (id, subject) = (issuer.id(), issuer.certificate.subject().der().to_vec());
             let key = issuer.certificate.public_key().spki_der().to_vec();
