@@ -105,6 +105,9 @@ pub enum BatchError {
     /// Nobody accepted the key that signed it.
     #[error("the batch is signed by nobody whose key was accepted here")]
     Signer,
+    /// What is asked of a root has keys that wait in files.
+    #[error("the store keeps its keys in a token, and those that wait for a root's answer are files")]
+    TokenStore,
     /// It is for a root that is not in this store.
     #[error("it is for another root, {name}, whose certificate has the SHA-256 {root}")]
     UnknownRoot {
@@ -155,6 +158,9 @@ impl BatchError {
             Self::RevokesUnknown { .. } => "look at it where the request came from: provision-ca show SERIAL",
             Self::Signer => {
                 "compare the fingerprint by telephone, then: provision-ca root accept batch-signer.pem"
+            }
+            Self::TokenStore => {
+                "ask from a store whose keys are files; or keep the root in the token too: provision-ca authority add --tier issuing"
             }
             Self::UnknownRoot { .. } => "sign it in the store that has that root: `--store DIR`",
         }

@@ -112,7 +112,7 @@ impl Authority {
                 words.push(format!("{} {name}", action.as_str()));
                 files.push((file, content));
             };
-        let sealed = self.sealing(side, true)?;
+        let sealed = self.sealing(side)?;
         let mut begun = None;
         if let Some(NewIssuing { key, permit }) = &request.issuing {
             self.forget_finished()?;
