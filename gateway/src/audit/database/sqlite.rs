@@ -1,6 +1,7 @@
 //! The audit database in one SQLite file, beside it the write-ahead log: readers and the writer do not wait for each other.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,7 +45,10 @@ impl Sqlite {
 
     /// Opens a file that must be there, to ask.
     pub(crate) fn open_to_read(path: &Path) -> Result<Self, DatabaseError> {
-        let found = path.metadata();
+        let found = path.metadata().and_then(|found| match found.is_dir() {
+            true => Err(io::ErrorKind::IsADirectory.into()),
+            false => Ok(()),
+        });
         found.map_err(|source| DatabaseError::File { path: path.to_owned(), source })?;
         Self::connect(path, Access::Read)
     }
@@ -59,6 +63,8 @@ impl Sqlite {
         connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         if access == Access::Write {
+            // Before anything is changed in it.
+            refuse_another_programs(&connection)?;
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             // In WAL mode this is safe against a crash of the program; a power cut may cost the last seconds, never the file.
@@ -179,6 +185,17 @@ impl Backend for Sqlite {
             Access::Write => Self::open(&self.path)?,
         };
         Ok(())
+    }
+}
+
+/// A file with tables but not ours: whoever names it by mistake is not to find ours among them.
+fn refuse_another_programs(connection: &Connection) -> Result<(), DatabaseError> {
+    let tables =
+        "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name <> 'audit_setting', name LIMIT 1";
+    let first = connection.query_row(tables, [], |row| row.get::<_, String>(0)).optional()?;
+    match first {
+        Some(table) if table != "audit_setting" => Err(DatabaseError::Foreign { table }),
+        Some(_) | None => Ok(()),
     }
 }
 
