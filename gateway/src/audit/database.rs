@@ -170,6 +170,21 @@ impl AuditDatabase {
         self.backend.reconnect()
     }
 
+    /// Opens the file anew where it was deleted, moved away or replaced, since whatever is done with the old one is lost; whether it
+    /// was.
+    ///
+    /// # Errors
+    /// The one that stands there now, or none, cannot be opened.
+    pub fn reconnect_if_replaced(&mut self) -> Result<bool, DatabaseError> {
+        let is_replaced = self.backend.is_replaced();
+        if is_replaced {
+            self.backend.reconnect()?;
+            self.backend.upgrade()?;
+            self.admitted = Admitted::default();
+        }
+        Ok(is_replaced)
+    }
+
     /// Gives up each question whose answer is not there at this time, until another time is set.
     ///
     /// # Errors

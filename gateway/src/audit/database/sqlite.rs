@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub(crate) struct Sqlite {
     path: PathBuf,
     access: Access,
     connection: Connection,
+    /// Which file it is: its device and number there.
+    file: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,7 @@ impl Sqlite {
             // A large transaction must not leave a log of its size behind for ever.
             connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         }
-        Ok(Self { path: path.to_owned(), access, connection })
+        Ok(Self { path: path.to_owned(), access, connection, file: identity(path) })
     }
 }
 
@@ -179,6 +181,10 @@ impl Backend for Sqlite {
         Ok(self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({RELEASE})"))?)
     }
 
+    fn is_replaced(&self) -> bool {
+        identity(&self.path) != self.file
+    }
+
     fn reconnect(&mut self) -> Result<(), DatabaseError> {
         *self = match self.access {
             Access::Read => Self::open_to_read(&self.path)?,
@@ -186,6 +192,11 @@ impl Backend for Sqlite {
         };
         Ok(())
     }
+}
+
+/// What tells a file from another that was put into its place.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// A file with tables but not ours: whoever names it by mistake is not to find ours among them.

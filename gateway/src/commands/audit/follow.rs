@@ -98,6 +98,8 @@ fn next(
     if failing {
         database.reconnect()?;
     }
+    // The numbers of another database begin anew.
+    let last = if database.reconnect_if_replaced()? { RecordId::default() } else { last };
     // Asked first: what comes in between has a later place, and is found the next time.
     let newest = database.newest()?;
     let found = database.after(last, filter, MOST)?;
@@ -138,6 +140,7 @@ mod tests {
     use policies::Reason;
 
     use super::*;
+    use crate::audit::DatabaseUrl;
     use crate::audit::database::testing::on_both;
     use crate::audit::database::tests::{batch, lines};
 
@@ -158,5 +161,20 @@ mod tests {
             assert_eq!((second.found.len(), second.last), (1, database.newest().unwrap()));
             assert!(next(database, &filter, second.last, false).unwrap().found.is_empty());
         });
+    }
+
+    #[test]
+    fn a_database_in_the_place_of_another_is_followed_from_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::parse("sqlite:audit.db", folder.path()).unwrap();
+        AuditDatabase::open(&url).unwrap().append(batch(1), lines(1, &[EXPIRED; 5]).as_bytes()).unwrap();
+        let mut reader = AuditDatabase::open_to_read(&url).unwrap();
+        let filter = Filter::default();
+        let before = next(&mut reader, &filter, RecordId::default(), false).unwrap();
+        assert_eq!(before.found.len(), 5);
+        std::fs::remove_file(folder.path().join("audit.db")).unwrap();
+        assert!(next(&mut reader, &filter, before.last, false).is_err());
+        AuditDatabase::open(&url).unwrap().append(batch(1), lines(9, &[REVOKED]).as_bytes()).unwrap();
+        assert_eq!(next(&mut reader, &filter, before.last, false).unwrap().found.len(), 1);
     }
 }
