@@ -6,6 +6,7 @@
 //! manifest begins with `{`, as no certificate and no list does, so a signature over it is good for nothing else.
 
 mod error;
+mod folder;
 mod wanted;
 
 use std::path::Path;
@@ -14,11 +15,11 @@ use certs::{Fingerprint, PublicKey};
 use serde_json::Value;
 
 pub use error::BatchError;
+pub(crate) use folder::{check_room, is_finished_with, write};
 pub(crate) use wanted::{Action, Wanted, revocation_value};
 
 use crate::import::read_bounded;
 use crate::signer::signature_of;
-use crate::store::{FileError, make_folder, write_replacing};
 
 /// What is in the folder, in signed words.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -118,33 +119,4 @@ fn content(folder: &Path, file: &str, value: &Value) -> Result<Vec<u8>, BatchErr
         return Err(BatchError::Changed { path });
     }
     Ok(octets)
-}
-
-/// Writes a folder: the files first, the signature last, so that one without it is not finished. One of the same batch is
-/// written over, anything else is left alone.
-pub(crate) fn write(
-    folder: &Path,
-    files: &[(String, Vec<u8>)],
-    manifest: &[u8],
-    signature: &[u8],
-) -> Result<(), crate::error::IssueError> {
-    let there = folder.join(MANIFEST);
-    if there.exists() {
-        if std::fs::read(&there).ok().as_deref() != Some(manifest) {
-            return Err(BatchError::InTheWay { path: folder.to_owned() }.into());
-        }
-    } else if folder.is_dir() {
-        let mut entries =
-            std::fs::read_dir(folder).map_err(|source| FileError::new("read", folder, source))?;
-        let ours = |name: &std::ffi::OsStr| files.iter().any(|(file, _)| name == file.as_str());
-        if entries.any(|entry| entry.is_ok_and(|entry| !ours(&entry.file_name()))) {
-            return Err(BatchError::InTheWay { path: folder.to_owned() }.into());
-        }
-    }
-    make_folder(folder, 0o755)?;
-    for (name, octets) in files {
-        write_replacing(&folder.join(name), octets, 0o644)?;
-    }
-    write_replacing(&there, manifest, 0o644)?;
-    Ok(write_replacing(&folder.join(SIGNATURE), signature, 0o644)?)
 }

@@ -11,9 +11,10 @@ use std::path::Path;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
-    RSA_PKCS1_SHA256,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
 };
+use certs::{Curve, KeyAlgorithm};
 use der::asn1::{Any, ObjectIdentifier};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 use zeroize::Zeroizing;
@@ -44,6 +45,16 @@ pub enum KeyType {
 impl KeyType {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096, Self::P256];
+
+    /// What a public key of this kind says it is.
+    pub(crate) fn algorithm(self) -> KeyAlgorithm {
+        match self {
+            Self::Rsa2048 => KeyAlgorithm::Rsa { bits: 2048 },
+            Self::Rsa3072 => KeyAlgorithm::Rsa { bits: 3072 },
+            Self::Rsa4096 => KeyAlgorithm::Rsa { bits: 4096 },
+            Self::P256 => KeyAlgorithm::Ec { curve: Curve::P256 },
+        }
+    }
 
     /// The word the command line uses.
     pub fn as_str(self) -> &'static str {
@@ -124,6 +135,9 @@ enum Pair {
     Rsa(RsaKeyPair),
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
+    // Keys of the last two kinds are not made here: they come with authorities that are imported.
+    P521(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
 }
 
 impl PrivateKey {
@@ -157,8 +171,14 @@ impl PrivateKey {
         if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der) {
             return Ok(Self { pkcs8, pair: Pair::P256(pair) });
         }
-        EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, der)
-            .map(|pair| Self { pkcs8, pair: Pair::P384(pair) })
+        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, der) {
+            return Ok(Self { pkcs8, pair: Pair::P384(pair) });
+        }
+        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P521_SHA512_ASN1_SIGNING, der) {
+            return Ok(Self { pkcs8, pair: Pair::P521(pair) });
+        }
+        Ed25519KeyPair::from_pkcs8(der)
+            .map(|pair| Self { pkcs8, pair: Pair::Ed25519(pair) })
             .map_err(|_rejected| KeyError::Rejected)
     }
 
@@ -214,6 +234,7 @@ impl PrivateKey {
     fn from_sec1(der: &[u8]) -> Result<Self, KeyError> {
         let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_ASN1_SIGNING, der)
             .or_else(|_other_curve| EcdsaKeyPair::from_private_key_der(&ECDSA_P384_SHA384_ASN1_SIGNING, der))
+            .or_else(|_other_curve| EcdsaKeyPair::from_private_key_der(&ECDSA_P521_SHA512_ASN1_SIGNING, der))
             .map_err(|_rejected| KeyError::Rejected)?;
         let document = pair.to_pkcs8v1().map_err(|_failed| KeyError::Rejected)?;
         Self::from_pkcs8(document.as_ref())
@@ -239,7 +260,8 @@ impl PrivateKey {
     pub fn public_key_der(&self) -> Vec<u8> {
         let der: Result<PublicKeyX509Der<'static>, _> = match &self.pair {
             Pair::Rsa(pair) => pair.public_key().as_der(),
-            Pair::P256(pair) | Pair::P384(pair) => pair.public_key().as_der(),
+            Pair::P256(pair) | Pair::P384(pair) | Pair::P521(pair) => pair.public_key().as_der(),
+            Pair::Ed25519(pair) => pair.public_key().as_der(),
         };
         der.expect("a key pair that was made or read has a public half that encodes").as_ref().to_vec()
     }
@@ -252,6 +274,8 @@ impl PrivateKey {
             }
             Pair::P256(_) => AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
             Pair::P384(_) => AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA384, parameters: None },
+            Pair::P521(_) => AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA512, parameters: None },
+            Pair::Ed25519(_) => AlgorithmIdentifierOwned { oid: ED25519, parameters: None },
         }
     }
 
@@ -265,7 +289,8 @@ impl PrivateKey {
                     .map_err(|_failed| KeyError::Signing)?;
                 Ok(signature)
             }
-            Pair::P256(pair) | Pair::P384(pair) => pair
+            Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Pair::P256(pair) | Pair::P384(pair) | Pair::P521(pair) => pair
                 .sign(&random, message)
                 .map(|signature| signature.as_ref().to_vec())
                 .map_err(|_failed| KeyError::Signing),
@@ -294,6 +319,8 @@ pub(crate) fn armour(label: &str, der: &[u8]) -> String {
 const SHA256_WITH_RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_WITH_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
+const ECDSA_WITH_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112"); // RFC 8410 §3
 
 #[cfg(test)]
 mod tests {

@@ -26,17 +26,23 @@ pub enum WeakKey {
     /// An elliptic curve we do not take.
     #[error("its curve is {0}, P-256 and P-384 are accepted")]
     Curve(String),
-    /// The exponent is small, even or enormous.
-    #[error("its RSA exponent is {0}, an odd number from 65537 is needed")]
+    /// The exponent is even, so that it has no inverse, and nobody can sign.
+    #[error("its RSA exponent is {0}, an even number, with which nobody can sign")]
+    EvenExponent(String),
+    /// The exponent is small or enormous.
+    #[error("its RSA exponent is {0}, an odd number from 65537 to 4294967295 is needed")]
     Exponent(String),
     /// The two primes are close together, so the modulus falls apart at once.
     #[error("its RSA modulus falls apart at once: the two primes are almost the same (Fermat)")]
     Fermat,
+    /// The neutral point of a curve: the key of nobody's number.
+    #[error("its point is the point at infinity, with which no signature proves anything")]
+    Infinity,
     /// The key could not be read.
     #[error("its public key cannot be read")]
     Malformed,
-    /// The numbers are no point of the curve, or the point is its neutral one: a signature with it proves nothing.
-    #[error("its point is not on its curve, or at infinity")]
+    /// The numbers are no point of the curve: a signature with it proves nothing.
+    #[error("its point is not on its curve")]
     NotOnCurve,
     /// The key says that it is for RSA-PSS alone.
     #[error("it is for RSA-PSS alone, which old phones do not know")]
@@ -75,7 +81,8 @@ pub(crate) fn check_key(key: &PublicKey) -> Result<(), WeakKey> {
             // SEC 1 §2.3.3: uncompressed. The curve's own library judges the point.
             Some(4) if is_point(curve, key.key_bytes()) => Ok(()),
             Some(2 | 3) => Err(WeakKey::CompressedPoint),
-            Some(0 | 4) => Err(WeakKey::NotOnCurve),
+            Some(4) => Err(WeakKey::NotOnCurve),
+            Some(0) => Err(WeakKey::Infinity),
             _ => Err(WeakKey::Malformed),
         },
         KeyAlgorithm::Ec { curve } => Err(WeakKey::Curve(curve.to_string())),
@@ -121,6 +128,33 @@ struct RsaPublicKey<'a> {
     exponent: UintRef<'a>,
 }
 
+/// What is wrong with a key that is not even read as one: a `SubjectPublicKeyInfo`, DER.
+pub(crate) fn impossible(spki: &[u8]) -> Option<WeakKey> {
+    let spki = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
+    let key = spki.subject_public_key.as_bytes()?;
+    match spki.algorithm.oid.to_string().as_str() {
+        "1.2.840.113549.1.1.1" => {
+            let RsaPublicKey { modulus, exponent } = RsaPublicKey::from_der(key).ok()?;
+            let exponent = BigUint::from_bytes_be(exponent.as_bytes());
+            if !exponent.bit(0) {
+                return Some(WeakKey::EvenExponent(number(&exponent)));
+            }
+            (!BigUint::from_bytes_be(modulus.as_bytes()).bit(0)).then_some(WeakKey::SmallFactor(2))
+        }
+        // SEC 1 §2.3.3: one octet of nought.
+        "1.2.840.10045.2.1" if key == [0] => Some(WeakKey::Infinity),
+        _ => None,
+    }
+}
+
+/// A number for a message: a long one by its length.
+fn number(number: &BigUint) -> String {
+    match number.bits() {
+        0..=64 => number.to_string(),
+        bits => format!("a number of {bits} bits"),
+    }
+}
+
 /// The public exponent of an RSA key, when it is of a size that anybody uses.
 pub(crate) fn exponent(key: &PublicKey) -> Option<u64> {
     let KeyAlgorithm::Rsa { .. } = key.algorithm() else { return None };
@@ -131,8 +165,11 @@ pub(crate) fn exponent(key: &PublicKey) -> Option<u64> {
 
 fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), WeakKey> {
     let exponent = BigUint::from_bytes_be(exponent);
-    if exponent < BigUint::from(65_537_u32) || !exponent.bit(0) || exponent.bits() > 32 {
-        return Err(WeakKey::Exponent(exponent.to_string()));
+    if !exponent.bit(0) {
+        return Err(WeakKey::EvenExponent(number(&exponent)));
+    }
+    if exponent < BigUint::from(65_537_u32) || exponent.bits() > 32 {
+        return Err(WeakKey::Exponent(number(&exponent)));
     }
     for (product, primes) in SMALL_PRIMES.iter() {
         // One long division for several primes at once.
@@ -323,7 +360,9 @@ mod tests {
         let modulus = modulus();
         assert_eq!(check_rsa(&modulus, &[1, 0, 1]), Ok(()));
         assert_eq!(check_rsa(&modulus, &[3]), Err(WeakKey::Exponent("3".to_owned())));
-        assert_eq!(check_rsa(&modulus, &[1, 0, 2]), Err(WeakKey::Exponent("65538".to_owned())));
+        assert_eq!(check_rsa(&modulus, &[1, 0, 2]), Err(WeakKey::EvenExponent("65538".to_owned())));
+        let long = check_rsa(&modulus, &[1; 200]).unwrap_err().to_string();
+        assert!(long.contains("a number of 1593 bits"), "{long}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use crate::error::IssueError;
 use crate::key::{PrivateKey, armour};
-use crate::key_policy::{WeakKey, check_key};
+use crate::key_policy::{WeakKey, check_key, impossible};
 use crate::profile::subject_alt_name;
 use crate::server_name::ServerName;
 use crate::store::FileError;
@@ -29,6 +29,16 @@ pub enum RequestError {
     /// A name in it is not acceptable.
     #[error("the request asks for a name that cannot be given")]
     Name(#[from] NameError),
+    /// It is signed with RSA-PSS and a salt of another length than everybody's.
+    #[error(
+        "the request is signed with RSA-PSS and {salt} octets of salt, which is not verified: {hash} are usual, as its hash has"
+    )]
+    PssSalt {
+        /// Octets of the hash.
+        hash: u8,
+        /// Octets of salt.
+        salt: u64,
+    },
     /// It is damaged, or not signed with its own key.
     #[error("the request is refused")]
     Refused(#[source] ParseError),
@@ -55,6 +65,9 @@ impl RequestError {
                     .to_owned(),
             ),
             Self::WeakKey(_) => Some("make a new key: openssl genrsa -out privkey.pem 2048".to_owned()),
+            Self::PssSalt { .. } => Some(
+                "make the request again with `-sigopt rsa_pss_saltlen:digest`, or without RSA-PSS".to_owned(),
+            ),
             Self::WeakSignature(_) => Some("make the request again with `-sha256`".to_owned()),
             Self::Refused(ParseError::ProofOfPossession) => {
                 Some("the request was changed after it was signed, or signed with another key".to_owned())
@@ -149,12 +162,17 @@ pub(crate) fn verified(contents: &[u8]) -> Result<CertificationRequest, RequestE
 /// that is what its maker can mend.
 fn explain(contents: &[u8], error: ParseError) -> RequestError {
     let claims = Claims::of(contents).unwrap_or_default();
-    match (claims.weak_hash, &error, claims.weak_key) {
-        (Some(hash), ..) => RequestError::WeakSignature(hash),
-        (None, ParseError::ProofOfPossession | ParseError::UnsupportedAlgorithm { .. }, Some(weak)) => {
-            RequestError::WeakKey(weak)
-        }
-        (None, _, _) => RequestError::Refused(error),
+    if let Some(hash) = claims.weak_hash {
+        return RequestError::WeakSignature(hash);
+    }
+    let is_of_key = matches!(error, ParseError::Der { .. });
+    let is_of_signature =
+        matches!(error, ParseError::ProofOfPossession | ParseError::UnsupportedAlgorithm { .. });
+    match (claims.weak_key, claims.salt) {
+        (Some(WrongKey::Impossible(wrong)), _) if is_of_key => RequestError::WeakKey(wrong),
+        (Some(WrongKey::Weak(weak)), _) if is_of_signature => RequestError::WeakKey(weak),
+        (_, Some((hash, salt))) if is_of_signature => RequestError::PssSalt { hash, salt },
+        (_, _) => RequestError::Refused(error),
     }
 }
 
@@ -164,7 +182,45 @@ struct Claims {
     /// The hash it is signed with.
     weak_hash: Option<Hash>,
     /// What is wrong with its key.
-    weak_key: Option<WeakKey>,
+    weak_key: Option<WrongKey>,
+    /// The octets of hash and salt of a signature with RSA-PSS, where they differ.
+    salt: Option<(u8, u64)>,
+}
+
+/// A key that is not to be certified.
+enum WrongKey {
+    /// It is none, and is not read as one.
+    Impossible(WeakKey),
+    Weak(WeakKey),
+}
+
+/// What RSA-PSS is used with (RFC 8017 appendix A.2.3).
+#[derive(Sequence)]
+struct PssParameters {
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    hash: Option<AlgorithmIdentifierOwned>,
+    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", optional = "true")]
+    mask: Option<Any>,
+    #[asn1(context_specific = "2", tag_mode = "EXPLICIT", optional = "true")]
+    salt: Option<u64>,
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
+    trailer: Option<u64>,
+}
+
+/// The octets of hash and salt, where they differ.
+fn unusual_salt(algorithm: &AlgorithmIdentifierOwned) -> Option<(u8, u64)> {
+    if algorithm.oid.to_string() != "1.2.840.113549.1.1.10" {
+        return None;
+    }
+    let PssParameters { hash, salt, .. } = algorithm.parameters.as_ref()?.decode_as().ok()?;
+    let octets = match hash?.oid.to_string().as_str() {
+        "2.16.840.1.101.3.4.2.1" => 32,
+        "2.16.840.1.101.3.4.2.2" => 48,
+        "2.16.840.1.101.3.4.2.3" => 64,
+        _ => return None,
+    };
+    let salt = salt.unwrap_or(20); // what the standard means where nothing is said
+    (salt != u64::from(octets)).then_some((octets, salt))
 }
 
 impl Claims {
@@ -183,8 +239,12 @@ impl Claims {
             _ => None,
         };
         let info: Vec<der::AnyRef<'_>> = parts.first()?.decode_as().ok()?;
-        let key = info.get(2).and_then(|key| PublicKey::from_spki_der(&key.to_der().ok()?).ok());
-        Some(Self { weak_hash, weak_key: key.and_then(|key| check_key(&key).err()) })
+        let key = info.get(2).and_then(|key| key.to_der().ok()).unwrap_or_default();
+        let weak_key = match PublicKey::from_spki_der(&key) {
+            Ok(key) => check_key(&key).err().map(WrongKey::Weak),
+            Err(_) => impossible(&key).map(WrongKey::Impossible),
+        };
+        Some(Self { weak_hash, weak_key, salt: unusual_salt(&algorithm) })
     }
 }
 

@@ -9,7 +9,7 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 use crate::key::twin::TwinKey;
 use crate::key::{KeyError, PrivateKey};
 
-/// A private key somewhere: in a file today, in a token tomorrow.
+/// A private key somewhere: in a file, or in a token.
 pub(crate) trait Signer: Send + Sync {
     /// The algorithm it signs with, as certificates name it.
     fn algorithm(&self) -> AlgorithmIdentifierOwned;
@@ -137,6 +137,8 @@ fn verification(
         "1.2.840.113549.1.1.11" => Some(&s::RSA_PKCS1_2048_8192_SHA256),
         "1.2.840.10045.4.3.2" => Some(&s::ECDSA_P256_SHA256_ASN1),
         "1.2.840.10045.4.3.3" => Some(&s::ECDSA_P384_SHA384_ASN1),
+        "1.2.840.10045.4.3.4" => Some(&s::ECDSA_P521_SHA512_ASN1),
+        "1.3.101.112" => Some(&s::ED25519),
         _ => None,
     }
 }

@@ -10,13 +10,14 @@ pub use take::Taken;
 
 use std::path::PathBuf;
 
-use certs::{Fingerprint, PublicKey};
+use certs::{Certificate, Fingerprint, PublicKey, Timestamp, Validity};
 use serde_json::json;
 
 use super::Authority;
 use crate::batch::{Batch, BatchError};
 use crate::error::IssueError;
 use crate::key::armour;
+use crate::profile::validity_for;
 use crate::store::{AuditEvent, AuthorityId, Tier};
 
 /// Under which name the store keeps a key whose batches are signed here.
@@ -24,20 +25,32 @@ pub(super) fn accepted(print: &Fingerprint) -> String {
     format!("batch signer: {print}")
 }
 
+/// So many days from now, or as long as its issuer.
+fn lasting(days: Option<u32>, issuer: &Certificate, now: Timestamp) -> Validity {
+    match days {
+        Some(days) => validity_for(now, days),
+        None => Validity { not_after: issuer.validity().not_after, ..validity_for(now, 1) },
+    }
+}
+
 impl Authority {
-    /// Accepts batches that are signed by this key, a PEM `PUBLIC KEY`; its fingerprint is given back.
+    /// Accepts batches that are signed by this key, a PEM `PUBLIC KEY`; its fingerprint is given back. Where a fingerprint was
+    /// told by other means, it must be this key's.
     ///
     /// # Errors
-    /// The text is no public key, or the store cannot be written.
-    pub fn accept_signer(&mut self, pem: &str) -> Result<Fingerprint, IssueError> {
-        let key = certs::pem::blocks(pem.as_bytes())
-            .ok()
-            .and_then(|blocks| blocks.into_iter().find(|block| block.label == "PUBLIC KEY"))
-            .and_then(|block| PublicKey::from_spki_der(&block.contents).ok())
-            .ok_or_else(|| BatchError::Key {
-                why: "this is no public key: a PEM block PUBLIC KEY is expected".to_owned(),
-            })?;
+    /// The text is not one public key, it is not the one that was told of, or the store cannot be written.
+    pub fn accept_signer(&mut self, pem: &str, told: Option<Fingerprint>) -> Result<Fingerprint, IssueError> {
+        let blocks = certs::pem::blocks(pem.as_bytes()).unwrap_or_default();
+        // One block alone: of several, another could be read here than in the program that showed the fingerprint.
+        let key = match blocks.as_slice() {
+            [block] if block.label == "PUBLIC KEY" => PublicKey::from_spki_der(&block.contents).ok(),
+            _ => None,
+        };
+        let key = key.ok_or(BatchError::NoSignerKey)?;
         let print = key.fingerprint();
+        if let Some(told) = told.filter(|told| *told != print) {
+            return Err(BatchError::OtherSigner { found: print, told }.into());
+        }
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
         let audit = AuditEvent {
@@ -57,15 +70,10 @@ impl Authority {
     pub fn forget_signer(&mut self, print: &Fingerprint) -> Result<bool, IssueError> {
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
-        let name = accepted(print);
-        if self.store.setting(&name)?.is_none() {
-            return Ok(false);
-        }
         let audit = AuditEvent { at: now, event: "batch", detail: json!({ "forgotten": print.to_string() }) };
-        self.store.note(&audit)?;
-        self.store.keep_setting(&name, None)?;
+        let was_there = self.store.remove_setting(&accepted(print), &audit)?;
         self.write_log()?;
-        Ok(true)
+        Ok(was_there)
     }
 
     /// The key that a batch says signed it, where it was accepted and did.

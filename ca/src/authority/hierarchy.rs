@@ -208,7 +208,7 @@ impl Authority {
     }
 
     /// The token in which the key of this authority is, and the new one is to be.
-    fn token_of(&self, id: Option<AuthorityId>) -> Result<Option<Token>, IssueError> {
+    pub(super) fn token_of(&self, id: Option<AuthorityId>) -> Result<Option<Token>, IssueError> {
         let Some(issuer) = self.issuers.iter().find(|issuer| Some(issuer.id()) == id) else {
             return Ok(None);
         };

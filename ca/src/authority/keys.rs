@@ -63,6 +63,17 @@ impl AuthorityKey {
         TokenKey::generate(token, object, key_type, pin, random).map(Arc::new).map(Self::Token)
     }
 
+    /// Puts a key that was made elsewhere into a token, called `object` there.
+    pub(super) fn import_into(
+        token: &Token,
+        object: &str,
+        key: &PrivateKey,
+        pin: Option<&Passphrase>,
+    ) -> Result<Self, KeyError> {
+        let pin = pin.ok_or(KeyError::WantsPassphrase)?;
+        TokenKey::import(token, object, key, pin).map(Arc::new).map(Self::Token)
+    }
+
     /// Opens the key in a token that this text names.
     pub(super) fn from_uri(text: &str, pin: Option<&Passphrase>) -> Result<Self, KeyError> {
         TokenKey::open(KeyUri::parse(text)?, pin).map(Arc::new).map(Self::Token)

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::error::IssueError;
 use crate::store::{
     AuditEvent, FileError, Layout, PostgresUrl, Rebuilding, Salvaged, ServerInventory, SqlStore, StoreError,
-    StoreLock, sync_folder, write_new,
+    StoreLock, folder_of, sync_folder, write_new,
 };
 
 /// What was found.
@@ -81,7 +81,10 @@ impl Authority {
         // What another host wrote last, or a copy of the file that was put back has not, the old inventory may still know.
         log.extend(match &mut old {
             Old::File(path) if path.is_file() => SqlStore::salvage(path, last),
-            Old::File(_) => Salvaged::default(),
+            // Killed between moving the old one aside and putting the new one in its place.
+            Old::File(path) => {
+                set_aside(path)?.map_or_else(Salvaged::default, |path| SqlStore::salvage(&path, last))
+            }
             Old::Server(server) => server.salvage(last),
         });
         let found = files::find(std::iter::once(root).chain(more.iter().map(PathBuf::as_path)))?;
@@ -148,6 +151,21 @@ fn put_in_place(making: &Path, database: &Path, now: i64) -> Result<Option<Strin
     }
     fs::rename(making, database).map_err(|source| FileError::new("rename", making, source))?;
     Ok(moved)
+}
+
+/// The inventory that was moved aside last.
+fn set_aside(database: &Path) -> Result<Option<PathBuf>, FileError> {
+    let folder = folder_of(database);
+    let mut last: Option<(u64, PathBuf)> = None;
+    for entry in fs::read_dir(folder).map_err(|source| FileError::new("read", folder, source))? {
+        let path = entry.map_err(|source| FileError::new("read", folder, source))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name.strip_prefix("ca.sqlite.before-").and_then(|number| number.parse().ok());
+        if let Some(number) = number.filter(|number| last.as_ref().is_none_or(|(last, _)| last < number)) {
+            last = Some((number, path.clone()));
+        }
+    }
+    Ok(last.map(|(_, path)| path))
 }
 
 fn clear(making: &Path) -> Result<(), FileError> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use certs::Timestamp;
+use certs::{Fingerprint, Timestamp};
 
 /// A batch, or one thing in it, is refused.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -53,6 +53,14 @@ pub enum BatchError {
         /// Why not.
         why: String,
     },
+    /// The key is not the one whose fingerprint was told.
+    #[error("the key in the file has the SHA-256 {found}, and {told} was told")]
+    OtherSigner {
+        /// Of the key in the file.
+        found: Fingerprint,
+        /// What was told.
+        told: Fingerprint,
+    },
     /// The certificate would outlive the root (CA C4).
     #[error("the certificate would end {not_after}, after the root, which ends {root}")]
     Outlives {
@@ -60,6 +68,19 @@ pub enum BatchError {
         not_after: Timestamp,
         /// The root's.
         root: Timestamp,
+    },
+    /// A file that is to hold the key of those who ask, and does not.
+    #[error("this is not one public key: a file with one PEM block PUBLIC KEY is expected")]
+    NoSignerKey,
+    /// New dates that are no later than those there are.
+    #[error("{name} has a certificate until {until} already, and a new one would end {not_after}")]
+    NoLater {
+        /// The authority.
+        name: String,
+        /// The end of the certificate it has.
+        until: Timestamp,
+        /// The end of the one that is asked for.
+        not_after: Timestamp,
     },
     /// The answer is not signed by the root it names.
     #[error("the answer is not signed by {root}: it was changed, or made by somebody else")]
@@ -84,6 +105,9 @@ pub enum BatchError {
     /// Nobody accepted the key that signed it.
     #[error("the batch is signed by nobody whose key was accepted here")]
     Signer,
+    /// What is asked of a root has keys that wait in files.
+    #[error("the store keeps its keys in a token, and those that wait for a root's answer are files")]
+    TokenStore,
     /// It is for a root that is not in this store.
     #[error("it is for another root, {name}, whose certificate has the SHA-256 {root}")]
     UnknownRoot {
@@ -122,6 +146,11 @@ impl BatchError {
                 "ask for fewer days: provision-ca root request … --days N, --crl-days N"
             }
             Self::Name { .. } => "make the request anew, with another name",
+            Self::NoLater { .. } => {
+                "ask for more days, as far as the root lasts; beyond it, add a new root: provision-ca authority add"
+            }
+            Self::NoSignerKey => "it is batch-signer.pem in the store's folder of the host that asks",
+            Self::OtherSigner { .. } => "ask for the fingerprint once more, and for the file",
             Self::NotTheRoots { .. } => {
                 "have the folder brought again from the host that keeps the root's key"
             }
@@ -129,6 +158,9 @@ impl BatchError {
             Self::RevokesUnknown { .. } => "look at it where the request came from: provision-ca show SERIAL",
             Self::Signer => {
                 "compare the fingerprint by telephone, then: provision-ca root accept batch-signer.pem"
+            }
+            Self::TokenStore => {
+                "ask from a store whose keys are files; or keep the root in the token too: provision-ca authority add --tier issuing"
             }
             Self::UnknownRoot { .. } => "sign it in the store that has that root: `--store DIR`",
         }

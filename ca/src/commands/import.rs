@@ -7,11 +7,11 @@ mod loose;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use certs::{Certificate, Fingerprint, RevocationList, Serial, Timestamp};
+use certs::{Certificate, Curve, Fingerprint, KeyAlgorithm, RevocationList, Serial, Timestamp};
 
 use super::{CommandError, Context};
 use crate::authority::{
-    Adopted, Adoption, Authority, CertificateImport, ImportContent, LastList, check_import,
+    Adopted, Adoption, Arrival, Authority, CertificateImport, ImportContent, LastList, check_import,
 };
 use crate::cli::ImportArgs;
 use crate::error::IssueError;
@@ -140,6 +140,9 @@ impl Work<'_> {
         match self.authority.adopt(adoption, self.arguments.dry_run) {
             Ok(adopted) => {
                 self.account.authority(&adopted);
+                if adoption.key.is_some() && adopted.arrival != Arrival::Already {
+                    self.tell_kind(adoption, place);
+                }
                 let end = adoption.certificate.validity().not_after;
                 if end < self.authority.now() {
                     let remark = Remark::warning(
@@ -161,6 +164,19 @@ impl Work<'_> {
                 Ok(None)
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says what a key cannot do that it is taken in with.
+    fn tell_kind(&mut self, adoption: &Adoption, place: &Place) {
+        let kind = adoption.certificate.public_key().algorithm();
+        if matches!(kind, KeyAlgorithm::Ed25519 | KeyAlgorithm::Ec { curve: Curve::P521 }) {
+            let remark = Remark::warning(
+                place.clone(),
+                format!("its key is {kind}, whose signatures phones do not know"),
+                "it goes on with its lists; for new certificates: provision-ca authority add --key rsa2048",
+            );
+            self.account.tell(self.context, remark);
         }
     }
 
@@ -215,7 +231,7 @@ impl Work<'_> {
                     "give the passphrase of the old key with `--ca-passphrase-file FILE`".to_owned()
                 }
                 Some(_) | None => {
-                    "RSA with 2048 to 8192 bits, P-256 and P-384 are taken; else `--certificate-only`"
+                    "RSA with 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519 are taken; else `--certificate-only`"
                         .to_owned()
                 }
             };

@@ -135,17 +135,19 @@ fn sign(context: &Context<'_>, arguments: &SignBatchArgs) -> Result<(), CommandE
 fn accept(context: &Context<'_>, arguments: &AcceptArgs) -> Result<(), CommandError> {
     let AcceptArgs { file, fingerprint } = arguments;
     let text = read_secret(file)?;
-    if let Some(told) = fingerprint {
-        let found = certs::pem::blocks(text.as_bytes()).ok().and_then(|blocks| blocks.into_iter().next());
-        let found = found.map(|block| Fingerprint::of(&block.contents));
-        if told.parse::<Fingerprint>().ok() != found {
-            return Err(CommandError::failed(
-                format!("{} is not the key with the SHA-256 {told}", file.display()),
-                Some("ask for the fingerprint once more, and for the file"),
-            ));
+    let told = match fingerprint {
+        None => None,
+        Some(told) => {
+            let print: Option<Fingerprint> = told.parse().ok();
+            Some(print.ok_or_else(|| {
+                CommandError::failed(
+                    format!("{told:?} is no SHA-256: 64 hexadecimal digits are needed"),
+                    Some("ask for the fingerprint once more: `root request` shows it"),
+                )
+            })?)
         }
-    }
-    let print = context.open()?.accept_signer(&text)?;
+    };
+    let print = context.open()?.accept_signer(&text, told)?;
     context.printer.result(&json!({ "accepted": print.to_string() }), || format!("accepted  {print}\n"));
     if fingerprint.is_none() {
         context.printer.hint("let the other side read its fingerprint to you: `root request` shows it");

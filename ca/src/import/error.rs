@@ -79,9 +79,6 @@ pub enum ImportError {
         /// Its folder.
         path: PathBuf,
     },
-    /// The store's keys are in a token, into which no key can be put from here.
-    #[error("the store keeps its keys in a token, and a key from a file does not get there")]
-    Token,
 }
 
 impl ImportError {
@@ -110,9 +107,6 @@ impl ImportError {
             }
             Self::SideNeeded => "say `--side client` or `--side server`",
             Self::TestStore { .. } => "import into a store made without `--test`",
-            Self::Token => {
-                "import the certificate alone (`--certificate-only`), and keep signing with that key where it is"
-            }
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn read(der: &[u8], passphrase: Option<&Passphrase>) -> Option<Foreig
 }
 
 /// The algorithm and the key inside a `PrivateKeyInfo` (RFC 5958).
-fn pkcs8(der: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
+pub(super) fn pkcs8(der: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
     AnyRef::from_der(der)?.sequence(|reader| {
         let _version = u8::decode(reader)?;
         let algorithm = AnyRef::decode(reader)?.sequence(|inner| {

@@ -1,8 +1,10 @@
-//! Private keys in a PKCS #11 token: made there, used there, and never seen here (CA H4).
+//! Private keys in a PKCS #11 token: made there, used there, and never seen here (CA H4); and those that an imported authority
+//! brings with it, which stay there.
 //!
 //! The module of the token's maker is loaded at run time. A PIN is tried once: a token counts wrong ones and locks itself,
 //! so after a refusal this process asks no more, and the last try a token allows is not ours to take.
 
+mod import;
 mod public;
 mod uri;
 
@@ -39,6 +41,12 @@ pub struct Token {
 /// A token did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
+    /// A kind of key that is not put into tokens.
+    #[error("keys in tokens are RSA or P-256 here, and this one is {kind}")]
+    KindNotKept {
+        /// Its kind.
+        kind: String,
+    },
     /// The PIN may be tried once more, and then no more.
     #[error("the token {label} allows one more try of its PIN, which is not made here")]
     LastTry {
@@ -122,6 +130,12 @@ pub enum TokenError {
 impl TokenError {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::KindNotKept { .. } => Some(
+                "take its certificate alone (`--certificate-only`), or import it into a store whose keys are files",
+            ),
+            Self::Refused { action, .. } if *action == import::TAKE => Some(
+                "some tokens take no key from outside: take its certificate alone (`--certificate-only`), or import it into a store whose keys are files",
+            ),
             Self::LastTry { .. } => Some(
                 "log in once with the maker's own tool, which resets the count: pkcs11-tool --login --list-objects",
             ),

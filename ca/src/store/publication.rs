@@ -82,6 +82,9 @@ pub trait PublicationStore {
     /// Sets a value kept beside the inventory.
     fn set_setting(&mut self, name: &str, value: &str, audit: &AuditEvent) -> Result<(), StoreError>;
 
+    /// Removes such a value; whether it was there. Only then is anything written into the log.
+    fn remove_setting(&mut self, name: &str, audit: &AuditEvent) -> Result<bool, StoreError>;
+
     /// How the authority publishes; `None` when its certificates say nothing of it.
     fn publication(&self, authority: AuthorityId) -> Result<Option<Publication>, StoreError>;
 

@@ -6,6 +6,7 @@ mod bulk;
 mod commands;
 mod corpus;
 mod database;
+mod foreign_keys;
 mod hierarchy;
 mod hostile;
 mod import;

@@ -4,13 +4,14 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::bulk::list;
 use crate::stores::{On, on_both_stores, postgresql_is_here};
-use crate::support::Workplace;
+use crate::support::{Workplace, openssl_is_here};
 
 on_both_stores! {
     i8_a_lost_inventory_is_made_anew_from_files_and_log,
     i8_shards_and_added_authorities_are_as_they_were,
     i8_a_damaged_inventory_moves_aside_and_files_may_be_gone,
     i8_a_log_that_is_short_or_changed_is_told_from_a_whole_one,
+    b7_i8_a_key_belongs_to_its_owner_also_when_the_certificates_file_is_gone,
 }
 
 /// A store with some history: nine devices, a server, and every kind of end.
@@ -207,6 +208,80 @@ fn i8_a_log_that_is_short_or_changed_is_told_from_a_whole_one(on: On) {
     here.write("provision-ca/audit.log", log.trim_end().strip_suffix("\"}").unwrap());
     here.run(&["store", "rebuild"]).done();
     assert_eq!(everything(&here), before);
+}
+
+/// A phone's own certificate, and one of another authority that was imported: both known by the log alone.
+fn b7_i8_a_key_belongs_to_its_owner_also_when_the_certificates_file_is_gone(on: On) {
+    if !openssl_is_here("b7_i8_a_key_belongs_to_its_owner_also_when_the_certificates_file_is_gone") {
+        return;
+    }
+    let here = Workplace::on(on, &[]);
+    let openssl = |arguments: &str| {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        here.openssl(&arguments).done();
+    };
+    let new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!("req -x509 {new} -keyout root.key -out root.pem -subj /CN=Old -days 100"));
+    for name in ["own", "imported", "other"] {
+        let subject = "/OU=CP-8841-3PCC/L=FCH2/SN=000e08000002";
+        openssl(&format!("req -new {new} -keyout {name}.key -out {name}.csr -subj {subject}"));
+    }
+    openssl(
+        "x509 -req -in imported.csr -CA root.pem -CAkey root.key -out imported.pem -days 50 -set_serial 7",
+    );
+    let issue = |number: u32, request: &str, more: &[&str]| {
+        let (serial, mac) = (format!("FCH{number}"), format!("000e0800000{number}"));
+        let phone = ["device", "issue", "--model", "CP-8841-3PCC", "--csr", request];
+        here.run(&[&phone[..], &["--serial", &serial, "--mac", &mac], more].concat())
+    };
+    issue(1, "own.csr", &[]).done();
+    here.run(&["import", "root.pem", "--side", "client"]).done();
+    here.run(&["import", "imported.pem"]).done();
+    let refused = |request: &str| {
+        let told = issue(3, request, &[]).refused();
+        assert!(told.contains("the public key is that of device 000e0800000"), "{request}: {told}");
+    };
+    refused("own.csr");
+    refused("imported.csr");
+    std::fs::remove_dir_all(here.path("provision-ca/devices/000e08000001")).unwrap();
+    std::fs::remove_dir_all(here.path("provision-ca/imported")).unwrap();
+    here.lose();
+    let said = here.run(&["store", "rebuild"]);
+    assert!(said.stderr.contains("the files of 2 certificates"), "{}", said.stderr);
+    refused("own.csr");
+    refused("imported.csr");
+    // Nor does a key come back that was compromised, to nobody.
+    here.run(&["revoke", "000e08000001", "--reason", "keyCompromise"]).done();
+    let told = issue(1, "own.csr", &["--force"]).refused();
+    assert!(told.contains("revoked for keyCompromise"), "{told}");
+    issue(3, "other.csr", &[]).done();
+}
+
+/// As if `store rebuild` had been killed after it moved the old inventory aside.
+#[test]
+fn i8_a_rebuild_that_was_killed_between_its_two_steps_loses_nothing() {
+    let here = store(On::Sqlite);
+    let before = everything(&here);
+    let log = here.read("provision-ca/audit.log");
+    let cut: Vec<&str> = log.lines().take_while(|line| !line.contains("\"entry\":9,")).collect();
+    here.write("provision-ca/audit.log", cut.join("\n") + "\n");
+    here.write("provision-ca/ca.sqlite.before-17", "an older one");
+    for end in ["", "-wal", "-shm"] {
+        let from = here.path(&format!("provision-ca/ca.sqlite{end}"));
+        if from.exists() {
+            std::fs::rename(from, here.path(&format!("provision-ca/ca.sqlite.before-1700000000{end}")))
+                .unwrap();
+        }
+    }
+    here.write("provision-ca/ca.sqlite.rebuilding", "half");
+    here.run(&["store", "rebuild"]).done();
+    assert_eq!(
+        everything(&here),
+        before,
+        "what audit.log did not have yet is in the inventory that was set aside"
+    );
+    here.run(&["store", "check"]).done();
+    here.run(&["audit", "verify"]).done();
 }
 
 #[test]

@@ -5,7 +5,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::bulk::list;
+use crate::stores::{On, on_both_stores};
 use crate::support::Workplace;
+
+on_both_stores! {
+    i1_g2_killed_as_often_as_one_likes_every_device_is_issued_once_and_the_store_is_whole,
+}
 
 /// Everything the store calls issued, by name, and the certificates on the disk agree with it.
 fn assert_whole(here: &Workplace, count: usize) {
@@ -37,7 +42,7 @@ fn assert_whole(here: &Workplace, count: usize) {
 #[test]
 fn i1_killed_at_any_moment_and_run_again_every_device_is_issued_once() {
     let here = Workplace::with_authorities(&[]);
-    here.write("devices.csv", list(400));
+    here.write("devices.csv", list(250));
     let issue = ["device", "issue", "--csv", "devices.csv", "--key", "p256"];
     let mut killed = 0;
     for round in 0_u64..20 {
@@ -51,50 +56,78 @@ fn i1_killed_at_any_moment_and_run_again_every_device_is_issued_once() {
     }
     assert!(killed > 0, "no run was still going when it was killed");
     here.run(&issue).done();
-    assert_whole(&here, 400);
+    assert_whole(&here, 250);
+}
+
+/// A moment between now and `most` from now, another one with every call.
+pub(crate) fn moment(state: &mut u32, most: Duration) -> Duration {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    most * (*state % 1000) / 1000
+}
+
+/// Runs the program and kills it after so long; whether it was still going then.
+pub(crate) fn run_and_kill(here: &Workplace, arguments: &[&str], after: Duration) -> bool {
+    let mut child = here.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // Not a wait for something to happen: the moment of the kill is what is tried.
+    std::thread::sleep(after);
+    child.kill().unwrap();
+    child.wait().unwrap().code().is_none()
+}
+
+/// The number of the list that devices' verifiers read now.
+fn list_number(here: &Workplace) -> u64 {
+    let text = here.read("provision-ca/trust/crls/client-root.crl");
+    let list = certs::RevocationList::parse(text.as_bytes()).unwrap();
+    u64::from_str_radix(&list.number().unwrap().to_string(), 16).unwrap()
 }
 
 /// A few kills with every run of the tests, and `KILLS=200` or more to be sure: runs that had ended before they could be killed do
 /// not count.
 ///
-/// Each round has a list of its own, so that there is work to be killed in; at the end every list is run to its end.
-#[test]
-fn i1_killed_as_often_as_one_likes_every_device_is_issued_once_and_the_store_is_whole() {
-    let kills: u32 = std::env::var("KILLS").map_or(12, |kills| kills.parse().unwrap());
-    let here = Workplace::with_authorities(&[]);
-    let devices = 30;
-    let mut moment = 0x2545_f491_u32;
+/// Each round has a list of its own, so that there is work to be killed in; at the end every device of them is asked for once
+/// more. Between them lists are published, and that is killed too.
+fn i1_g2_killed_as_often_as_one_likes_every_device_is_issued_once_and_the_store_is_whole(on: On) {
+    let kills: u32 = std::env::var("KILLS").map_or(20, |kills| kills.parse().unwrap());
+    let here = Workplace::on(on, &[]);
+    let devices = 12;
+    let mut state = 0x2545_f491_u32;
     let (mut rounds, mut killed) = (0, 0);
+    let heading = "model,serial,mac\n";
+    let mut everything = heading.to_owned();
+    let mut number = list_number(&here);
     while killed < kills {
         let round = rounds;
         rounds += 1;
         assert!(rounds <= 10 * kills, "{killed} of {round} runs were still going when they were killed");
-        let mut list = "model,serial,mac\n".to_owned();
-        for number in 0..devices {
-            list.push_str(&format!("CP-8841-3PCC,{round:04}-{number:04},000e{round:04x}{number:04x}\n"));
-        }
-        here.write(&format!("{round}.csv"), list);
+        let list: String = (0..devices)
+            .map(|device| format!("CP-8841-3PCC,{round:04}-{device:04},000e{round:04x}{device:04x}\n"))
+            .collect();
+        everything.push_str(&list);
+        here.write(&format!("{round}.csv"), heading.to_owned() + &list);
         let (list, report) = (format!("{round}.csv"), format!("{round}.report.csv"));
         let issue = ["device", "issue", "--csv", &list, "--key", "p256", "--report", &report];
-        let mut child = here.command(&issue).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        moment ^= moment << 13;
-        moment ^= moment >> 17;
-        moment ^= moment << 5;
-        // Not a wait for something to happen: the moment of the kill is what is tried.
-        std::thread::sleep(Duration::from_micros(u64::from(moment % 250_000)));
-        child.kill().unwrap();
-        if !child.wait().unwrap().success() {
+        if run_and_kill(&here, &issue, moment(&mut state, Duration::from_millis(160))) {
             killed += 1;
         }
+        if round % 4 == 3 {
+            run_and_kill(&here, &["crl", "publish"], moment(&mut state, Duration::from_millis(60)));
+            let now = list_number(&here);
+            assert!(now >= number, "the list went from {number} back to {now}");
+            number = now;
+        }
     }
-    for round in 0..rounds {
-        let said = here.run(&["device", "issue", "--csv", &format!("{round}.csv"), "--key", "p256"]).done();
-        assert!(said.contains("failed  0"), "{said}");
-    }
+    here.write("everything.csv", everything);
+    let said = here.run(&["device", "issue", "--csv", "everything.csv", "--key", "p256"]).done();
+    assert!(said.contains("failed  0"), "{said}");
     assert_whole(&here, usize::try_from(rounds * devices).unwrap());
+    here.run(&["crl", "publish"]).done();
+    assert!(list_number(&here) > number, "the number of the list is used again");
     let said = here.run(&["store", "check"]).done();
     let certificates = rounds * devices + 2;
     assert!(said.contains(&format!("certificates {certificates}\n")), "{killed} killed: {said}");
+    here.run(&["audit", "verify"]).done();
 }
 
 #[test]

@@ -214,6 +214,103 @@ fn a_store_cannot_be_founded_in_a_token_that_is_not_there() {
     init(&path, LABEL, "pin").done();
 }
 
+/// What OpenSC's tool says of the private keys in the token.
+fn private_keys(place: &Place, module: &Path) -> String {
+    let list = ["--list-objects", "--type", "privkey", "--login", "--pin", PIN, "--token-label", LABEL];
+    let said = Command::new("pkcs11-tool")
+        .args(["--module", &module.display().to_string()])
+        .args(list)
+        .env("SOFTHSM2_CONF", place.here.path("softhsm.conf"))
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{said:?}");
+    String::from_utf8(said.stdout).unwrap()
+}
+
+#[test]
+fn h4_i1_the_key_of_an_imported_authority_goes_into_the_token_and_stays_there() {
+    let test = "h4_i1_the_key_of_an_imported_authority_goes_into_the_token_and_stays_there";
+    let Some(module) = module(test, "SoftHSM", &SOFTHSM) else { return };
+    if !openssl_is_here(test) {
+        return;
+    }
+    let place = Place::founded(&module, &["--key", "p256"]);
+    let here = &place.here;
+    let kinds = [
+        ("rsa", "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"),
+        ("p256", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"),
+    ];
+    for (number, (name, make_key)) in (2..).zip(kinds) {
+        crate::foreign_keys::authority(here, name, make_key, number);
+        let (file, key, phone) = (format!("{name}.pem"), format!("{name}.key"), format!("{name}-phone.pem"));
+        let import =
+            ["import", &file, &phone, "--side", "client", "--ca-key", &key, "--passphrase-file", "pin"];
+        let own = format!("client-root-{number}");
+        let before = private_keys(&place, &module);
+        let foretold = place.run(&[&import[..], &["--dry-run"]].concat()).done();
+        assert!(foretold.contains(&own), "{foretold}");
+        assert_eq!(private_keys(&place, &module), before, "a dry run puts nothing in");
+        // Killed some times: what was put in is found again, and not put in twice.
+        for pause in [30, 60, 90, 120] {
+            let mut command = here.command(&import);
+            command.env("SOFTHSM2_CONF", here.path("softhsm.conf"));
+            let mut child = command
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(pause));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        place.run(&import).done();
+        let kept = here.files(&format!("provision-ca/authorities/{own}"));
+        assert_eq!(
+            kept,
+            ["cert.pem", "key.uri"].map(|file| format!("provision-ca/authorities/{own}/{file}"))
+        );
+        let keys = private_keys(&place, &module);
+        assert_eq!(keys.matches(&format!("label:      {own}\n")).count(), 1, "{keys}");
+        let its = keys.split("Private Key Object").find(|one| one.contains(&own)).unwrap();
+        assert!(its.contains("sensitive") && !its.contains("extractable,"), "{its}");
+        place.run(&["revoke", &format!("000e0800000{number}"), "--reason", "superseded"]).done();
+        place.publish().done();
+        let list = format!("provision-ca/trust/crls/{own}.crl");
+        let said = here.openssl(&["verify", "-crl_check", "-CRLfile", &list, "-CAfile", &file, &phone]);
+        assert!(said.stderr.contains("certificate revoked"), "{}", said.stderr);
+    }
+    // Its certificate first, and its key later, is the same in the end.
+    crate::foreign_keys::authority(here, "later", kinds[1].1, 4);
+    place.run(&["import", "later.pem", "--side", "client"]).done();
+    place.publish().done();
+    assert!(!here.path("provision-ca/trust/crls/client-root-4.crl").exists());
+    let said =
+        place.run(&["import", "later.pem", "--ca-key", "later.key", "--passphrase-file", "pin"]).done();
+    assert!(said.contains("client-root-4: its key has come"), "{said}");
+    place.publish().done();
+    assert!(here.path("provision-ca/trust/crls/client-root-4.crl").exists());
+    // A kind that tokens are not given, a wrong PIN, and what waits in files for a root's answer.
+    crate::foreign_keys::authority(here, "ed", "genpkey -algorithm ED25519", 5);
+    let before = private_keys(&place, &module);
+    let import = |pin: &str, more: &[&str]| {
+        place.run(&[&["import", "--side", "client", "--passphrase-file", pin][..], more].concat())
+    };
+    let told = import("pin", &["ed.pem", "--ca-key", "ed.key"]).refused();
+    assert!(told.contains("this one is Ed25519") && told.contains("--certificate-only"), "{told}");
+    crate::foreign_keys::authority(here, "more", kinds[1].1, 6);
+    let told = import("wrong", &["more.pem", "--ca-key", "more.key"]).refused();
+    assert!(told.contains("it is not tried again"), "{told}");
+    assert_eq!(private_keys(&place, &module), before);
+    import("pin", &["ed.pem", "--certificate-only"]).done();
+    let ask =
+        ["root", "request", "to-root", "--root", "client-root", "--issuing", "--passphrase-file", "pin"];
+    let told = place.run(&ask).refused();
+    assert!(told.contains("those that wait for a root's answer are files"), "{told}");
+    assert!(!here.path("to-root").exists());
+    place.run(&["store", "check"]).done();
+    place.run(&["audit", "verify"]).done();
+}
+
 #[test]
 fn h4_the_last_try_of_a_pin_is_refused_and_not_burnt() {
     let test = "h4_the_last_try_of_a_pin_is_refused_and_not_burnt";

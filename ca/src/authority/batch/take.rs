@@ -101,7 +101,16 @@ impl Authority {
         let key = certificate.public_key().spki_der();
         let holder = self.issuers.iter().find(|one| one.certificate.public_key().spki_der() == key);
         match holder {
-            Some(holder) if holder.certificate == certificate => Ok("already"),
+            Some(holder) if holder.certificate == certificate => {
+                // Killed after it was taken: its key is in its place, and one copy is enough.
+                if !holder.is_foreign()
+                    && let Some(asked) = self.waiting_folder(key)
+                {
+                    let _lock = self.lock()?;
+                    remove_tree(&asked)?;
+                }
+                Ok("already")
+            }
             Some(holder) if action == "renew" => {
                 let id = holder.id();
                 self.renew_authority(id, &certificate, root)
@@ -161,8 +170,13 @@ impl Authority {
                 BatchError::Name { why: format!("{name} has another name in its certificate") }.into()
             );
         }
-        if certificate.validity().not_after <= old.validity().not_after {
-            return Ok("already"); // an older answer, taken once more
+        let (until, not_after) = (old.validity().not_after, certificate.validity().not_after);
+        if not_after <= until {
+            let row = self.store.by_serial(root, certificate.serial().as_bytes())?;
+            if row.is_some_and(|row| row.certificate.as_deref() == Some(certificate.der())) {
+                return Ok("already"); // an older answer, taken once more
+            }
+            return Err(BatchError::NoLater { name, until, not_after }.into());
         }
         let folder = Path::new("authorities").join(&name);
         let intent = Intent {

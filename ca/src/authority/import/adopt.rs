@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 
 use certs::{Certificate, Fingerprint, Timestamp};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::is_signed_by;
 use crate::authority::found::authority_name;
 use crate::authority::hierarchy::setting;
+use crate::authority::keys::{AuthorityKey, Kept};
 use crate::authority::{Authority, Issuer};
+use crate::batch::BatchError;
 use crate::error::IssueError;
 use crate::import::ImportError;
-use crate::key::PrivateKey;
+use crate::key::token::TokenKey;
+use crate::key::{PrivateKey, Token};
 use crate::serial::hex;
 use crate::store::{
     AdoptedAuthority, AuditEvent, AuthorityId, AuthorityRecord, CrlRecord, Intent, Kind, RecordId, Side,
@@ -73,6 +77,13 @@ impl Arrival {
     }
 }
 
+/// How a key is kept.
+enum Keeping {
+    Clear,
+    Sealed,
+    Token(Token),
+}
+
 /// What is going to be done.
 struct Plan {
     name: String,
@@ -106,7 +117,7 @@ impl Authority {
         let plan = self.plan(adoption)?;
         let is_foreign = key.is_none();
         let adopted = Adopted { name: plan.name.clone(), arrival: Arrival::New, is_foreign };
-        let sealed = self.sealing(plan.side, key.is_some())?;
+        let keeping = key.as_ref().map(|(key, _)| self.keeping(plan.side, Some(key))).transpose()?;
         if dry_run {
             return Ok(adopted);
         }
@@ -114,17 +125,9 @@ impl Authority {
         self.settle_signer(plan.side, now)?;
         let next = self.issuers.iter().map(|issuer| issuer.id().0).max().unwrap_or(0).saturating_add(1);
         let id = AuthorityId(next);
-        let kept = match key {
+        let kept = match key.as_ref().zip(keeping.as_ref()) {
             None => None,
-            Some((key, _)) => {
-                let pem = if sealed {
-                    let passphrase = self.passphrase.as_ref().ok_or(crate::key::KeyError::WantsPassphrase)?;
-                    zeroize::Zeroizing::new(key.to_encrypted_pem(passphrase, &*self.random)?)
-                } else {
-                    key.to_pem()
-                };
-                Some(crate::authority::keys::Kept::Pem(pem))
-            }
+            Some(((key, _), keeping)) => Some(self.keep(&plan.name, key, keeping)?),
         };
         self.place_authority(&plan.name, kept.as_ref(), &certificate.to_pem())?;
         let above = plan.above.unwrap_or(id);
@@ -178,19 +181,15 @@ impl Authority {
         let (id, name, side) = (issuer.id(), issuer.name().to_owned(), issuer.side());
         let mut adopted = Adopted { name, arrival: Arrival::Already, is_foreign: issuer.is_foreign };
         if let Some((key, _)) = adoption.key.as_ref().filter(|_| issuer.is_foreign) {
-            let sealed = self.sealing(side, true)?;
+            let keeping = self.keeping(side, Some(key))?;
             adopted.arrival = Arrival::Key;
             adopted.is_foreign = false;
             if !dry_run {
-                let passphrase = self.passphrase.as_ref().filter(|_| sealed);
-                let text = match passphrase {
-                    Some(passphrase) => {
-                        zeroize::Zeroizing::new(key.to_encrypted_pem(passphrase, &*self.random)?)
-                    }
-                    None => key.to_pem(),
+                let (path, text) = match self.keep(&adopted.name, key, &keeping)? {
+                    Kept::Pem(text) => (self.key_path(&adopted.name), text),
+                    Kept::Uri(text) => (self.uri_path(&adopted.name), Zeroizing::new(text)),
                 };
                 make_folder(&self.layout.pending(), 0o700)?;
-                let path = self.key_path(&adopted.name);
                 write_by_way_of(&self.layout.pending(), &path, text.as_bytes(), 0o600)?;
                 let detail = json!({ "authority": adopted.name, "key": "arrived" });
                 self.store.key_arrived(&adopted.name, &AuditEvent { at: now, event: "authority", detail })?;
@@ -240,18 +239,49 @@ impl Authority {
         Ok(())
     }
 
-    /// Whether a key of this side is kept encrypted; what it needs for that is checked.
-    pub(in crate::authority) fn sealing(&mut self, side: Side, has_key: bool) -> Result<bool, IssueError> {
-        if !has_key {
-            return Ok(false);
-        }
+    /// How a new key of this side is kept: as the one beside is, whose passphrase or PIN is checked. A key that is to go into a
+    /// token must be of a kind that does.
+    fn keeping(&mut self, side: Side, key: Option<&PrivateKey>) -> Result<Keeping, IssueError> {
         let id = self.sealer(side)?;
-        let sealed = self.needs_passphrase(&[id])?;
-        if sealed {
-            // All keys of a store have one passphrase: it is the one that opens the key beside.
+        if let Some(token) = self.token_of(Some(id))? {
+            key.map_or(Ok(()), TokenKey::takes).map_err(crate::key::KeyError::from)?;
             self.check_keys(&[id])?;
+            return Ok(Keeping::Token(token));
         }
-        Ok(sealed)
+        if !self.needs_passphrase(&[id])? {
+            return Ok(Keeping::Clear);
+        }
+        // All keys of a store have one passphrase: it is the one that opens the key beside.
+        self.check_keys(&[id])?;
+        Ok(Keeping::Sealed)
+    }
+
+    /// What is kept of a key; into a token it is put.
+    fn keep(&self, name: &str, key: &PrivateKey, keeping: &Keeping) -> Result<Kept, IssueError> {
+        let passphrase = self.passphrase.as_ref();
+        Ok(match keeping {
+            Keeping::Clear => Kept::Pem(key.to_pem()),
+            Keeping::Sealed => {
+                let passphrase = passphrase.ok_or(crate::key::KeyError::WantsPassphrase)?;
+                Kept::Pem(Zeroizing::new(key.to_encrypted_pem(passphrase, &*self.random)?))
+            }
+            Keeping::Token(token) => {
+                let key = AuthorityKey::import_into(token, name, key, passphrase)?;
+                key.kept(passphrase, &*self.random)?
+            }
+        })
+    }
+
+    /// Whether a key of this side that is kept in a file is encrypted; what it needs for that is checked.
+    ///
+    /// # Errors
+    /// The store keeps its keys in a token.
+    pub(in crate::authority) fn sealing(&mut self, side: Side) -> Result<bool, IssueError> {
+        match self.keeping(side, None)? {
+            Keeping::Clear => Ok(false),
+            Keeping::Sealed => Ok(true),
+            Keeping::Token(_) => Err(BatchError::TokenStore.into()),
+        }
     }
 
     fn plan(&self, adoption: &Adoption) -> Result<Plan, IssueError> {
@@ -367,12 +397,8 @@ impl Authority {
     /// With whose key a key is opened that is to be kept beside it.
     ///
     /// # Errors
-    /// The store keeps its keys in a token.
+    /// There is no authority on this side.
     pub(crate) fn sealer(&self, side: Side) -> Result<AuthorityId, IssueError> {
-        let issuer = self.issuer_for(side)?;
-        if self.is_in_token(issuer.name()) {
-            return Err(ImportError::Token.into());
-        }
-        Ok(issuer.id())
+        self.issuer_for(side).map(Issuer::id)
     }
 }

@@ -306,6 +306,8 @@ fn event(
     if let ImportContent::Whole(certificate) = content {
         detail["sha256"] = json!(certificate.fingerprint().to_string());
         detail["subject"] = json!(certificate.subject().to_rfc4514());
+        // Also when its file is gone, its key belongs to its owner (CA B7, I8).
+        detail["public_key"] = json!(hex(&intent.public_key));
     }
     for (key, value) in [("product", &intent.product), ("device_serial", &intent.device_serial)] {
         if let Some(value) = value {

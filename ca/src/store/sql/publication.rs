@@ -39,6 +39,16 @@ impl PublicationStore for SqlStore {
         })
     }
 
+    fn remove_setting(&mut self, name: &str, audit: &AuditEvent) -> Result<bool, StoreError> {
+        self.write(|backend| {
+            let removed = backend.execute("DELETE FROM setting WHERE name = ?1", values![name])? > 0;
+            if removed {
+                append_audit(backend, audit)?;
+            }
+            Ok(removed)
+        })
+    }
+
     fn publication(&self, authority: AuthorityId) -> Result<Option<Publication>, StoreError> {
         let row = self.backend.borrow_mut().row(
             "SELECT url, ocsp, complete_list FROM publication WHERE authority = ?1",

@@ -327,10 +327,11 @@ fn curves(table: &mut Table) {
             Parts { public_key: point_on(P256, &point), ..Parts::plain(host, key) }.signed(key)
         }
     };
-    let off = "its point is not on its curve, or at infinity";
+    let off = "its point is not on its curve";
     table.refused("a point that is not on the curve", off, with([&[4][..], &[7; 64]].concat()));
     table.refused("the point nought", off, with([&[4][..], &[0; 64]].concat()));
-    table.refused("the point at infinity", "invalid point of an elliptic curve", with(vec![0]));
+    table.refused("the point at infinity", "its point is the point at infinity", with(vec![0]));
+    table.refused("no point at all", "invalid point of an elliptic curve", with(Vec::new()));
     table.refused("half a point", "invalid point of an elliptic curve", with([&[4][..], &[7; 32]].concat()));
     table.refused("a compressed point", "compressed", |host, key| {
         let whole = key.public();
@@ -374,8 +375,13 @@ fn hashes(table: &mut Table) {
         ),
         (
             "RSA-PSS with more salt than usual",
-            "unsupported algorithm",
+            "with RSA-PSS and 222 octets of salt, which is not verified: 32 are usual",
             &["-sha256", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:max"],
+        ),
+        (
+            "RSA-PSS with no salt",
+            "with RSA-PSS and 0 octets of salt, which is not verified: 64 are usual",
+            &["-sha512", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:0"],
         ),
     ] {
         table.refused(name, reason, |host, _| of_openssl(None, "RSA:2048", host, options));
@@ -396,7 +402,14 @@ fn rsa(table: &mut Table) {
     table.rsa("a good RSA key", Reduced(&[]), Rsa::of(&p, &q, 65_537));
     table.rsa("R16: the exponent 3", Refused("exponent is 3,"), Rsa::of(&p, &q, 3));
     table.rsa("the exponent 1", Refused("exponent is 1,"), Rsa::of(&p, &q, 1));
-    table.rsa("an even exponent", Refused("invalid RSA key"), Rsa::of(&p, &q, 65_538));
+    table.rsa("an even exponent", Refused("exponent is 65538, an even number"), Rsa::of(&p, &q, 65_538));
+    table.rsa("the exponent nought", Refused("exponent is 0, an even number"), Rsa::of(&p, &q, 0));
+    let two = num_bigint::BigUint::from(2_u32);
+    table.rsa(
+        "an even modulus",
+        Refused("divisible by 2"),
+        Rsa::of(&two, &((&one << 2046_u32) + &p), 65_537),
+    );
     let (short, other) = primes(1024);
     table.rsa("1024 bits", Refused("has 1024 bits"), Rsa::of(&short, &other, 65_537));
     let long = next_prime(&((&one << 2037_u32) + &p));

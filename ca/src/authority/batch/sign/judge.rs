@@ -8,12 +8,13 @@ use x509_cert::ext::Extension;
 
 use super::action;
 use crate::authority::Authority;
+use crate::authority::batch::lasting;
 use crate::batch::{Action, Batch, BatchError, Item, Wanted};
 use crate::error::IssueError;
 use crate::import::printable;
 use crate::lint::{Rules, prepare};
+use crate::profile::Profile;
 use crate::profile::constraints::{NAME_CONSTRAINTS, name_constraints};
-use crate::profile::{Profile, validity_for};
 use crate::serial::SerialNumber;
 use crate::signer::{identifier, signature_of};
 use crate::store::{AuthorityId, CertificateRecord, Kind, Query, Revocation, State};
@@ -143,6 +144,13 @@ impl Authority {
             let (not_after, root) = (validity.not_after, issuer.validity().not_after);
             return Err(BatchError::Outlives { not_after, root }.into());
         }
+        if *action == Action::Renew
+            && let Some(until) = known.iter().map(|one| one.intent.validity.not_after).max()
+            && validity.not_after <= until
+        {
+            let (name, not_after) = (name.clone(), validity.not_after);
+            return Err(BatchError::NoLater { name, until, not_after }.into());
+        }
         let inherited =
             issuer.extensions().iter().find(|one| one.oid.to_string() == NAME_CONSTRAINTS.to_string());
         let constraints = match (inherited, permit.is_empty()) {
@@ -251,14 +259,6 @@ impl CertificateDue {
             public_key: self.public_key.clone(),
             extensions,
         })
-    }
-}
-
-/// So many days from now, or as long as its issuer.
-fn lasting(days: Option<u32>, issuer: &Certificate, now: Timestamp) -> Validity {
-    match days {
-        Some(days) => validity_for(now, days),
-        None => Validity { not_after: issuer.validity().not_after, ..validity_for(now, 1) },
     }
 }
 

@@ -98,7 +98,10 @@ impl Replay<'_> {
             name,
             product: text("product"),
             device_serial: text("device_serial"),
-            public_key: certificate.map(public_key).unwrap_or_default(),
+            public_key: certificate
+                .map(public_key)
+                .or_else(|| facts["public_key"].as_str().and_then(digest))
+                .unwrap_or_default(),
             validity: Validity {
                 not_before: time("not_before").unwrap_or(entry.at),
                 not_after: time("not_after").ok_or_else(|| bad("end"))?,
