@@ -19,6 +19,7 @@ mod page;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ use crate::{clock, metrics};
 const CONNECTIONS: usize = 64;
 /// How long a handshake, a request's head or a form may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may last: browsers and monitoring systems make another one without being told.
+const LONGEST: Duration = Duration::from_secs(60);
 /// A form with a token in it, in octets.
 const LARGEST_FORM: usize = 4096;
 
@@ -143,13 +146,16 @@ impl Admin {
             let admin = Arc::clone(&self);
             async move { Ok::<_, Infallible>(admin.answer(request, peer).await) }
         });
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
-            .max_buf_size(16 * 1024)
-            .serve_connection(TokioIo::new(stream), service)
-            .await?;
-        Ok(())
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(16 * 1024);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        // Whoever asks and does not read the answer would hold its place for ever: a connection that has been there for so long
+        // is closed when it has answered, and in any case.
+        if let Ok(ended) = tokio::time::timeout(LONGEST, connection.as_mut()).await {
+            return Ok(ended?);
+        }
+        connection.as_mut().graceful_shutdown();
+        Ok(tokio::time::timeout(PATIENCE, connection).await??)
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
@@ -259,4 +265,33 @@ fn accepts_html(request: &Request<Incoming>) -> bool {
 /// Why the listener for people could not be set up.
 pub(crate) fn tls_error(error: rustls::Error) -> ServerError {
     ServerError::AdminTls(io::Error::other(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+    use crate::audit::Auditor;
+    use crate::config::tests::{Fixture, SOUND};
+    use crate::site::Site;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_and_does_not_read_gives_its_place_back() {
+        let fixture = Fixture::new();
+        fixture.write_key("admin.token", "0123456789abcdef0123456789abcdef");
+        let text = format!("{SOUND}\n[admin]\naddress = \"127.0.0.1:9444\"\ntoken-file = \"admin.token\"\n");
+        let config = fixture.load(&text).unwrap();
+        let site = Site::new(&config, None).unwrap();
+        let settings = Settings::new(config.admin.clone().unwrap()).unwrap();
+        let gateway = Gateway::new(site, Auditor::disabled(clock::system));
+        let admin = Admin::new(gateway, settings).unwrap();
+        let (mut client, server) = tokio::io::duplex(1024);
+        let began = Instant::now();
+        let served = tokio::spawn(admin.connection(server, ([127, 0, 0, 1], 4000).into()));
+        client.write_all(b"GET /style.css HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        assert!(served.await.unwrap().is_err(), "the answer was never taken");
+        assert!(began.elapsed() <= LONGEST + PATIENCE + PATIENCE);
+        drop(client);
+    }
 }

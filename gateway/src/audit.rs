@@ -24,7 +24,7 @@
 //! | `device` | `kind`, `product`, `serial`, `mac`, `profile` |
 //! | `method`, `path`, `status`, `bytes` | the request and its answer; secrets in a query are shown as `***` |
 //! | `user_agent` | the request's field of that name, its first 256 bytes |
-//! | `requests`, `ended` | of `closed`: how many, with their `bytes` together, and how it ended: `done` (either side closed), `idle`, `overdue`, `broken` (the network), `cut_off` (the gateway stopped) |
+//! | `requests`, `ended` | of `closed`: how many, with their `bytes` together, and how it ended: `done` (either side closed), `idle`, `overdue`, `broken` (the network, or what came was no request), `cut_off` (the gateway stopped) |
 //! | `count`, `first`, `last` | of `repeated`: how many, when; the other members are those of the first of them |
 //! | `count`, `since` | of `gap`: how many, since when |
 //! | `said` | of `said`: what the phone says, which proves nothing: `mac`, `product`, `task` (`resync`, `upgrade`), `progress` (`requesting`, `successful`, `failed`), `url`, `error` |

@@ -54,7 +54,8 @@ pub enum Command {
     Reasons(Reasons),
     /// Ask the audit database: why was this phone refused? Without a further command, lists records, newest first.
     ///
-    /// Times are UTC. Exit status: 0 when there is an answer, 1 when there is none or the database cannot be asked.
+    /// Times are UTC. Exit status: 0 when there is an answer, an empty list too; 1 when nothing is known of a device or the
+    /// database cannot be asked.
     Audit(Box<Audit>),
     /// Set up a demonstration with its own authorities, phones and profiles, and serve it.
     #[cfg(feature = "quickstart")]

@@ -175,8 +175,12 @@ impl Config {
         let own_database = audit.as_ref().and_then(AuditConfig::database);
         let admin = admin.and_then(|table| AdminConfig::read(&table, &files, own_database));
         let phone_syslog = root.optional_table("phone-syslog");
-        let phone_syslog =
-            phone_syslog.and_then(|table| PhoneSyslogConfig::read(&table, &files, audit.as_ref()));
+        let of_audit = match &audit {
+            Some(audit) => phone_syslog::Audit::Read(audit),
+            None if root.has("audit") => phone_syslog::Audit::Mistaken,
+            None => phone_syslog::Audit::Missing,
+        };
+        let phone_syslog = phone_syslog.and_then(|table| PhoneSyslogConfig::read(&table, &files, of_audit));
         root.finish();
         let watched = files.into_watched();
         let warnings = document.finish()?;

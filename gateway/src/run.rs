@@ -16,6 +16,7 @@ use crate::audit::{
     AuditSink, Auditor, DatabaseError, DatabaseSink, FileSink, Sink, StdoutSink, SyslogSink, Windows,
 };
 use crate::commands::{Outcome, Streams};
+use crate::config::certificates::Causes;
 use crate::config::{AuditConfig, Config, SinkConfig, SinkKind};
 use crate::reload::{LOOK_EVERY, Watch};
 use crate::server::{Server, ServerError};
@@ -35,8 +36,14 @@ pub enum RunError {
         source: io::Error,
     },
     /// The audit database cannot be opened.
-    #[error(transparent)]
-    AuditDatabase(DatabaseError),
+    #[error("the audit database {database} cannot be used")]
+    AuditDatabase {
+        /// As configured, without a password.
+        database: String,
+        /// Why.
+        #[source]
+        source: DatabaseError,
+    },
     /// The configuration has mistakes.
     #[error("the configuration has {} mistakes", .0.len())]
     Config(Vec<Diagnostic>),
@@ -79,7 +86,11 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
                     "another program, such as rsyslog, may use the port, or it is below 1024 and needs root; try: ss -lunp",
                 ),
                 RunError::Audit { .. } => Some("the folder must exist and be writable for this user"),
-                RunError::AuditDatabase(_)
+                RunError::AuditDatabase {
+                    source: DatabaseError::Foreign { .. } | DatabaseError::NotAnAuditDatabase,
+                    ..
+                } => Some("name a file of its own: the gateway makes it"),
+                RunError::AuditDatabase { .. }
                 | RunError::Config(_)
                 | RunError::Server(ServerError::AdminTls(_) | ServerError::Random | ServerError::Site(_))
                 | RunError::System(_) => None,
@@ -137,7 +148,8 @@ fn open_sink(sink: &SinkConfig, gateway: &str) -> Result<Box<dyn AuditSink>, Run
     Ok(match &sink.kind {
         SinkKind::Database { url, retention } => {
             let opened = DatabaseSink::open(url.clone(), gateway.to_owned(), *retention, clock::system);
-            Box::new(opened.map_err(RunError::AuditDatabase)?)
+            let database = url.to_string();
+            Box::new(opened.map_err(|source| RunError::AuditDatabase { database, source })?)
         }
         SinkKind::File { path, rotation } => {
             let opened = match rotation {
@@ -323,8 +335,5 @@ impl Running {
 }
 
 fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
+    Causes(error).to_string()
 }

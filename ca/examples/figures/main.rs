@@ -2,7 +2,9 @@
 //!
 //! `cargo run --release -p provision-ca --example figures -- --help` says what can be measured. Every ratio comes from one run, in
 //! which the two sides take turns. The issuer has RSA 2048. Each measurement has a store of its own; all are removed at the
-//! end, for ext4 passes over the places of files that were removed within the last minutes, which slows whoever makes new ones.
+//! end, for ext4 passes over the places of files that were removed within the last six minutes, which can double the work of
+//! whoever makes new ones. Where such were removed, another part of the disk is measured by `TMPDIR=FOLDER`, a new folder
+//! directly below `/`.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be made has failed")]
 

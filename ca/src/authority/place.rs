@@ -108,8 +108,16 @@ impl Shelf<'_> {
         flush: Flush,
     ) -> Result<Option<PathBuf>, IssueError> {
         let target = self.layout.root().join(&record.intent.folder);
-        let superseded = if target.exists() { Some(self.supersede(&target)?) } else { None };
-        rename(&self.pending_folder(record.id), &target)?;
+        let staged = self.pending_folder(record.id);
+        let superseded = match fs::rename(&staged, &target) {
+            Ok(()) => None,
+            Err(error) if is_occupied(&error) => {
+                let superseded = self.supersede(&target)?;
+                rename(&staged, &target)?;
+                Some(superseded)
+            }
+            Err(source) => return Err(FileError::new("rename", &staged, source).into()),
+        };
         flush.folder(&self.home(record))?;
         Ok(superseded)
     }
@@ -219,6 +227,12 @@ fn remove_file(path: &Path) -> Result<(), IssueError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a folder could not be renamed because something that is no empty folder has the new name.
+fn is_occupied(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), IssueError> {

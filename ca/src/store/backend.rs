@@ -168,6 +168,9 @@ pub(crate) trait Backend: fmt::Debug + Send {
     /// Runs a statement; how many rows it changed.
     fn execute(&mut self, statement: &str, values: &[Value]) -> Result<u64, StoreError>;
 
+    /// Runs an INSERT of one row into a table whose key is `id`; that key.
+    fn insert(&mut self, statement: &str, values: &[Value]) -> Result<i64, StoreError>;
+
     /// Hands each row of the answer to `each`.
     fn query(
         &mut self,

@@ -43,7 +43,9 @@ pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Fi
 pub(crate) fn write_later(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     let result =
         OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-            file.set_permissions(Permissions::from_mode(mode))?;
+            if !has_mode(&file.metadata()?, mode) {
+                file.set_permissions(Permissions::from_mode(mode))?;
+            }
             file.write_all(content)
         });
     result.map_err(|source| FileError::new("write", path, source))
@@ -88,6 +90,17 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), FileError> {
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), FileError> {
     fs::set_permissions(path, Permissions::from_mode(mode))
         .map_err(|source| FileError::new("set the permissions of", path, source))
+}
+
+/// Sets the permission bits of what was just made, when the process's mask left out some: asking is much cheaper than setting,
+/// and a batch makes many.
+pub(crate) fn ensure_mode(path: &Path, mode: u32) -> Result<(), FileError> {
+    let found = fs::metadata(path).map_err(|source| FileError::new("read", path, source))?;
+    if has_mode(&found, mode) { Ok(()) } else { set_mode(path, mode) }
+}
+
+fn has_mode(found: &fs::Metadata, mode: u32) -> bool {
+    found.permissions().mode() & 0o7777 == mode
 }
 
 /// Removes a folder and what is in it, when it exists.

@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::ShardNumber;
-use super::files::{FileError, set_mode};
+use super::files::{FileError, ensure_mode};
 
 /// The paths of one store.
 ///
@@ -141,7 +141,7 @@ pub(crate) fn crl_name(authority: &str, shard: Option<ShardNumber>) -> String {
 /// Makes a folder and those above it, when they are missing, with these permission bits.
 pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), FileError> {
     match DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => set_mode(path, mode),
+        Ok(()) => ensure_mode(path, mode),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(source) => match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             Some(parent) if source.kind() == ErrorKind::NotFound && !parent.is_dir() => {

@@ -191,6 +191,12 @@ impl Backend for Postgres {
         Ok(self.client.execute(&statement, &parameters(values))?)
     }
 
+    fn insert(&mut self, statement: &str, values: &[Value]) -> Result<i64, StoreError> {
+        let statement = self.statement(&format!("{statement} RETURNING id"))?;
+        let row = self.client.query_one(&statement, &parameters(values))?;
+        Row(vec![row.try_get(0)?]).integer(0)
+    }
+
     fn query(
         &mut self,
         statement: &str,

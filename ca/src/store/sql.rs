@@ -333,10 +333,10 @@ fn insert_intent(backend: &mut dyn Backend, intent: &Intent) -> Result<RecordId,
         .folder
         .to_str()
         .ok_or_else(|| StoreError::Damaged { what: format!("folder {:?} is not text", intent.folder) })?;
-    let inserted = backend.row(
+    let inserted = backend.insert(
         "INSERT INTO certificate (authority, serial, state, kind, name, product, device_serial, public_key,
                                   not_before, not_after, reserved_at, folder, shard)
-         VALUES (?1, ?2, 'intent', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING id",
+         VALUES (?1, ?2, 'intent', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         values![
             intent.authority.0,
             &intent.serial,
@@ -353,8 +353,7 @@ fn insert_intent(backend: &mut dyn Backend, intent: &Intent) -> Result<RecordId,
         ],
     );
     match inserted {
-        Ok(Some(row)) => Ok(RecordId(row.integer(0)?)),
-        Ok(None) => Err(StoreError::Damaged { what: "a new row has no number".to_owned() }),
+        Ok(id) => Ok(RecordId(id)),
         Err(error) if error.is_duplicate() => Err(StoreError::SerialTaken),
         Err(error) => Err(error),
     }

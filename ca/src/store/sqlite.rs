@@ -97,6 +97,11 @@ impl Backend for Sqlite {
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }
 
+    fn insert(&mut self, statement: &str, values: &[Value]) -> Result<i64, StoreError> {
+        // With RETURNING, SQLite would keep a journal for the one statement beside the transaction's.
+        Ok(self.connection.prepare_cached(statement)?.insert(params_from_iter(values))?)
+    }
+
     fn query(
         &mut self,
         statement: &str,

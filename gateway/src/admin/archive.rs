@@ -126,7 +126,10 @@ impl Reader {
         question: &impl Fn(&mut AuditDatabase) -> Result<T, DatabaseError>,
     ) -> Result<T, DatabaseError> {
         let mut database = match self.database.take() {
-            Some(database) => database,
+            Some(mut database) => {
+                database.reconnect_if_replaced()?;
+                database
+            }
             None => AuditDatabase::open_to_read(&self.url)?,
         };
         database.give_up_at(deadline)?;
@@ -166,6 +169,20 @@ mod tests {
         assert_eq!(count(&archive).await.unwrap(), 2);
         writer.append(batch(2), lines(1_795_400_009, &[GAP]).as_bytes()).unwrap();
         assert_eq!(count(&archive).await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_database_in_the_place_of_another_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = Archive::new(url(folder.path()));
+        let mut writer = AuditDatabase::open(&url(folder.path())).unwrap();
+        writer.append(batch(1), lines(1_795_400_000, &[GAP, GAP]).as_bytes()).unwrap();
+        assert_eq!(count(&archive).await.unwrap(), 2);
+        drop(writer);
+        std::fs::remove_file(folder.path().join("audit.db")).unwrap();
+        assert!(matches!(count(&archive).await, Err(Away::Database(DatabaseError::File { .. }))));
+        drop(AuditDatabase::open(&url(folder.path())).unwrap());
+        assert_eq!(count(&archive).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -52,6 +52,12 @@ pub enum DatabaseError {
         #[source]
         source: io::Error,
     },
+    /// It has tables already, and none of them is ours.
+    #[error("this is the database of another program: it has a table \"{table}\"")]
+    Foreign {
+        /// One of them.
+        table: String,
+    },
     /// It was made by a later gateway.
     #[error(
         "the audit database has version {found}, and this gateway knows versions up to {known}: update the gateway"
@@ -111,12 +117,13 @@ impl AuditDatabase {
     /// Opens a database to write, and makes its tables or brings them up to date.
     ///
     /// # Errors
-    /// It cannot be reached or opened, or a later gateway made it.
+    /// It cannot be reached or opened, a later gateway made it, or the file is another program's.
     pub fn open(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
-        Self::with(match url {
-            DatabaseUrl::Sqlite(path) => Box::new(Sqlite::open(path)?),
-            DatabaseUrl::Postgres(url) => Box::new(Postgres::open(url)?),
-        })
+        let opened = match url {
+            DatabaseUrl::Sqlite(path) => Sqlite::open(path).and_then(|file| Self::with(Box::new(file))),
+            DatabaseUrl::Postgres(url) => Self::with(Box::new(Postgres::open(url)?)),
+        };
+        opened.map_err(or_no_database)
     }
 
     /// Opens a database that is there, to ask: for reading only.
@@ -130,12 +137,7 @@ impl AuditDatabase {
             }
             DatabaseUrl::Postgres(url) => Self::with(Box::new(Postgres::open_to_read(url)?)),
         };
-        opened.map_err(|error| {
-            // The file is none of SQLite's.
-            let is_none = matches!(&error, DatabaseError::Sqlite(error)
-                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase));
-            if is_none { DatabaseError::NotAnAuditDatabase } else { error }
-        })
+        opened.map_err(or_no_database)
     }
 
     fn with(mut backend: Box<dyn Backend>) -> Result<Self, DatabaseError> {
@@ -168,6 +170,21 @@ impl AuditDatabase {
         self.backend.reconnect()
     }
 
+    /// Opens the file anew where it was deleted, moved away or replaced, since whatever is done with the old one is lost; whether it
+    /// was.
+    ///
+    /// # Errors
+    /// The one that stands there now, or none, cannot be opened.
+    pub fn reconnect_if_replaced(&mut self) -> Result<bool, DatabaseError> {
+        let is_replaced = self.backend.is_replaced();
+        if is_replaced {
+            self.backend.reconnect()?;
+            self.backend.upgrade()?;
+            self.admitted = Admitted::default();
+        }
+        Ok(is_replaced)
+    }
+
     /// Gives up each question whose answer is not there at this time, until another time is set.
     ///
     /// # Errors
@@ -192,6 +209,13 @@ impl AuditDatabase {
     pub(super) fn backend(&mut self) -> &mut dyn Backend {
         &mut *self.backend
     }
+}
+
+/// Says so where the file is none of SQLite's.
+fn or_no_database(error: DatabaseError) -> DatabaseError {
+    let is_none = matches!(&error, DatabaseError::Sqlite(error)
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase));
+    if is_none { DatabaseError::NotAnAuditDatabase } else { error }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub struct Audit {
     #[command(flatten)]
     pub filter: AuditFilter,
     /// How many records at most [default: 100].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = limit)]
     pub limit: Option<NonZeroU32>,
     /// What else is asked.
     #[command(subcommand)]
@@ -103,7 +103,7 @@ pub struct AuditDevice {
     #[arg(long, value_name = "TIME")]
     pub since: Option<TimePoint>,
     /// How many connections are told of at most; equal ones in a row count once.
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = limit)]
     pub limit: NonZeroU32,
 }
 
@@ -114,7 +114,7 @@ pub struct AuditExpiring {
     #[arg(long, value_name = "TIME", default_value = "180d", value_parser = duration)]
     pub within: std::time::Duration,
     /// How many devices are listed at most; the totals count all.
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = limit)]
     pub limit: NonZeroU32,
 }
 
@@ -131,8 +131,12 @@ pub struct AuditSummary {
     #[arg(long, value_name = "TIME")]
     pub until: Option<TimePoint>,
     /// How many values are shown at most.
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
     pub limit: NonZeroU32,
+}
+
+fn limit(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("write a number from 1 to {}", u32::MAX))
 }
 
 fn reason(text: &str) -> Result<Reason, String> {

@@ -59,6 +59,19 @@ pub enum SinkKind {
 }
 
 impl SinkConfig {
+    /// Whether both write to one place.
+    fn leads_to(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            // However it is spelled: `./audit.jsonl` is `audit.jsonl`.
+            (SinkKind::File { path, .. }, SinkKind::File { path: other, .. }) => path == other,
+            (
+                SinkKind::Database { url: DatabaseUrl::Sqlite(path), .. },
+                SinkKind::Database { url: DatabaseUrl::Sqlite(other), .. },
+            ) => path == other,
+            _ => self.name() == other.name(),
+        }
+    }
+
     /// The sink's name, for messages and metrics: its kind and where it leads.
     #[must_use]
     pub fn name(&self) -> String {
@@ -110,9 +123,8 @@ impl AuditConfig {
             sinks.push(SinkConfig::read(&sink, files, &gateway));
         }
         let sinks: Vec<SinkConfig> = sinks.into_iter().collect::<Option<_>>()?;
-        let named = |at: usize| sinks.get(at).map(SinkConfig::name);
-        for at in 1..sinks.len() {
-            if let Some(other) = (0..at).find(|other| named(*other) == named(at)) {
+        for (at, sink) in sinks.iter().enumerate() {
+            if let Some(other) = sinks.iter().take(at).position(|other| other.leads_to(sink)) {
                 let line = places.get(other).map_or(0, |place: &Place| place.line);
                 let message = format!("the sink of line {line} writes to the same place");
                 if let Some(place) = places.get(at) {
@@ -172,15 +184,15 @@ impl SinkConfig {
 fn read_path(table: &Table<'_, '_>, files: &Files<'_, '_>) -> Option<PathBuf> {
     let file = table.string("file")?;
     let path = files.resolve(&file.value);
-    if file.value.is_empty() || path.is_dir() {
-        files.document().error(&file.place, format!("{} is a folder, a file is needed", path.display()));
-    } else {
-        check_folder(&path, "audit file", &file.place, files);
-    }
+    check_folder(&path, "audit file", &file.place, files);
     Some(path)
 }
 
 fn check_folder(path: &Path, what: &str, place: &Place, files: &Files<'_, '_>) {
+    if path.is_dir() {
+        files.document().error(place, format!("{} is a folder, a file is needed", path.display()));
+        return;
+    }
     let exists = path.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir());
     if !exists {
         let folder = path.parent().unwrap_or(path).display();

@@ -23,6 +23,17 @@ pub struct PhoneSyslogConfig {
     pub in_all: Rate,
 }
 
+/// What is known of `[audit]` when `[phone-syslog]` is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Audit<'a> {
+    /// It stands there with mistakes, which are noted.
+    Mistaken,
+    /// There is none.
+    Missing,
+    /// It says this.
+    Read(&'a AuditConfig),
+}
+
 /// Ten phones behind one address, each telling of two profiles in a second.
 const PER_ADDRESS: u64 = 20;
 /// A resync an hour of a million phones and more; after a power cut ten seconds' worth may come at once.
@@ -30,11 +41,7 @@ const IN_ALL: u64 = 2000;
 
 impl PhoneSyslogConfig {
     /// Reads `[phone-syslog]`, whose messages go where `audit` says.
-    pub(super) fn read(
-        table: &Table<'_, '_>,
-        files: &Files<'_, '_>,
-        audit: Option<&AuditConfig>,
-    ) -> Option<Self> {
+    pub(super) fn read(table: &Table<'_, '_>, files: &Files<'_, '_>, audit: Audit<'_>) -> Option<Self> {
         let address = table.string("address").and_then(|text| listener::address(&text, files));
         let networks = read_networks(table, files);
         let rate = |key, most, default| {
@@ -49,16 +56,16 @@ impl PhoneSyslogConfig {
         };
         let hint = "[[audit.sink]] with kind = \"database\" and url = \"sqlite:audit.db\"";
         match audit {
-            None => {
+            Audit::Missing => {
                 let message = "what phones say is recorded nowhere without [audit]";
                 files.document().error_with_hint(table.place(), message, hint);
                 return None;
             }
-            Some(audit) if !audit.sinks.iter().any(|sink| is_database(&sink.kind)) => {
+            Audit::Read(audit) if !audit.sinks.iter().any(|sink| is_database(&sink.kind)) => {
                 let message = "what phones say is joined to a device's story in an audit database only, and there is none";
                 files.document().warning(table.place(), message, Some(hint.to_owned()));
             }
-            Some(_) => {}
+            Audit::Mistaken | Audit::Read(_) => {}
         }
         Some(Self { address: address?, networks: networks?, per_address, in_all })
     }

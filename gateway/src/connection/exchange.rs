@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use policies::Reason;
+use policies::{Reason, Stage};
 use tokio::time::Instant;
 
 use super::session::{Judged, Session, Unfit};
@@ -57,6 +57,19 @@ struct Verdict {
     backend: Option<Arc<str>>,
 }
 
+impl Verdict {
+    /// Why the request ended as it did, and our words for it. An answer that did not arrive whole is told rather than what a rule
+    /// would have refused: it was no success.
+    fn told(&self, ended: Option<Reason>) -> (Option<Reason>, Option<&str>) {
+        let is_waived = self.decision == Some(Decision::Waived)
+            && self.reason.is_some_and(|reason| reason.stage() == Stage::Authorisation);
+        match ended {
+            Some(ended) if is_waived => (Some(ended), None),
+            Some(_) | None => (self.reason.or(ended), self.detail.as_deref()),
+        }
+    }
+}
+
 /// Writes the record of its request when it is dropped: after the answer's end, or when the client went away
 /// before there was an answer and hyper dropped everything.
 struct RequestRecord {
@@ -87,7 +100,8 @@ impl Drop for RequestRecord {
             Some(target) => target.as_str(),
             None => self.uri.path(),
         };
-        let Verdict { rule, decision, reason, detail, backend } = &self.verdict;
+        let (reason, detail) = self.verdict.told(ended);
+        let Verdict { rule, decision, reason: _, detail: _, backend } = &self.verdict;
         gateway.auditor().record(&AuditRecord {
             method: Some(self.method.as_str()),
             path: Some(path.as_bytes()),
@@ -96,8 +110,8 @@ impl Drop for RequestRecord {
             bytes: self.ended.map(|(_, bytes)| bytes),
             rule: rule.as_deref(),
             decision: *decision,
-            reason: reason.or(ended).map(Reason::as_str),
-            detail: detail.as_deref(),
+            reason: reason.map(Reason::as_str),
+            detail,
             backend: backend.as_deref(),
             ..AuditRecord::new(&self.fragment, Event::Request(self.id), self.began.elapsed())
         });
@@ -105,7 +119,7 @@ impl Drop for RequestRecord {
             host: self.session.host(),
             rule: rule.clone(),
             status: self.status.map(|status| status.as_u16()),
-            reason: reason.or(ended),
+            reason,
         };
         let octets = self.ended.map_or(0, |(_, octets)| octets);
         self.session.octets.fetch_add(octets, Ordering::Relaxed);
@@ -210,5 +224,34 @@ impl RequestName {
 
     fn text(&self) -> &str {
         self.value.to_str().unwrap_or("-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waived_request_whose_answer_broke_off_is_told_as_such() {
+        let verdict = |decision| Verdict {
+            decision: Some(decision),
+            reason: Some(Reason::NoRuleMatched),
+            detail: Some("no rule covers this request".to_owned()),
+            ..Verdict::default()
+        };
+        let waived = verdict(Decision::Waived);
+        let whole = (Some(Reason::NoRuleMatched), Some("no rule covers this request"));
+        assert_eq!(waived.told(None), whole);
+        assert_eq!(waived.told(Some(Reason::ClientGone)), (Some(Reason::ClientGone), None));
+        let failed =
+            Verdict { reason: Some(Reason::BackendTimeout), detail: None, ..verdict(Decision::Waived) };
+        assert_eq!(failed.told(Some(Reason::ClientGone)), (Some(Reason::BackendTimeout), None));
+        assert_eq!(
+            verdict(Decision::Deny).told(Some(Reason::ClientGone)),
+            whole,
+            "it was refused all the same"
+        );
+        let permitted = Verdict { decision: Some(Decision::Permit), ..Verdict::default() };
+        assert_eq!(permitted.told(Some(Reason::BackendClosed)), (Some(Reason::BackendClosed), None));
     }
 }

@@ -1,11 +1,15 @@
 //! The families, by name: what of the gateway is exposed.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use policies::Reason;
 
 use super::exposition::{Exposition, Format, Kind};
 use super::{Counts, Handshake, process};
 use crate::audit::SinkStatus;
 use crate::clock;
+use crate::config::HostConfig;
 use crate::server::Gateway;
 
 /// Everything, as a monitoring system reads it.
@@ -130,38 +134,45 @@ fn expiry(out: &mut Exposition, gateway: &Gateway) {
             out.sample(&[("host", host.first_name()), ("serial", &serial)], left);
         }
     }
+    revocation_lists(out, site.hosts(), now);
+}
+
+/// What is told of revocation lists. Two trust entries of a host may have one name, and two lists of an issuer stand in one file:
+/// they are one sample, since two of the same labels would make the whole answer unreadable.
+fn revocation_lists(out: &mut Exposition, hosts: &[Arc<HostConfig>], now: i64) {
+    let mut left = BTreeMap::<[String; 4], i64>::new();
+    let mut entries = BTreeMap::<[String; 2], usize>::new();
+    for host in hosts {
+        for trust in &host.trust {
+            let Some(lists) = &trust.lists else { continue };
+            let of_entry = [host.first_name().to_string(), trust.name.to_string()];
+            let all: usize = lists.iter().map(|loaded| loaded.list.len()).sum();
+            *entries.entry(of_entry.clone()).or_default() += all;
+            for loaded in lists {
+                let Some(next) = loaded.list.next_update() else { continue };
+                let file = loaded.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+                let [host, trust] = of_entry.clone();
+                let labels = [host, trust, file.into_owned(), loaded.list.issuer().to_string()];
+                let seconds = next.unix().saturating_sub(now);
+                left.entry(labels).and_modify(|least| *least = seconds.min(*least)).or_insert(seconds);
+            }
+        }
+    }
     out.family(
         "provision_gateway_crl_next_update_seconds",
         Kind::Gauge,
-        "Until a certificate revocation list is due to be replaced; negative when it is overdue.",
+        "Until a certificate revocation list is due to be replaced, the first of several; negative when it is overdue.",
     );
-    for host in site.hosts() {
-        for trust in &host.trust {
-            for loaded in trust.lists.iter().flatten() {
-                let Some(next) = loaded.list.next_update() else { continue };
-                let file = loaded.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-                let issuer = loaded.list.issuer().to_string();
-                let labels = [
-                    ("host", &**host.first_name()),
-                    ("trust", &trust.name),
-                    ("file", &file),
-                    ("issuer", &issuer),
-                ];
-                out.sample(&labels, next.unix().saturating_sub(now));
-            }
-        }
+    for ([host, trust, file, issuer], seconds) in &left {
+        out.sample(&[("host", host), ("trust", trust), ("file", file), ("issuer", issuer)], seconds);
     }
     out.family(
         "provision_gateway_crl_entries",
         Kind::Gauge,
         "Certificates that the loaded revocation lists of a trust entry name.",
     );
-    for host in site.hosts() {
-        for trust in &host.trust {
-            let Some(lists) = &trust.lists else { continue };
-            let entries: usize = lists.iter().map(|loaded| loaded.list.len()).sum();
-            out.sample(&[("host", host.first_name()), ("trust", &trust.name)], entries);
-        }
+    for ([host, trust], count) in &entries {
+        out.sample(&[("host", host), ("trust", trust)], count);
     }
 }
 
@@ -243,4 +254,33 @@ fn phone_syslog(out: &mut Exposition, gateway: &Gateway) {
 
 fn word(reason: Option<Reason>) -> &'static str {
     reason.map(Reason::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::tests::{Fixture, SOUND};
+
+    #[test]
+    fn entries_of_one_name_and_lists_of_one_file_are_one_sample() {
+        let fixture = Fixture::new();
+        let other = certs::testing::Pki::named("Other");
+        fixture.write("other.pem", other.root().certificate().to_pem());
+        let lists =
+            fixture.pki.root().crl().number(7).to_pem() + &fixture.pki.root().crl().number(8).to_pem();
+        fixture.write("trust/crls/root.crl", lists);
+        let second = "name = \"root\"\nidentity = [\"cisco-small-business\"]\ncrls = \"trust/crls\"\n";
+        let text =
+            SOUND.replace("[audit]", &format!("[[host.trust]]\nanchors = \"other.pem\"\n{second}\n[audit]"));
+        let config = fixture.load(&text).unwrap();
+        let mut out = Exposition::new(Format::Prometheus);
+        revocation_lists(&mut out, &config.hosts, Fixture::NOW.unix());
+        let text = out.finish();
+        let samples: Vec<&str> = text.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+        let samples: Vec<&str> = samples.into_iter().filter(|name| name.contains('{')).collect();
+        assert_eq!(samples.iter().collect::<BTreeSet<_>>().len(), samples.len(), "{text}");
+        assert_eq!(samples.len(), 2, "{text}");
+    }
 }

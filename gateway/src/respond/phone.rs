@@ -138,7 +138,17 @@ pub fn shows(reason: Reason) -> Vec<String> {
             format!("{failed}; `ssldump` on the way shows the alert."),
         ],
         Told::Status(status) => vec![
-            format!("The answer {status}, with the request's id in its text and nothing of the reason."),
+            // What cannot be read as a request has no id: hyper answers it by itself.
+            if reason == Reason::HeadersTooLarge {
+                format!("The answer {status}, without a text.")
+            } else if reason == Reason::BadRequest {
+                format!(
+                    "The answer {status}, with the request's id in its text and nothing of the reason; without a text where \
+                     it could not be read as a request at all."
+                )
+            } else {
+                format!("The answer {status}, with the request's id in its text and nothing of the reason.")
+            },
             "A Cisco phone reports \"resync failed\" to its syslog server, waits Resync_Error_Retry_Delay seconds and \
              tries again."
                 .to_owned(),
@@ -200,6 +210,7 @@ mod tests {
             (Reason::DeniedByList, "access_denied (49)"),
             (Reason::UnknownServerName, "unrecognized_name (112)"),
             (Reason::NoRuleMatched, "403 Forbidden"),
+            (Reason::HeadersTooLarge, "431 Request Header Fields Too Large, without a text."),
             (Reason::BackendTimeout, "504 Gateway Timeout"),
             (Reason::HelloTimeout, "without an alert"),
             (Reason::AuditFull, "503 Service Unavailable"),

@@ -37,10 +37,13 @@ use crate::template::Template;
 
 /// Certificates that are finished in one transaction: many, so that the disk is asked seldom; few, so that there is more to
 /// sign while it answers.
-const PART: usize = 256;
+const PART: usize = 512;
 
 /// Parts that are with the threads at most: one that is waited for, and one to go on with.
 const PARTS: usize = 2;
+
+/// Certificates that a thread makes before it hands them in: at each one threads would wake one another for nothing.
+const GROUP: usize = 8;
 
 /// A request that is granted.
 pub(super) struct Accepted {
@@ -141,6 +144,10 @@ struct Job<'a> {
 /// A job and what came of it.
 type Done<'a> = (Job<'a>, Result<Certificate, IssueError>);
 
+/// Jobs that one thread does, with their place among all groups.
+type Group<'a> = (usize, Vec<Job<'a>>);
+type DoneGroup<'a> = (usize, Vec<Done<'a>>);
+
 /// What a batch works with, and what it did so far.
 struct Work<'a> {
     store: &'a mut dyn Store,
@@ -190,7 +197,7 @@ impl<'a> Work<'a> {
                 scope.spawn(move || labour(take, &hand_in, stop, shelf, flush));
             }
             drop(hand_in);
-            let directed = self.direct(accepted, &give, &ready);
+            let directed = self.direct(accepted, threads, &give, &ready);
             stop.store(true, Ordering::Relaxed);
             drop(give);
             directed
@@ -201,33 +208,38 @@ impl<'a> Work<'a> {
     fn direct(
         &mut self,
         accepted: Vec<Accepted>,
-        give: &Sender<(usize, Job<'a>)>,
-        ready: &Receiver<(usize, Done<'a>)>,
+        threads: usize,
+        give: &Sender<Group<'a>>,
+        ready: &Receiver<DoneGroup<'a>>,
     ) -> Result<(), IssueError> {
         let mut accepted = accepted.into_iter().peekable();
-        let mut given = VecDeque::new();
-        let (mut numbers, mut next) = (0.., 0);
+        // Of each part so many groups are to come back.
+        let mut parts = VecDeque::new();
+        let (mut given, mut next) = (0, 0);
         let mut out_of_turn = BTreeMap::new();
         loop {
-            while given.len() < PARTS && accepted.peek().is_some() {
+            while parts.len() < PARTS && accepted.peek().is_some() {
+                let before = given;
                 let jobs = self.reserve(accepted.by_ref().take(PART).collect())?;
-                given.push_back(jobs.len());
-                // In this order: the other would take a number for a job that is not there.
-                for (job, number) in jobs.into_iter().zip(numbers.by_ref()) {
-                    give.send((number, job)).map_err(|_gone| thread_is_gone())?;
+                let size = (jobs.len() / (4 * threads)).clamp(1, GROUP);
+                let mut jobs = jobs.into_iter().peekable();
+                while jobs.peek().is_some() {
+                    let group = jobs.by_ref().take(size).collect();
+                    give.send((given, group)).map_err(|_gone| thread_is_gone())?;
+                    given += 1;
                 }
+                parts.push_back(given - before);
             }
-            let Some(size) = given.pop_front() else { return Ok(()) };
-            let mut part = Vec::with_capacity(size);
-            while part.len() < size {
-                if let Some(done) = out_of_turn.remove(&next) {
-                    part.push(done);
-                    next += 1;
-                } else {
+            let Some(groups) = parts.pop_front() else { return Ok(()) };
+            let mut part = Vec::with_capacity(PART);
+            for turn in next..next + groups {
+                while !out_of_turn.contains_key(&turn) {
                     let (number, done) = ready.recv().map_err(|_gone| thread_is_gone())?;
                     out_of_turn.insert(number, done);
                 }
+                part.extend(out_of_turn.remove(&turn).unwrap_or_default());
             }
+            next += groups;
             self.settle(part)?;
         }
     }
@@ -338,20 +350,24 @@ impl<'a> Work<'a> {
 
 /// One thread of several: makes certificates until there are none to make.
 fn labour<'a>(
-    take: &Mutex<Receiver<(usize, Job<'a>)>>,
-    hand_in: &Sender<(usize, Done<'a>)>,
+    take: &Mutex<Receiver<Group<'a>>>,
+    hand_in: &Sender<DoneGroup<'a>>,
     stop: &AtomicBool,
     shelf: Shelf<'_>,
     flush: Flush,
 ) {
     loop {
         let taken = take.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((number, job)) = taken else { return };
-        if stop.load(Ordering::Relaxed) {
-            return;
+        let Ok((number, jobs)) = taken else { return };
+        let mut done = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let made = job.make(shelf, flush);
+            done.push((job, made));
         }
-        let made = job.make(shelf, flush);
-        if hand_in.send((number, (job, made))).is_err() {
+        if hand_in.send((number, done)).is_err() {
             return;
         }
     }

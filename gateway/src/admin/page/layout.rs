@@ -112,7 +112,9 @@ fn remedy(error: &DatabaseError) -> &'static str {
             "If the file is not there yet, the gateway that writes it has not started with it; else see who may read it."
         }
         DatabaseError::Newer { .. } => "The gateway that writes it is newer than this one: update this one.",
-        DatabaseError::NotAnAuditDatabase | DatabaseError::Unexpected(_) => "Is it the right one?",
+        DatabaseError::Foreign { .. } | DatabaseError::NotAnAuditDatabase | DatabaseError::Unexpected(_) => {
+            "Is it the right one?"
+        }
         DatabaseError::Older { .. } => "Start the gateway that writes it once with its new version.",
         DatabaseError::Postgres(_) | DatabaseError::Transfer(_) => {
             "See whether the server runs, and whether this gateway's user may log in and read: psql with the same address tells."

@@ -137,6 +137,9 @@ pub(crate) trait Backend: fmt::Debug + Send {
     /// Gives room that deleted records took back, a little of it.
     fn release(&mut self) -> Result<(), DatabaseError>;
 
+    /// Whether what is open is not what stands under its name any more: the file was deleted, moved away or replaced.
+    fn is_replaced(&self) -> bool;
+
     /// Connects again after an error that may have been the connection's.
     fn reconnect(&mut self) -> Result<(), DatabaseError>;
 }

@@ -29,6 +29,8 @@ const MOST_VALUES: usize = 250;
 const MOST_CLAIMED: i64 = 20_000;
 /// Certificates, networks or User-Agents that are kept of one device.
 const MOST_OF_ONE_DEVICE: i64 = 32;
+/// In one of so many batches, all devices of it are looked at for more than that.
+const FORGET_EVERY: i64 = 16;
 
 /// Which values were counted by name in this hour, and how many MAC addresses are only claimed.
 #[derive(Debug, Default)]
@@ -93,7 +95,7 @@ impl<'a> Batch<'a> {
             (first..).zip(&self.entries).map(|(id, (_, line))| vec![id.into(), (*line).into()]).collect();
         to.insert(&LINES, &lines)?;
         to.insert(&TALLIES, &self.tallies(admitted))?;
-        self.write_devices(to)
+        self.write_devices(to, id.number % FORGET_EVERY == 0)
     }
 
     fn row(&self, id: i64, entry: &Entry) -> Vec<Value> {
@@ -183,7 +185,7 @@ impl<'a> Batch<'a> {
         rows.collect()
     }
 
-    fn write_devices(&self, to: &mut dyn Backend) -> Result<(), DatabaseError> {
+    fn write_devices(&self, to: &mut dyn Backend, forgets_all: bool) -> Result<(), DatabaseError> {
         let mut devices = BTreeMap::<MacAddress, Seen<'_>>::new();
         for (entry, _) in &self.entries {
             match entry.mac() {
@@ -218,17 +220,19 @@ impl<'a> Batch<'a> {
         }
         to.insert(&CERTIFICATES, &certificates)?;
         to.insert(&SIGHTINGS, &sightings)?;
-        self.forget_excess(to, &devices)
+        self.forget_excess(to, &devices, forgets_all)
     }
 
-    /// Keeps what is stored of one device within bounds: a phone may send a new User-Agent with every request.
+    /// Keeps what is stored of one device within bounds: a phone may send a new User-Agent with every request. One that tells
+    /// no more of itself in a batch than phones do is looked at in some batches only, with `all`: it brings one at a time.
     fn forget_excess(
         &self,
         to: &mut dyn Backend,
         devices: &BTreeMap<MacAddress, Seen<'_>>,
+        all: bool,
     ) -> Result<(), DatabaseError> {
         for (mac, seen) in devices {
-            if seen.sightings.len() > 2 {
+            if seen.sightings.len() > 2 || all && !seen.sightings.is_empty() {
                 to.execute(
                     "DELETE FROM audit_sighting WHERE mac = ?1 AND last_seen < (SELECT last_seen FROM audit_sighting \
                      WHERE mac = ?1 ORDER BY last_seen DESC LIMIT 1 OFFSET ?2)",

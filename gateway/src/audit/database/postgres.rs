@@ -235,6 +235,10 @@ impl Backend for Postgres {
         Ok(()) // the server's autovacuum does that
     }
 
+    fn is_replaced(&self) -> bool {
+        false // a server that was replaced has broken the connection
+    }
+
     fn reconnect(&mut self) -> Result<(), DatabaseError> {
         if self.client.is_closed() || self.client.is_valid(Duration::from_secs(1)).is_err() {
             self.client = connect(&self.config, self.roots.as_deref(), self.access)?;

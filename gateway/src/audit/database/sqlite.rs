@@ -1,7 +1,8 @@
 //! The audit database in one SQLite file, beside it the write-ahead log: readers and the writer do not wait for each other.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub(crate) struct Sqlite {
     path: PathBuf,
     access: Access,
     connection: Connection,
+    /// Which file it is: its device and number there.
+    file: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,10 @@ impl Sqlite {
 
     /// Opens a file that must be there, to ask.
     pub(crate) fn open_to_read(path: &Path) -> Result<Self, DatabaseError> {
-        let found = path.metadata();
+        let found = path.metadata().and_then(|found| match found.is_dir() {
+            true => Err(io::ErrorKind::IsADirectory.into()),
+            false => Ok(()),
+        });
         found.map_err(|source| DatabaseError::File { path: path.to_owned(), source })?;
         Self::connect(path, Access::Read)
     }
@@ -59,6 +65,8 @@ impl Sqlite {
         connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         if access == Access::Write {
+            // Before anything is changed in it.
+            refuse_another_programs(&connection)?;
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             // In WAL mode this is safe against a crash of the program; a power cut may cost the last seconds, never the file.
@@ -66,7 +74,7 @@ impl Sqlite {
             // A large transaction must not leave a log of its size behind for ever.
             connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         }
-        Ok(Self { path: path.to_owned(), access, connection })
+        Ok(Self { path: path.to_owned(), access, connection, file: identity(path) })
     }
 }
 
@@ -173,12 +181,32 @@ impl Backend for Sqlite {
         Ok(self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({RELEASE})"))?)
     }
 
+    fn is_replaced(&self) -> bool {
+        identity(&self.path) != self.file
+    }
+
     fn reconnect(&mut self) -> Result<(), DatabaseError> {
         *self = match self.access {
             Access::Read => Self::open_to_read(&self.path)?,
             Access::Write => Self::open(&self.path)?,
         };
         Ok(())
+    }
+}
+
+/// What tells a file from another that was put into its place.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// A file with tables but not ours: whoever names it by mistake is not to find ours among them.
+fn refuse_another_programs(connection: &Connection) -> Result<(), DatabaseError> {
+    let tables =
+        "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name <> 'audit_setting', name LIMIT 1";
+    let first = connection.query_row(tables, [], |row| row.get::<_, String>(0)).optional()?;
+    match first {
+        Some(table) if table != "audit_setting" => Err(DatabaseError::Foreign { table }),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -133,6 +133,20 @@ fn a_file_of_a_later_gateway_or_of_another_program_is_left_alone() {
         .execute_batch("CREATE TABLE x (y)")
         .unwrap();
     assert!(matches!(AuditDatabase::open_to_read(&other), Err(DatabaseError::NotAnAuditDatabase)));
+    let before = std::fs::read(folder.path().join("other.db")).unwrap();
+    let refused = AuditDatabase::open(&other).unwrap_err();
+    assert!(matches!(&refused, DatabaseError::Foreign { table } if table == "x"), "{refused}");
+    assert_eq!(std::fs::read(folder.path().join("other.db")).unwrap(), before, "nothing of it is changed");
+    let text = DatabaseUrl::parse("sqlite:notes.txt", folder.path()).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    std::fs::write(
+        folder.path().join("notes.txt"),
+        "no database, but longer than its header, which has 100 octets".repeat(9),
+    )
+    .unwrap();
+    assert!(matches!(AuditDatabase::open(&text), Err(DatabaseError::NotAnAuditDatabase)));
+    let there = DatabaseUrl::Sqlite(folder.path().to_owned());
+    assert!(matches!(AuditDatabase::open_to_read(&there), Err(DatabaseError::File { .. })));
 }
 
 #[test]
@@ -255,6 +269,22 @@ impl AuditDatabase {
     fn count_of_records(&mut self) -> i64 {
         self.backend().value("SELECT count(*) FROM audit_record", &[]).unwrap().unwrap().integer().unwrap()
     }
+}
+
+#[test]
+fn a_phone_that_calls_itself_otherwise_each_time_keeps_no_more_than_a_few_names() {
+    on_both(|database| {
+        for number in 1..=100_u32 {
+            let served = format!(
+                r#""event":"request","peer":"192.0.2.7:4000","user_agent":"firmware {number}","device":{{"kind":"device","mac":"000e08abcdef"}},"decision":"permit","status":200"#
+            );
+            let text = lines(1_795_400_000 + i64::from(number), &[&served]);
+            database.append(batch(number.into()), text.as_bytes()).unwrap();
+        }
+        let kept = database.sightings(policies::MacAddress::parse("000e08abcdef").unwrap()).unwrap();
+        assert!((33..50).contains(&kept.len()), "{}", kept.len());
+        assert!(kept.iter().any(|one| one.value == "firmware 100"));
+    });
 }
 
 #[test]

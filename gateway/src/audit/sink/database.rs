@@ -66,6 +66,20 @@ impl DatabaseSink {
         })
     }
 
+    /// A file that was deleted or moved away would take records for ever, and nobody would find them.
+    fn look_whether_it_is_there(&mut self) {
+        let Some(database) = &mut self.database else { return };
+        match database.reconnect_if_replaced() {
+            Ok(false) => {}
+            Ok(true) => warn!(
+                database = %self.url,
+                "the audit database was deleted, moved away or replaced: records go to the one of its name from now on"
+            ),
+            // The next batch tries again, and tells why it cannot.
+            Err(_) => self.database = None,
+        }
+    }
+
     /// The connection, made anew where there is none.
     fn database(&mut self) -> Result<&mut AuditDatabase, DatabaseError> {
         match &mut self.database {
@@ -105,7 +119,8 @@ impl AuditSink for DatabaseSink {
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        Ok(()) // nobody moves a database away
+        self.look_whether_it_is_there();
+        Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -123,6 +138,7 @@ impl AuditSink for DatabaseSink {
     }
 
     fn tick(&mut self) {
+        self.look_whether_it_is_there();
         let most = PRUNE.max(std::mem::take(&mut self.fresh).saturating_mul(2));
         let (retention, now) = (self.retention, (self.clock)().into());
         let Some(database) = &mut self.database else { return };
@@ -147,5 +163,47 @@ fn first_lines(lines: &[u8], most: usize) -> &[u8] {
     match ends.take(most).last() {
         Some(end) => &lines[..end],
         None => lines,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::audit::database::tests::lines;
+    use crate::audit::query::Filter;
+
+    const GAP: &str = r#""event":"gap","count":1"#;
+
+    fn clock() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_400_000)
+    }
+
+    #[test]
+    fn a_file_that_was_deleted_or_moved_away_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::parse("sqlite:audit.db", folder.path()).unwrap();
+        let mut sink =
+            DatabaseSink::open(url.clone(), "one".to_owned(), Retention::default(), clock).unwrap();
+        let line = lines(1_795_400_000, &[GAP]);
+        let kept = || {
+            let mut reader = AuditDatabase::open_to_read(&url).unwrap();
+            reader.records(&Filter::default(), 10).unwrap().len()
+        };
+        sink.append(line.as_bytes()).unwrap();
+        sink.tick();
+        sink.append(line.as_bytes()).unwrap();
+        assert_eq!(kept(), 2, "nothing was replaced");
+        for name in ["audit.db", "audit.db-wal", "audit.db-shm"] {
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        sink.tick();
+        sink.append(line.as_bytes()).unwrap();
+        assert_eq!(kept(), 1);
+        fs::rename(folder.path().join("audit.db"), folder.path().join("old.db")).unwrap();
+        sink.reopen().unwrap();
+        sink.append(line.as_bytes()).unwrap();
+        assert_eq!(kept(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! A JSON Lines file, always appended to, rotated by size or age where that is asked for.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -51,15 +51,12 @@ impl FileSink {
         let archivist = Archivist::start(path, rotation.keep, rotation.compress, clock)?;
         let mut sink = Self::open(path)?;
         let metadata = sink.file.metadata()?;
-        // Where the file system does not know when the file was made, it was the last write at the latest.
-        let began = metadata.created().or_else(|_| metadata.modified()).unwrap_or_else(|_| clock());
-        let began = if metadata.len() == 0 { clock() } else { began };
         let rotating = Rotating {
             rotation,
             archivist,
             clock,
             size: metadata.len(),
-            began,
+            began: began(&metadata, clock),
             within_line: false,
             failing: false,
         };
@@ -121,7 +118,9 @@ impl AuditSink for FileSink {
     fn reopen(&mut self) -> io::Result<()> {
         self.file = open(&self.path)?;
         if let Some(rotating) = &mut self.rotating {
-            rotating.size = self.file.metadata()?.len();
+            // It may be another file, which somebody else's rotation put there.
+            let metadata = self.file.metadata()?;
+            (rotating.size, rotating.began) = (metadata.len(), began(&metadata, rotating.clock));
             rotating.within_line = false;
         }
         Ok(())
@@ -137,6 +136,14 @@ impl AuditSink for FileSink {
 
     fn tick(&mut self) {
         self.rotate_if_due(0);
+    }
+}
+
+/// When a file was begun. Where the file system does not know when it was made, it was the last write at the latest.
+fn began(metadata: &Metadata, clock: fn() -> SystemTime) -> SystemTime {
+    match metadata.len() {
+        0 => clock(),
+        _ => metadata.created().or_else(|_| metadata.modified()).unwrap_or_else(|_| clock()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::filter::filter;
 use super::{Failure, Outcome, Streams, line};
 use crate::audit::entry::Moment;
-use crate::audit::query::{Filter, RecordId};
+use crate::audit::query::{Filter, RecordId, StoredRecord};
 use crate::audit::{AuditDatabase, DatabaseError};
 use crate::{cli, printer};
 
@@ -51,8 +51,7 @@ pub(super) fn run(
         let wait = match next(database, filter, last, failing) {
             Ok(records) => {
                 failing = false;
-                for record in &records {
-                    last = record.id;
+                for record in &records.found {
                     if json {
                         writeln!(streams.out, "{}", record.line)?;
                     } else {
@@ -60,8 +59,8 @@ pub(super) fn run(
                     }
                     streams.out.flush()?;
                 }
-                let full = u32::try_from(records.len()).is_ok_and(|found| found >= MOST);
-                if full { Duration::ZERO } else { PERIOD }
+                last = records.last;
+                if records.are_all { PERIOD } else { Duration::ZERO }
             }
             Err(error) => {
                 if !failing {
@@ -82,16 +81,32 @@ pub(super) fn run(
     }
 }
 
+/// What came, and from where on to look the next time.
+#[derive(Debug)]
+struct Next {
+    found: Vec<StoredRecord>,
+    last: RecordId,
+    are_all: bool,
+}
+
 fn next(
     database: &mut AuditDatabase,
     filter: &Filter,
     last: RecordId,
     failing: bool,
-) -> Result<Vec<crate::audit::query::StoredRecord>, DatabaseError> {
+) -> Result<Next, DatabaseError> {
     if failing {
         database.reconnect()?;
     }
-    database.after(last, filter, MOST)
+    // The numbers of another database begin anew.
+    let last = if database.reconnect_if_replaced()? { RecordId::default() } else { last };
+    // Asked first: what comes in between has a later place, and is found the next time.
+    let newest = database.newest()?;
+    let found = database.after(last, filter, MOST)?;
+    let are_all = u32::try_from(found.len()).is_ok_and(|found| found < MOST);
+    let last = found.last().map_or(last, |record| record.id);
+    // What the filter did not let through is not looked through again, or each question would take longer than the one before.
+    Ok(Next { found, last: if are_all { last.max(newest) } else { last }, are_all })
 }
 
 /// Hears of SIGINT and SIGTERM, so that a line is never cut and the exit status says that all went well.
@@ -118,4 +133,48 @@ fn stop_signal() -> Result<Receiver<()>, Failure> {
         let _ = send.send(());
     })?;
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use policies::Reason;
+
+    use super::*;
+    use crate::audit::DatabaseUrl;
+    use crate::audit::database::testing::on_both;
+    use crate::audit::database::tests::{batch, lines};
+
+    const EXPIRED: &str = r#""event":"connection","decision":"deny","reason":"expired""#;
+    const REVOKED: &str = r#""event":"connection","decision":"deny","reason":"revoked""#;
+
+    #[test]
+    fn what_the_filter_leaves_out_is_looked_through_once() {
+        on_both(|database| {
+            let filter = Filter { reason: Some(Reason::Expired), ..Filter::default() };
+            database.append(batch(1), lines(1_795_400_000, &[REVOKED; 5]).as_bytes()).unwrap();
+            let first = next(database, &filter, RecordId::default(), false).unwrap();
+            assert!(first.found.is_empty() && first.are_all);
+            assert_eq!(first.last, database.newest().unwrap());
+            let more = lines(1_795_400_009, &[REVOKED, EXPIRED, REVOKED]);
+            database.append(batch(2), more.as_bytes()).unwrap();
+            let second = next(database, &filter, first.last, false).unwrap();
+            assert_eq!((second.found.len(), second.last), (1, database.newest().unwrap()));
+            assert!(next(database, &filter, second.last, false).unwrap().found.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_database_in_the_place_of_another_is_followed_from_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::parse("sqlite:audit.db", folder.path()).unwrap();
+        AuditDatabase::open(&url).unwrap().append(batch(1), lines(1, &[EXPIRED; 5]).as_bytes()).unwrap();
+        let mut reader = AuditDatabase::open_to_read(&url).unwrap();
+        let filter = Filter::default();
+        let before = next(&mut reader, &filter, RecordId::default(), false).unwrap();
+        assert_eq!(before.found.len(), 5);
+        std::fs::remove_file(folder.path().join("audit.db")).unwrap();
+        assert!(next(&mut reader, &filter, before.last, false).is_err());
+        AuditDatabase::open(&url).unwrap().append(batch(1), lines(9, &[REVOKED]).as_bytes()).unwrap();
+        assert_eq!(next(&mut reader, &filter, before.last, false).unwrap().found.len(), 1);
+    }
 }

@@ -125,6 +125,7 @@ fn database_hint(error: &DatabaseError) -> Option<&'static str> {
             Some("check that the server runs and lets this user in; a password is taken from PGPASSWORD")
         }
         DatabaseError::File { .. }
+        | DatabaseError::Foreign { .. }
         | DatabaseError::Newer { .. }
         | DatabaseError::Older { .. }
         | DatabaseError::Transfer(_)

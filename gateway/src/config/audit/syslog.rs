@@ -85,6 +85,14 @@ fn read_destination(
         "unix" if rest.strip_prefix("//").unwrap_or(rest).starts_with('/') => {
             Some(Destination::Local(rest.strip_prefix("//").unwrap_or(rest).into()))
         }
+        "unix" => {
+            let message = format!(
+                "\"{}\" is no syslog receiver: the socket's whole path is needed",
+                to.value.escape_debug()
+            );
+            files.document().error_with_hint(&to.place, message, "unix:/dev/log");
+            None
+        }
         "udp" => {
             let most = table.optional_size("max-message", LENGTHS).map_or(LENGTH, |found| found.value);
             let most = usize::try_from(most).unwrap_or(usize::MAX);

@@ -187,6 +187,18 @@ fn each_mistake_in_a_sink_is_named_with_its_line() {
             "kind = \"stdout\"\n[[audit.sink]]\nkind = \"stdout\"",
             "22:1: `audit.sink[1]`: the sink of line 20 writes to the same place",
         ),
+        (
+            "kind = \"file\"\nfile = \"a.jsonl\"\n[[audit.sink]]\nkind = \"file\"\nfile = \"./a.jsonl\"",
+            "23:1: `audit.sink[1]`: the sink of line 20 writes to the same place",
+        ),
+        (
+            "kind = \"database\"\nurl = \"sqlite:a.db\"\n[[audit.sink]]\nkind = \"database\"\nurl = \"sqlite:./a.db\"",
+            "23:1: `audit.sink[1]`: the sink of line 20 writes to the same place",
+        ),
+        (
+            "kind = \"database\"\nurl = \"sqlite:.\"",
+            "22:7: `audit.sink[0].url`: ~/. is a folder, a file is needed",
+        ),
     ] {
         let found = fixture.only_mistake(&with(&format!("[[audit.sink]]\n{sink}\n")));
         assert!(found.starts_with(expected), "\n  found {found}\nexpected {expected}");

@@ -53,6 +53,9 @@ fn messages_need_a_place_and_best_a_database() {
     let nowhere = with(BOTH).replace(DATABASE, "");
     let found = Fixture::new().only_mistake(&nowhere);
     assert!(found.contains("`phone-syslog`: what phones say is recorded nowhere without [audit]"), "{found}");
+    let mistaken = with(BOTH).replace(DATABASE, "[[audit.sink]]\nkind = \"kafka\"");
+    let found = Fixture::new().only_mistake(&mistaken);
+    assert!(found.contains("`audit.sink[0].kind`"), "only what is wrong is told: {found}");
     let file = with(BOTH).replace(DATABASE, "[audit]\nfile = \"audit.jsonl\"");
     let warnings = Fixture::new().warnings(&file);
     assert!(warnings.len() == 1 && warnings[0].contains("in an audit database only"), "{warnings:?}");

@@ -186,3 +186,27 @@ fn where_the_file_cannot_be_moved_away_it_goes_on() {
     write_all(&mut sink, &lines(0, 1));
     assert_eq!(fs::read(&path).unwrap(), lines(0, 1));
 }
+
+#[test]
+fn a_file_that_somebody_else_put_there_has_its_own_age() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static SECOND: AtomicU64 = AtomicU64::new(0);
+    fn clock() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_400_711 + SECOND.load(Ordering::Relaxed))
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let rotation = Rotation { size: None, age: Some(Duration::from_secs(100)), ..rotation() };
+    let mut sink = FileSink::rotating(&path, rotation, clock).unwrap();
+    write_all(&mut sink, b"{}\n");
+    SECOND.store(90, Ordering::Relaxed);
+    fs::rename(&path, folder.path().join("moved")).unwrap();
+    sink.reopen().unwrap();
+    write_all(&mut sink, b"{}\n");
+    SECOND.store(120, Ordering::Relaxed);
+    sink.tick();
+    assert_eq!(names(&folder), ["audit.jsonl", "moved"], "thirty seconds old");
+    SECOND.store(190, Ordering::Relaxed);
+    sink.tick();
+    assert_eq!(names(&folder).len(), 3);
+}

@@ -225,3 +225,16 @@ fn tls_encrypts_and_a_receiver_of_another_authority_gets_nothing() {
     assert_eq!(messages[0].as_ref().map(Vec::len), Ok(3), "and the end was announced");
     assert!(messages[1].is_err());
 }
+
+#[test]
+fn a_record_that_is_too_long_for_the_local_socket_does_not_hold_up_those_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let receiver = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let mut transport = super::transport::Transport::connect(&Destination::Local(path)).unwrap();
+    transport.send(&vec![b'x'; 8 << 20]).unwrap();
+    transport.send(b"next").unwrap();
+    let mut received = [0; 16];
+    let length = receiver.recv(&mut received).unwrap();
+    assert_eq!(&received[..length], b"next");
+}

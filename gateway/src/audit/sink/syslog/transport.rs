@@ -59,19 +59,8 @@ impl Transport {
     /// Sends one message; over a connection it may wait for [`flush`](Self::flush).
     pub(super) fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
-            Self::Datagram(socket) => socket.send(message).map(drop),
-            Self::Udp(socket) => match socket.send(message) {
-                Ok(_) => Ok(()),
-                // Too long for this way: no later try will help, and those behind it must go on.
-                Err(error) if error.raw_os_error() == Some(MESSAGE_TOO_LONG) => {
-                    warn!(
-                        bytes = message.len(),
-                        "a syslog datagram is too long for the network: lower max-message"
-                    );
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
+            Self::Datagram(socket) => unless_too_long(socket.send(message), message.len()),
+            Self::Udp(socket) => unless_too_long(socket.send(message), message.len()),
             Self::Local(stream) => stream.write_all(message).and_then(|()| stream.write_all(b"\0")),
             Self::Tcp(stream) => framed(stream, message),
             Self::Tls(stream) => framed(stream, message),
@@ -118,6 +107,17 @@ impl Transport {
             stream.flush()?;
         }
         Ok(())
+    }
+}
+
+/// A datagram that is too long for its way: no later try will help, and those behind it must go on.
+fn unless_too_long(sent: io::Result<usize>, bytes: usize) -> io::Result<()> {
+    match sent {
+        Err(error) if error.raw_os_error() == Some(MESSAGE_TOO_LONG) => {
+            warn!(bytes, "a syslog datagram is too long for the network or the local socket, and is lost");
+            Ok(())
+        }
+        sent => sent.map(drop),
     }
 }
 
