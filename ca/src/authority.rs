@@ -152,6 +152,15 @@ impl Authority {
         Ok(Self { layout, kind, store, issuers, signers, clock, random, passphrase: None, threads })
     }
 
+    /// Opens the inventory anew when the connection to it is gone, as after a restart of the database server; whether it was.
+    pub(crate) fn reconnect(&mut self) -> Result<bool, IssueError> {
+        let is_lost = self.store.is_lost();
+        if is_lost {
+            self.store = Box::new(open_database(&self.layout)?);
+        }
+        Ok(is_lost)
+    }
+
     /// Takes in what other processes did to the authorities; keys that are open stay open.
     pub(crate) fn refresh(&mut self) -> Result<(), IssueError> {
         let is_same = |now: &[AuthorityRecord], known: &[Issuer]| {

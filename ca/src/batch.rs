@@ -35,6 +35,9 @@ const MOST_MANIFEST: u64 = 1 << 20;
 const MOST_FILE: u64 = 16 << 20;
 const MOST_SIGNATURE: u64 = 4096;
 
+/// Most octets of all files of a folder together: they are in memory at once.
+const MOST_TOGETHER: u64 = 64 << 20;
+
 /// Most things that one batch asks for.
 const MOST_ITEMS: usize = 1000;
 
@@ -86,11 +89,17 @@ impl Batch {
         if values.len() > MOST_ITEMS {
             return Err(bad(&format!("it has more than {MOST_ITEMS} items")));
         }
+        let mut room = MOST_TOGETHER;
         let items = (1..)
             .zip(values)
             .map(|(number, value)| {
                 let file = value["file"].as_str().map(str::to_owned);
-                let content = file.as_ref().map_or(Ok(Vec::new()), |file| content(folder, file, value));
+                let content = file.as_ref().map_or(Ok(Vec::new()), |file| {
+                    let content = content(folder, file, value, room.min(MOST_FILE));
+                    let length = content.as_ref().map_or(0, Vec::len);
+                    room = room.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+                    content
+                });
                 Item { number, file, value: value.clone(), content }
             })
             .collect();
@@ -105,7 +114,7 @@ impl Batch {
     }
 }
 
-fn content(folder: &Path, file: &str, value: &Value) -> Result<Vec<u8>, BatchError> {
+fn content(folder: &Path, file: &str, value: &Value, most: u64) -> Result<Vec<u8>, BatchError> {
     let is_plain = |one: char| one.is_ascii_alphanumeric() || "._-".contains(one);
     if file.len() > 100 || file.starts_with('.') || file.is_empty() || !file.chars().all(is_plain) {
         return Err(BatchError::FileName {
@@ -113,10 +122,34 @@ fn content(folder: &Path, file: &str, value: &Value) -> Result<Vec<u8>, BatchErr
         });
     }
     let path = folder.join(file);
-    let octets = read_bounded(&path, MOST_FILE)
-        .map_err(|(why, _)| BatchError::Unreadable { path: path.clone(), why })?;
+    let octets =
+        read_bounded(&path, most).map_err(|(why, _)| BatchError::Unreadable { path: path.clone(), why })?;
     if value["sha256"].as_str() != Some(Fingerprint::of(&octets).to_string().as_str()) {
         return Err(BatchError::Changed { path });
     }
     Ok(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::write_new;
+
+    #[test]
+    fn a_folder_takes_a_bounded_amount_of_memory_before_anybody_is_known_to_have_signed_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = vec![b'a'; 15 << 20];
+        write_new(&folder.path().join("large"), &large, 0o600).unwrap();
+        let item =
+            json!({ "action": "issue", "file": "large", "sha256": Fingerprint::of(&large).to_string() });
+        let manifest = json!({ "format": FORMAT, "kind": "request", "items": vec![item; 1000] });
+        write_new(&folder.path().join(MANIFEST), manifest.to_string().as_bytes(), 0o600).unwrap();
+        write_new(&folder.path().join(SIGNATURE), b"x", 0o600).unwrap();
+        let batch = Batch::read(folder.path(), "request").unwrap();
+        let read = batch.items.iter().filter(|item| item.content.is_ok()).count();
+        assert_eq!(read, 4, "the rest is told with each item");
+        assert!(matches!(batch.items[4].content, Err(BatchError::Unreadable { .. })));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod duplicates;
 mod json;
+mod lines;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -13,9 +14,7 @@ use crate::device::DeviceIdentity;
 use crate::store::FileError;
 
 pub(crate) use duplicates::{Duplicates, Repeated, short};
-
-/// The longest line that is read, in octets: model, serial number, MAC address and a request fit many times.
-const LONGEST: usize = 64 * 1024;
+use lines::{Counted, Lines};
 
 /// How much of a list is looked at to find what stands between its values.
 const GLANCE: usize = 8 * 1024;
@@ -90,17 +89,17 @@ impl DeviceReader {
         let first = text.iter().find(|octet| !octet.is_ascii_whitespace());
         let is_json = first == Some(&b'{');
         let delimiter = delimiter(&String::from_utf8_lossy(&text));
-        let whole: Box<dyn Read + Send> =
-            Box::new(Lines { inner: io::Cursor::new(text).chain(rest), length: 0 });
+        let whole: Box<dyn Read + Send> = Box::new(Lines::new(io::Cursor::new(text).chain(rest)));
         let form = if is_json {
             Form::Json { reader: Box::new(BufReader::new(whole)), line: 0 }
         } else {
+            let counted: Box<dyn Read + Send> = Box::new(Counted::new(whole));
             let reader = ReaderBuilder::new()
                 .has_headers(false)
                 .flexible(true)
                 .trim(Trim::All)
                 .delimiter(delimiter)
-                .from_reader(whole);
+                .from_reader(counted);
             Form::Csv { reader: Box::new(reader), columns: None }
         };
         Self { folder, form, ended: false }
@@ -114,7 +113,7 @@ impl DeviceReader {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => {
-                    let line = error.position().map_or(0, csv::Position::line);
+                    let line = error.position().map_or_else(|| reader.position().line(), csv::Position::line);
                     let is_text = !matches!(error.kind(), csv::ErrorKind::Utf8 { .. });
                     self.ended = is_text;
                     let message = if is_text { error.to_string() } else { "is not UTF-8 text".to_owned() };
@@ -185,28 +184,6 @@ impl RequestSource {
             Self::File(path) => crate::request::read_file(path)
                 .map_err(|error| format!("the request: {}", crate::printer::with_causes(&error))),
         }
-    }
-}
-
-/// Stops a reader at a line that no list has, before it fills the memory.
-struct Lines<R> {
-    inner: R,
-    length: usize,
-}
-
-impl<R: Read> Read for Lines<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        let fresh = buffer.get(..read).unwrap_or_default();
-        self.length = match fresh.iter().rposition(|octet| *octet == b'\n') {
-            Some(position) => read - position,
-            None => self.length + read,
-        };
-        if self.length > LONGEST {
-            let message = format!("a line is longer than {LONGEST} octets");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
-        Ok(read)
     }
 }
 

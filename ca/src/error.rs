@@ -282,7 +282,7 @@ impl IssueError {
             Self::KeyTaken { .. } => {
                 Some("make a new key and a new request on the machine itself".to_owned())
             }
-            Self::Lock(LockError::Held { .. }) => {
+            Self::Lock(LockError::Held { .. }) | Self::Store(StoreError::OtherHost { .. }) => {
                 Some("wait for the other command to end, then run this one again".to_owned())
             }
             Self::Mirror(error) => error.hint().map(str::to_owned),

@@ -187,16 +187,18 @@ impl PrivateKey {
         let blocks = pem::parse_many(text)
             .map_err(|_not_pem| KeyError::Unrecognised { found: "no PEM".to_owned() })?;
         let mut found = Vec::new();
-        for block in &blocks {
+        for block in blocks {
             if block.headers().get("Proc-Type").is_some() {
                 return Err(KeyError::OldEncryption);
             }
-            match block.tag() {
-                "PRIVATE KEY" => return Self::from_pkcs8(block.contents()),
-                "ENCRYPTED PRIVATE KEY" => return Self::from_encrypted(block.contents(), passphrase),
-                "RSA PRIVATE KEY" => return Self::from_pkcs1(block.contents()),
-                "EC PRIVATE KEY" => return Self::from_sec1(block.contents()),
-                other => found.push(other.to_owned()),
+            let tag = block.tag().to_owned();
+            let contents = Zeroizing::new(block.into_contents());
+            match tag.as_str() {
+                "PRIVATE KEY" => return Self::from_pkcs8(&contents),
+                "ENCRYPTED PRIVATE KEY" => return Self::from_encrypted(&contents, passphrase),
+                "RSA PRIVATE KEY" => return Self::from_pkcs1(&contents),
+                "EC PRIVATE KEY" => return Self::from_sec1(&contents),
+                _ => found.push(tag),
             }
         }
         if found.iter().any(|tag| tag == "PUBLIC KEY" || tag == "RSA PUBLIC KEY") {

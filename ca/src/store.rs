@@ -276,6 +276,12 @@ pub enum StoreError {
     /// The database holds another certificate authority.
     #[error("the database holds another certificate authority")]
     InUse,
+    /// Another host works on the inventory, and does not end.
+    #[error("the inventory is in use by another host: {owner}")]
+    OtherHost {
+        /// What the database server knows of it.
+        owner: String,
+    },
     /// The database server refused, or the connection to it failed.
     #[error("the store's database server failed")]
     Server(#[from] ::postgres::Error),
@@ -312,6 +318,7 @@ impl StoreError {
             | Self::Database(_)
             | Self::File(_)
             | Self::InUse
+            | Self::OtherHost { .. }
             | Self::SerialTaken
             | Self::ServerTrust { .. }
             | Self::TooNew { .. } => false,
@@ -342,6 +349,9 @@ pub enum Query {
 pub trait Store: AuditLog + PublicationStore + Search + Lifecycle + Imports + Send {
     /// Keeps other hosts that share the inventory out until what is given back is dropped; a folder's own lock does the rest.
     fn keep_out(&self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
+
+    /// Whether the connection to the inventory is gone, so that it must be opened anew.
+    fn is_lost(&self) -> bool;
 
     /// The authorities, roots first.
     fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError>;

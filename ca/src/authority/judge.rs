@@ -11,7 +11,7 @@ use crate::device::DeviceIdentity;
 use crate::error::IssueError;
 use crate::legacy::Legacy;
 use crate::serial::hex;
-use crate::store::{AuthorityId, CertificateRecord, Kind, Query, RevocationReason, Side, Store};
+use crate::store::{AuthorityId, CertificateRecord, Kind, Query, RevocationReason, Side, State, Store};
 
 /// Who asks for a certificate, and whether what is there may be replaced.
 struct Applicant<'a> {
@@ -218,7 +218,9 @@ impl Authority {
     /// One key, one owner; and a key that was compromised never comes back (CA B7).
     fn check_key_is_free(&self, leaf: &LeafRequest) -> Result<(), IssueError> {
         let key = *Fingerprint::of(&leaf.key.public_key).as_bytes();
-        for record in self.store.find(&Query::PublicKey(key))? {
+        let known = self.store.find(&Query::PublicKey(key))?;
+        // Of what was begun and given up no certificate ever left this program.
+        for record in known.into_iter().filter(|record| record.state != State::Abandoned) {
             let compromised = record
                 .revocation
                 .is_some_and(|revocation| revocation.reason == RevocationReason::KeyCompromise);

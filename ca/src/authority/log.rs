@@ -255,8 +255,8 @@ fn last_lines(file: &mut File) -> std::io::Result<(i64, i64)> {
 struct LogFile {
     name: String,
     lines: Option<BufReader<File>>,
-    /// The next entry: its number and its hash.
-    next: Option<(i64, String)>,
+    /// The next entry: its number, its hash, and its whole line.
+    next: Option<(i64, String, String)>,
     complained: bool,
 }
 
@@ -301,36 +301,41 @@ impl LogFile {
             let value: Value = serde_json::from_str(&line)
                 .map_err(|error| StoreError::Damaged { what: format!("a line of {}: {error}", self.name) })?;
             if let (Some(number), Some(hash)) = (value["entry"].as_i64(), value["hash"].as_str()) {
-                self.next = Some((number, hash.to_owned()));
+                self.next = Some((number, hash.to_owned(), line));
                 return Ok(());
             }
         }
     }
 
     fn compare(&mut self, entry: &LogEntry, complaints: &mut Vec<String>) -> Result<(), IssueError> {
-        let Some((number, hash)) = self.next.clone() else { return Ok(()) };
+        let Some((number, hash, line)) = &self.next else { return Ok(()) };
         // One complaint for a file: after the first everything differs.
-        let complaint = if number != entry.sequence {
+        let complaint = if *number != entry.sequence {
             format!("{} has entry {number} where the store has entry {}", self.name, entry.sequence)
-        } else if hash != hex(&entry.hash) {
+        } else if *hash != hex(&entry.hash) {
             format!("entry {number} is another one in {}", self.name)
+        } else if line.trim_end() != entry_line(entry).trim_end() {
+            // Its hash was left as it was, and the rest was not.
+            format!("entry {number} was changed in {}", self.name)
         } else {
             return self.advance();
         };
         if !std::mem::replace(&mut self.complained, true) {
             complaints.push(complaint);
         }
-        while self.next.as_ref().is_some_and(|(number, _)| *number <= entry.sequence) {
+        while self.next.as_ref().is_some_and(|(number, ..)| *number <= entry.sequence) {
             self.advance()?;
         }
         Ok(())
     }
 
     fn end(&mut self, last: i64, complaints: &mut Vec<String>) -> Result<(), IssueError> {
-        let Some((first, _)) = self.next.clone() else { return Ok(()) };
-        let mut until = first;
-        while let Some((number, _)) = self.next.clone() {
-            until = number;
+        let mut until = match &self.next {
+            Some((first, ..)) => *first,
+            None => return Ok(()),
+        };
+        while let Some((number, ..)) = &self.next {
+            until = *number;
             self.advance()?;
         }
         complaints.push(format!(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{BatchError, MANIFEST, SIGNATURE};
 use crate::error::IssueError;
 use crate::import::read_bounded;
-use crate::store::{FileError, make_folder, sync_folder, write_replacing};
+use crate::store::{FileError, folder_of, make_folder, sync_folder, write_replacing};
 
 /// Lies in a folder from before its first file until after its last, and names them: what a killed command left can so be told
 /// from what somebody else put there.
@@ -54,7 +54,10 @@ pub(crate) fn write(
 ) -> Result<(), IssueError> {
     let mark = folder.join(UNFINISHED);
     match look(folder, Some(manifest))? {
-        Room::Free => make_folder(folder, 0o755)?,
+        Room::Free => {
+            make_folder(folder, 0o755)?;
+            sync_folder(folder_of(folder))?;
+        }
         Room::Left(left) | Room::Same(left) => left.iter().try_for_each(|path| remove(path))?,
     }
     let mut names = HEADING.to_owned();

@@ -102,8 +102,11 @@ fn file_in(folder: &Path, record: &CertificateRecord, format: ExportFormat) -> P
         ExportFormat::P12 => "p12",
         ExportFormat::Pem => "pem",
     };
-    // Names are host names, MAC addresses and our own words; the serial number tells those of one name apart.
-    folder.join(format!("{}-{}.{ending}", record.intent.name, hex(&record.intent.serial)))
+    // What was imported may have any name, and none leads out of the folder; the serial number tells those of one name apart.
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "-_.:".contains(one);
+    let name: String =
+        record.intent.name.chars().map(|one| if is_plain(one) { one } else { '_' }).take(100).collect();
+    folder.join(format!("{}-{}.{ending}", name.trim_start_matches('.'), hex(&record.intent.serial)))
 }
 
 fn content(
@@ -112,7 +115,16 @@ fn content(
     format: ExportFormat,
     secrets: &Secrets,
 ) -> Result<Vec<u8>, CommandError> {
-    let der = record.certificate.as_deref().unwrap_or_default();
+    let Some(der) = record.certificate.as_deref() else {
+        return Err(CommandError::failed(
+            format!(
+                "the certificate {} of {} is known by its number alone: its file was lost, or never came",
+                hex(&record.intent.serial),
+                record.intent.name
+            ),
+            Some("leave it out, as with name!=NAME; or import the file, where it is found"),
+        ));
+    };
     let certificate = Certificate::parse(der)
         .map_err(|error| IssueError::Store(StoreError::Damaged { what: error.to_string() }))?;
     match format {

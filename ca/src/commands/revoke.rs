@@ -1,5 +1,6 @@
 //! `revoke`
 
+use certs::Fingerprint;
 use serde_json::json;
 
 use super::crl::{text as crl_text, value as crl_value};
@@ -8,7 +9,7 @@ use super::{CommandError, Context};
 use crate::authority::{Authority, ListDays};
 use crate::cli::RevokeArgs;
 use crate::error::IssueError;
-use crate::selector::{Selector, Status, Term};
+use crate::selector::{Pattern, Selector, SerialPattern, Status, Term};
 use crate::serial::hex;
 use crate::store::{CertificateRecord, State};
 
@@ -20,25 +21,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &RevokeArgs) -> Result<(), C
     let Some(selector) = chosen.word().filter(|_| !mass.dry_run && mass.report.is_none()) else {
         return many(context, authority, chosen, arguments);
     };
-    let now = authority.now();
-    let mut issued: Vec<CertificateRecord> =
-        authority.select(selector)?.into_iter().filter(|record| record.state == State::Issued).collect();
-    // A renewed device has several: the valid ones are meant; if none is, the last one.
-    if issued.iter().any(|record| record.is_active(now)) {
-        issued.retain(|record| record.is_active(now));
-    } else {
-        issued = issued.pop().into_iter().collect();
-    }
-    let Some(first) = issued.first() else {
-        return Err(IssueError::NotFound { selector: selector.to_owned() }.into());
-    };
-    if issued.iter().any(|record| record.intent.name != first.intent.name) {
-        let serials: Vec<_> = issued.iter().map(|record| hex(&record.intent.serial)).collect();
-        return Err(CommandError::failed(
-            format!("{selector:?} is several certificates: {}", serials.join(", ")),
-            Some("name the one you mean by its certificate serial number"),
-        ));
-    }
+    let issued = meant(&authority, selector)?;
     let mut values = Vec::new();
     let mut text = String::new();
     for record in issued {
@@ -70,6 +53,46 @@ pub(super) fn run(context: &Context<'_>, arguments: &RevokeArgs) -> Result<(), C
     Ok(())
 }
 
+/// The certificates that a word alone means. A renewed device has several: the valid ones are meant; if none is, the last one.
+fn meant(authority: &Authority, word: &str) -> Result<Vec<CertificateRecord>, CommandError> {
+    let now = authority.now();
+    let mut issued: Vec<CertificateRecord> =
+        authority.select(word)?.into_iter().filter(|record| record.state == State::Issued).collect();
+    if issued.iter().any(|record| record.is_active(now)) {
+        issued.retain(|record| record.is_active(now));
+    } else {
+        issued = issued.pop().into_iter().collect();
+    }
+    let Some(first) = issued.first() else {
+        return Err(IssueError::NotFound { selector: word.to_owned() }.into());
+    };
+    if issued.iter().any(|record| record.intent.name != first.intent.name) {
+        let serials: Vec<_> = issued.iter().map(|record| hex(&record.intent.serial)).collect();
+        return Err(CommandError::failed(
+            format!("{word:?} is several certificates: {}", serials.join(", ")),
+            Some("name the one you mean by its certificate serial number"),
+        ));
+    }
+    Ok(issued)
+}
+
+/// Those and no others as a selector, whatever they are: foretold is what would be done.
+fn exactly(records: &[CertificateRecord]) -> Selector {
+    let prints: Option<Vec<[u8; 32]>> = records
+        .iter()
+        .map(|record| record.certificate.as_deref().map(|der| *Fingerprint::of(der).as_bytes()))
+        .collect();
+    // What is known by its number alone has no fingerprint.
+    let term = prints.map(Term::Fingerprint).unwrap_or_else(|| {
+        let serial = |record: &CertificateRecord| SerialPattern {
+            device: Pattern(hex(&record.intent.serial)),
+            certificate: Some(record.intent.serial.clone()),
+        };
+        Term::Serial(records.iter().map(serial).collect())
+    });
+    Selector::default().and(term)
+}
+
 /// Revokes what a selector means, some hundred in a transaction. Interrupted, the same command does the rest.
 fn many(
     context: &Context<'_>,
@@ -78,7 +101,9 @@ fn many(
     arguments: &RevokeArgs,
 ) -> Result<(), CommandError> {
     let RevokeArgs { selector: words, reason, publish, mass } = arguments;
-    let selector = chosen.leaves().and_by_default(Term::Status(vec![Status::Valid]));
+    let meant = chosen.word().map(|word| meant(&authority, word)).transpose()?;
+    let selector = meant.map_or_else(|| chosen.leaves(), |records| exactly(&records));
+    let selector = selector.and_by_default(Term::Status(vec![Status::Valid]));
     if mass.dry_run {
         let lists = authority.touched_lists(&selector, *reason)?;
         return foretell(context, &authority, "revoke", &selector, &lists);

@@ -51,6 +51,27 @@ fn i5_reports_every_bad_line_with_its_number() {
     assert_eq!(found[4].1, "the MAC address 000e08abcdef stands in line 2 already");
 }
 
+/// Whatever ends the lines, and whatever stands between them, a message names the line that an editor shows.
+#[test]
+fn i5_lines_are_counted_as_editors_count_them() {
+    let pem = "\"-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n\n-----END CERTIFICATE REQUEST-----\n\"";
+    for (text, wanted) in [
+        ("model,serial,mac\nA,,000e08abcde0\n\n\nA,3,x\n", [2, 5]),
+        ("\n\nmodel,serial,mac\nA,,000e08abcde0\n   \nA,3,x", [4, 6]),
+        (&format!("model,serial,mac,csr\nA,1,000e08abcdef,{pem}\nA,,000e08abcde0,\nA,3,x,\n"), [7, 8]),
+    ] {
+        let count = |text: &str| -> Vec<u64> { bad(text).into_iter().map(|(line, _)| line).collect() };
+        assert_eq!(count(text), wanted, "{text}");
+        assert_eq!(count(&text.replace('\n', "\r\n")), wanted, "{text} with CRLF");
+        assert_eq!(count(&format!("\u{feff}{}", text.replace('\n', "\r\n"))), wanted, "{text} of Excel");
+    }
+    let long = bad(&format!("model,serial,mac\nA,1,000e08abcdef\n{}\n", "a".repeat(100_000)));
+    assert_eq!(long.len(), 1);
+    assert!(long[0].1.contains("longer than 65536 octets"), "{long:?}");
+    // The library reads ahead: the line is named as near as it can be, and never line nought.
+    assert!(long[0].0 >= 1, "{long:?}");
+}
+
 #[test]
 fn i5_a_bad_line_of_json_is_no_end() {
     let found = bad(

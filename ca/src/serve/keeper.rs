@@ -112,7 +112,13 @@ impl Rounds {
         let begun = Instant::now();
         if begun >= self.next_look {
             let mut trouble = Vec::new();
-            if let Err(error) = self.look(&mut trouble) {
+            let mut looked = self.look(&mut trouble);
+            // A database server that was restarted is asked once more, over a new connection.
+            if looked.is_err() && self.authority.reconnect().is_ok_and(|was_lost| was_lost) {
+                trouble.clear();
+                looked = self.look(&mut trouble);
+            }
+            if let Err(error) = looked {
                 trouble.push(with_causes(&error));
             }
             for text in trouble.iter().filter(|text| !self.trouble.contains(text)) {

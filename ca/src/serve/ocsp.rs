@@ -62,7 +62,9 @@ async fn signed(shared: &Arc<Shared>, asked: Bytes) -> Option<Answered> {
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || {
         let responders = shared.responders.load();
-        let inventory = shared.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inventory = shared.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where that fails the answer says that the client is to come again.
+        let _was_lost = inventory.reconnect();
         responders.answer(&asked, &*inventory, shared.clock.now())
     })
     .await

@@ -76,6 +76,8 @@ impl Stamp {
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     lists: HashMap<PathBuf, (Stamp, Option<Page>)>,
+    /// The authorities' certificates in the pages that were made last: one may get another.
+    authorities: Vec<Fingerprint>,
 }
 
 impl Shelf {
@@ -85,12 +87,16 @@ impl Shelf {
             .into_iter()
             .filter_map(|path| Stamp::of(&path).map(|stamp| (path, stamp)))
             .collect();
+        let issuers = authority.issuers().iter().filter(|issuer| !issuer.is_foreign());
+        let authorities: Vec<_> = issuers.map(|issuer| issuer.certificate().fingerprint()).collect();
         let is_same = !self.lists.is_empty()
+            && authorities == self.authorities
             && stamps.len() == self.lists.len()
             && stamps.iter().all(|(path, stamp)| self.lists.get(path).is_some_and(|known| known.0 == *stamp));
         if is_same {
             return None;
         }
+        self.authorities = authorities;
         let mut known = std::mem::take(&mut self.lists);
         for (path, stamp) in stamps {
             let page = match known.remove(&path) {

@@ -182,6 +182,11 @@ pub(crate) trait Backend: fmt::Debug + Send {
     /// Keeps other hosts out until what is given back is dropped; nothing where the database is a file beside the lock's.
     fn keep_out(&mut self) -> Result<Option<Box<dyn Exclusion>>, StoreError>;
 
+    /// Whether the connection to the database is gone.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
     /// What the database has to complain of about itself.
     fn check(&mut self) -> Result<Vec<String>, StoreError>;
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{FromSql, IsNull, ToSql, Type};
 use postgres::{Client, NoTls, Statement};
@@ -25,6 +26,9 @@ const COMMAND: i64 = 427_858_669_424;
 /// A server that does not answer is given up after this.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long a command waits for that of another host, as it does for another process of its own.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// An open connection.
 pub(super) struct Postgres {
     client: Client,
@@ -41,11 +45,13 @@ impl fmt::Debug for Postgres {
 
 impl Postgres {
     pub(super) fn open(url: &PostgresUrl) -> Result<Self, StoreError> {
-        Ok(Self {
-            client: connect(url)?,
-            statements: HashMap::new(),
-            locker: Arc::new(Mutex::new(connect(url)?)),
-        })
+        let mut locker = connect(url)?;
+        // A host that hangs does not let the others wait for ever; whoever set another time in the address is obeyed.
+        let unset: bool = locker.query_one("SELECT current_setting('lock_timeout') = '0'", &[])?.get(0);
+        if unset {
+            locker.batch_execute(&format!("SET lock_timeout = {}", PATIENCE.as_millis()))?;
+        }
+        Ok(Self { client: connect(url)?, statements: HashMap::new(), locker: Arc::new(Mutex::new(locker)) })
     }
 
     /// The statement, made ready once.
@@ -208,9 +214,22 @@ impl Backend for Postgres {
 
     fn keep_out(&mut self) -> Result<Option<Box<dyn Exclusion>>, StoreError> {
         let mut locker = self.locker.lock().unwrap_or_else(PoisonError::into_inner);
-        locker.execute("SELECT pg_advisory_lock($1)", &[&COMMAND])?;
-        drop(locker);
-        Ok(Some(Box::new(Held(Arc::clone(&self.locker)))))
+        let taken = locker.execute("SELECT pg_advisory_lock($1)", &[&COMMAND]);
+        match taken {
+            Ok(_) => {
+                drop(locker);
+                Ok(Some(Box::new(Held(Arc::clone(&self.locker)))))
+            }
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                Err(StoreError::OtherHost { owner: owner(&mut locker)? })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        let locker = self.locker.lock().unwrap_or_else(PoisonError::into_inner);
+        self.client.is_closed() || locker.is_closed()
     }
 
     fn check(&mut self) -> Result<Vec<String>, StoreError> {
@@ -220,6 +239,27 @@ impl Backend for Postgres {
     fn settle(self: Box<Self>) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// Who holds the lock of a command, as the server sees them.
+fn owner(client: &mut Client) -> Result<String, StoreError> {
+    // PostgreSQL keeps a number of 64 bits as two (pg_locks, "objsubid" 1).
+    let row = client.query_opt(
+        "SELECT coalesce(host(a.client_addr), 'a socket of the database server'), a.pid, a.backend_start::TEXT
+         FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+         WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+           AND (l.classid::BIGINT << 32) + l.objid::BIGINT = $1
+         LIMIT 1",
+        &[&COMMAND],
+    )?;
+    Ok(row.map_or_else(
+        || "somebody who has just left".to_owned(),
+        |row| {
+            let (host, process, since): (String, i32, String) = (row.get(0), row.get(1), row.get(2));
+            format!("a connection from {host} since {since}, process {process} of the database server")
+        },
+    ))
 }
 
 /// The lock of a command; given back when dropped.

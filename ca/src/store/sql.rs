@@ -164,6 +164,10 @@ impl Store for SqlStore {
         self.backend.borrow_mut().keep_out()
     }
 
+    fn is_lost(&self) -> bool {
+        self.backend.borrow().is_lost()
+    }
+
     fn authorities(&self) -> Result<Vec<AuthorityRecord>, StoreError> {
         self.backend.borrow_mut().rows(
             "SELECT id, name, side, tier, certificate FROM authority ORDER BY id",

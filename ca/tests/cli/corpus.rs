@@ -252,4 +252,14 @@ fn b7_a_phones_key_belongs_to_one_phone_no_authority_and_no_thief() {
     let other = Key::curve();
     here.write("other.csr", Parts::plain("phone", &other).signed(&other));
     issue(1, "other.csr", &["--force"]).done();
+    // What was begun for another and given up is nobody's: a wrong address that was typed is put right.
+    let third = Key::curve();
+    here.write("third.csr", Parts::plain("phone", &third).signed(&third));
+    issue(3, "third.csr", &[]).done();
+    refuses(&here, "the public key is that of device", || issue(4, "third.csr", &[])).unwrap();
+    let wrong = cases::mac(3);
+    here.change(&format!(
+        "UPDATE certificate SET state = 'abandoned', certificate = NULL WHERE name = '{wrong}'"
+    ));
+    issue(4, "third.csr", &[]).done();
 }

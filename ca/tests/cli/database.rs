@@ -252,6 +252,26 @@ fn g4_g7_one_host_serves_what_another_revokes() {
 }
 
 #[test]
+fn i7_a_host_that_hangs_is_named_and_not_waited_for_for_ever() {
+    if !postgresql_is_here("i7_a_host_that_hangs_is_named_and_not_waited_for_for_ever") {
+        return;
+    }
+    let here = hosts();
+    let url = here.database_url();
+    // A minute is usual; PostgreSQL's own option in the address says otherwise.
+    here.write("other/database.url", format!("{url}?options=-c%20lock_timeout%3D300ms\n"));
+    let mut hanging = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    hanging.execute("SELECT pg_advisory_lock(427858669424)", &[]).unwrap();
+    let process: i32 = hanging.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let told = here.run(&["--store", "other", "crl", "publish"]).refused();
+    assert!(told.contains("the inventory is in use by another host: a connection from "), "{told}");
+    assert!(told.contains(&format!("process {process} of the database server")), "{told}");
+    assert!(told.contains("hint: wait for the other command to end"), "{told}");
+    drop(hanging);
+    here.run(&["--store", "other", "crl", "publish"]).done();
+}
+
+#[test]
 fn a_server_over_tls_is_known_by_its_certificate_or_not_spoken_to() {
     let test = "a_server_over_tls_is_known_by_its_certificate_or_not_spoken_to";
     if !postgresql_is_here(test) {
@@ -296,6 +316,16 @@ fn a_server_over_tls_is_known_by_its_certificate_or_not_spoken_to() {
     assert!(refused.contains("server does not support TLS"), "{refused}");
     server.restart("ssl=on");
     here.run(&["list"]).done();
+    // What serves goes on when the database server was restarted (G4).
+    here.run(&["publication", "set", "http://pki.example.com", "--authority", "client-root", "--ocsp"])
+        .done();
+    here.run(&["ocsp", "issue", "--authority", "client-root"]).done();
+    let serving = Server::start(&here, &[]);
+    server.restart("ssl=on");
+    here.run(&["revoke", "ciscogeneric"]).done();
+    serving.eventually("/crl/client-root.crl", |answer| {
+        certs::RevocationList::parse(&answer.body).is_ok_and(|list| !list.is_empty())
+    });
 }
 
 /// Runs commands on several hosts at the same time; each must do what it is told or say why not, and none may fail.

@@ -83,3 +83,52 @@ fn c1_g1_authorities_with_ed25519_and_p521_keys_go_on_signing_and_revoking() {
     let told = here.run(&["import", "ed.pem", "--ca-key", "x.key"]).refused();
     assert!(told.contains("P-521 and Ed25519 are taken"), "{told}");
 }
+
+/// A certificate's name may be anything, and so may that of one that was imported.
+#[test]
+fn h1_no_name_leads_an_exported_file_out_of_its_folder() {
+    if !openssl_is_here("h1_no_name_leads_an_exported_file_out_of_its_folder") {
+        return;
+    }
+    let here = Workplace::with_authorities(&[]);
+    authority(&here, "old", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256", 2);
+    std::fs::create_dir(here.path("phones")).unwrap();
+    for (number, name) in ["../../outside", "/tmp/outside", "..", "a b;c"].iter().enumerate() {
+        let subject = format!("/CN={}", name.replace('/', "\\/"));
+        here.openssl(&["req", "-new", "-key", "phone.key", "-subj", &subject, "-out", "one.csr"]).done();
+        openssl(
+            &here,
+            &format!(
+                "x509 -req -in one.csr -CA old.pem -CAkey old.key -set_serial 0x5{number} -days 50 -out phones/{number}.pem"
+            ),
+        );
+    }
+    here.run(&["import", "old.pem", "phones", "--side", "client"]).done();
+    let before = here.files("");
+    std::fs::create_dir_all(here.path("deep/deeper")).unwrap();
+    here.run(&[
+        "export",
+        "issuer=client-root-2",
+        "kind=device",
+        "--format",
+        "der",
+        "--out",
+        "deep/deeper/out",
+    ])
+    .done();
+    let written: Vec<String> = here
+        .files("")
+        .into_iter()
+        .filter(|file| !before.contains(file) && !file.contains("sqlite-"))
+        .collect();
+    let names = [".-52.cer", "_.._outside-50.cer", "_tmp_outside-51.cer", "a_b_c-53.cer"];
+    let names = names.map(|name| format!("deep/deeper/out/{}", name.trim_start_matches('.')));
+    assert_eq!(written, names.to_vec(), "{written:?}");
+    // What is known by its number alone has no file to give.
+    std::fs::remove_dir_all(here.path("provision-ca/imported/client-root-2/53")).unwrap();
+    here.lose();
+    here.run(&["store", "rebuild"]).done();
+    let told = here.run(&["export", "serial=53", "--out", "x.pem"]).refused();
+    assert!(told.contains("is known by its number alone") && told.contains("hint: leave it out"), "{told}");
+    assert!(!here.path("x.pem").exists());
+}

@@ -205,6 +205,28 @@ fn what_ends_soon_is_listed_until_it_has_a_successor(on: On) {
     assert!(said.stderr.contains("nothing ends that soon"), "{}", said.stderr);
 }
 
+/// `--dry-run` counts what the same words without it would do, authorities too.
+#[test]
+fn g6_what_is_foretold_of_a_word_is_what_is_done() {
+    let here = Workplace::with_authorities(&["--shape", "issuing"]);
+    here.run(&["server", "issue", "prov.example.com", "--key", "p256"]).done();
+    here.run(&["renew", "prov.example.com"]).done();
+    let revoke = |word: &str, more: &[&str]| here.run(&[&["revoke", word], more].concat());
+    for word in ["prov.example.com", "client-issuing"] {
+        let foretold = revoke(word, &["--dry-run"]).done();
+        assert!(foretold.starts_with("would revoke 1 certificates"), "{word}: {foretold}");
+        let revoked = here.number("SELECT count(*) FROM revocation");
+        revoke(word, &[]).done();
+        assert_eq!(here.number("SELECT count(*) FROM revocation"), revoked + 1);
+        assert!(revoke(word, &["--dry-run"]).done().starts_with("would revoke 0 certificates"));
+    }
+    let said = revoke("server-issuing", &["--report", "report.csv"]).done();
+    assert!(said.contains("revoked   1"), "{said}");
+    for more in [&["--dry-run"][..], &[]] {
+        assert!(revoke("nobody", more).refused().contains("nothing in the store is known as"));
+    }
+}
+
 #[test]
 fn h1_exported_files_are_for_their_owner_and_never_overwritten() {
     let here = fleet(On::Sqlite);

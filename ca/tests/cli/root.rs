@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::serve::Server;
 use crate::stores::{On, on_both_stores};
 use crate::support::{Said, Workplace, openssl_is_here};
 use crate::survival::{moment, run_and_kill};
@@ -353,16 +354,31 @@ fn a_batch_of_new_dates_alone_prolongs_an_authority_once(on: On) {
     };
     phone(1, "50").done();
     assert!(phone(2, "200").refused().contains("after its issuer"), "the twin of what comes");
+    let renewed = "provision-ca/authorities/client-issuing-2/cert.pem";
+    let before = here.read(renewed);
+    // One store is enough for what is no matter of the inventory, and takes its seconds.
+    let server = (on == On::Sqlite).then(|| Server::start(&here, &[]));
+    let page = "/ca/client-issuing-2.pem";
+    if let Some(server) = &server {
+        assert_eq!(server.get(page).body, before.as_bytes());
+    }
 
     assert_eq!(
         ceremony(&here, "longer", &["--renew", "client-issuing-2"]),
         "  1. renew client-issuing-2: renewed\n"
     );
     let again = |folder: &str| here.run(&["authority", "add", "--from-batch", folder]).done();
+    let after = here.read(renewed);
+    assert_ne!(after, before);
+    // As if it had been killed before the file was written.
+    here.write(renewed, &before);
     assert_eq!(again("longer-answer"), "  1. renew client-issuing-2: already\n");
+    assert_eq!(here.read(renewed), after);
+    if let Some(server) = server {
+        server.eventually(page, |answer| answer.body == after.as_bytes());
+    }
     phone(2, "200").done();
     let root = "provision-ca/trust/client-root.pem";
-    let renewed = "provision-ca/authorities/client-issuing-2/cert.pem";
     for mac in ["000e08000001", "000e08000002"] {
         let phone = format!("provision-ca/devices/{mac}/cert.pem");
         here.openssl(&["verify", "-x509_strict", "-CAfile", root, "-untrusted", renewed, &phone]).done();

@@ -229,6 +229,10 @@ impl Authority {
         sync_folder(&staged)?;
         let asked = self.layout.asked();
         make_folder(&asked, 0o700)?;
+        // Whatever is lost, the key is not: the folder for the root may be on its way.
+        for folder in [asked.parent().unwrap_or(&asked), self.layout.root()] {
+            sync_folder(folder)?;
+        }
         let print: String = Fingerprint::of(&public).to_string().chars().take(16).collect();
         let target = asked.join(format!("{name}.{print}"));
         fs::rename(&staged, &target).map_err(|source| FileError::new("rename", &staged, source))?;

@@ -102,13 +102,8 @@ impl Authority {
         let holder = self.issuers.iter().find(|one| one.certificate.public_key().spki_der() == key);
         match holder {
             Some(holder) if holder.certificate == certificate => {
-                // Killed after it was taken: its key is in its place, and one copy is enough.
-                if !holder.is_foreign()
-                    && let Some(asked) = self.waiting_folder(key)
-                {
-                    let _lock = self.lock()?;
-                    remove_tree(&asked)?;
-                }
+                let (name, has_key) = (holder.name().to_owned(), !holder.is_foreign());
+                self.complete(&name, has_key, &certificate)?;
                 Ok("already")
             }
             Some(holder) if action == "renew" => {
@@ -133,6 +128,29 @@ impl Authority {
                 })
             }
         }
+    }
+
+    /// Brings to its end what was killed after the inventory had it: the certificate's file is the one of the inventory, and the
+    /// key is in its place alone.
+    fn complete(&mut self, name: &str, has_key: bool, certificate: &Certificate) -> Result<(), IssueError> {
+        let _lock = self.lock()?;
+        self.place_certificate(name, certificate)?;
+        match self.waiting_folder(certificate.public_key().spki_der()) {
+            Some(asked) if has_key => Ok(remove_tree(&asked)?),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Writes an authority's certificate into its folder, where it is not the one that lies there.
+    fn place_certificate(&self, name: &str, certificate: &Certificate) -> Result<(), IssueError> {
+        let path = self.layout.authority(name).join("cert.pem");
+        let pem = certificate.to_pem();
+        if std::fs::read_to_string(&path).is_ok_and(|there| there == pem) {
+            return Ok(());
+        }
+        make_folder(&self.layout.authority(name), 0o700)?;
+        make_folder(&self.layout.pending(), 0o700)?;
+        Ok(write_by_way_of(&self.layout.pending(), &path, pem.as_bytes(), 0o600)?)
     }
 
     fn take_cross(
@@ -189,7 +207,7 @@ impl Authority {
             public_key: *certs::Fingerprint::of(certificate.public_key().spki_der()).as_bytes(),
             validity: certificate.validity(),
             at: now,
-            folder: folder.clone(),
+            folder,
             shard: None,
         };
         // The one before stays, for those who have it, and for `store rebuild`.
@@ -201,9 +219,7 @@ impl Authority {
         });
         let audit = AuditEvent { at: now, event: "authority", detail };
         self.store.renew_authority(id, &intent, certificate.der(), &audit)?;
-        make_folder(&self.layout.pending(), 0o700)?;
-        let path = self.layout.root().join(folder).join("cert.pem");
-        write_by_way_of(&self.layout.pending(), &path, certificate.to_pem().as_bytes(), 0o600)?;
+        self.place_certificate(&name, certificate)?;
         self.issuers[position].certificate = certificate.clone();
         self.issuers[position].record.certificate = certificate.der().to_vec();
         self.write_log()?;
