@@ -153,7 +153,7 @@ impl BatchError {
             }
             Self::Name { .. } => "make the request anew, with another name",
             Self::NoLater { .. } => {
-                "ask for more days, as far as the root lasts; beyond it, add a new root: provision-ca authority add"
+                "ask for more days, as far as the root lasts; beyond it, add a new root: provision-ca authority add --side client (or server)"
             }
             Self::NoSignerKey => "it is batch-signer.pem in the store's folder of the host that asks",
             Self::OtherSigner { .. } => "ask for the fingerprint once more, and for the file",
