@@ -140,7 +140,7 @@ impl Authority {
     /// Opens the store in the folder `root`.
     pub fn open(root: &Path, clock: Arc<dyn Clock>) -> Result<Self, IssueError> {
         let layout = Layout::new(root);
-        if !layout.database().is_file() && !layout.database_url().is_file() {
+        if !is_there(&layout.database())? && !is_there(&layout.database_url())? {
             return Err(IssueError::NotInitialised { path: root.to_owned() });
         }
         let store: Box<dyn Store> = Box::new(open_database(&layout)?);
@@ -405,6 +405,16 @@ impl Authority {
     /// Checks that these authorities' keys can be opened, before any work is done with them.
     pub fn check_keys(&mut self, ids: &[AuthorityId]) -> Result<(), IssueError> {
         ids.iter().try_for_each(|id| self.signer(*id).map(|_key| ()))
+    }
+}
+
+/// Whether there is such a file; a folder that may not be looked into is no answer.
+fn is_there(path: &Path) -> Result<bool, FileError> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(false),
+        Err(source) => Err(FileError::new("read", path, source)),
     }
 }
 

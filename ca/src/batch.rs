@@ -73,7 +73,10 @@ impl Batch {
     pub fn read(folder: &Path, kind: &'static str) -> Result<Self, BatchError> {
         let read = |name: &str, most| {
             let path = folder.join(name);
-            read_bounded(&path, most).map_err(|(why, _)| BatchError::Unreadable { path, why })
+            read_bounded(&path, most).map_err(|(why, _)| match folder::is_unfinished(folder) {
+                true => BatchError::Unfinished { path: folder.to_owned() },
+                false => BatchError::Unreadable { path, why },
+            })
         };
         let octets = read(MANIFEST, MOST_MANIFEST)?;
         let signature = read(SIGNATURE, MOST_SIGNATURE)?;

@@ -25,6 +25,7 @@ mod unhold;
 mod upkeep;
 mod verify;
 
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -225,13 +226,27 @@ fn check_output(path: &Path, is_ours: impl FnOnce(&[u8]) -> bool) -> Result<(), 
     if path.is_dir() {
         return Err(CommandError::failed(format!("{} is a folder, a file is needed", path.display()), None));
     }
-    if path.exists() && !std::fs::read(path).is_ok_and(|earlier| is_ours(&earlier)) {
+    if path.exists() && !read_input(path).is_ok_and(|earlier| is_ours(&earlier)) {
         return Err(CommandError::failed(
             format!("{} exists already and is something else", path.display()),
             Some("name another file"),
         ));
     }
     Ok(())
+}
+
+/// Most octets of a file that is looked at as a whole: a revocation list of five million entries.
+const MOST: u64 = 256 * 1024 * 1024;
+
+/// Reads a file that an operator names, or what comes through a pipe, and no more of it than any honest one has (CA I9).
+fn read_input(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    std::fs::File::open(path)?.take(MOST + 1).read_to_end(&mut contents)?;
+    if u64::try_from(contents.len()).is_ok_and(|length| length > MOST) {
+        let why = format!("it has more than {MOST} octets, which nothing has that is looked at here");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(contents)
 }
 
 /// What a certificate is, in a word or two of JSON each.

@@ -40,6 +40,12 @@ pub enum IssueError {
         /// Why.
         why: String,
     },
+    /// A copy of the store goes into a folder of its own.
+    #[error("{} exists already, and a backup is a new folder", path.display())]
+    BackupThere {
+        /// What is there.
+        path: PathBuf,
+    },
     /// A folder for an offline root, or its answer, is refused.
     #[error(transparent)]
     Batch(#[from] BatchError),
@@ -253,6 +259,9 @@ impl IssueError {
                 "have that authority revoke it and import its list; to shut it out at once, write it into the gateway's deny file"
                     .to_owned(),
             ),
+            Self::BackupThere { .. } => {
+                Some("name one that is not there yet: provision-ca backup /mnt/backup/ca-$(date +%F)".to_owned())
+            }
             Self::Batch(error) => Some(error.remedy().to_owned()),
             Self::Import(error) => Some(error.remedy().to_owned()),
             Self::Key(error) => match error {
@@ -307,6 +316,9 @@ impl IssueError {
             ),
             Self::Publication(error) => error.hint(),
             Self::Request(error) => error.hint(),
+            Self::Store(StoreError::Database(error)) if is_forbidden(error) => Some(
+                "run it as the user whom the store belongs to, who must be able to write to its folder too".to_owned(),
+            ),
             // No connection, no such user, no such database; what else a server says is no matter of these.
             Self::Store(StoreError::Server(error))
                 if error.code().is_none_or(|code| ["28", "3D"].iter().any(|class| code.code().starts_with(class))) => Some(
@@ -335,4 +347,10 @@ impl IssueError {
             | Self::Validity { .. } => None,
         }
     }
+}
+
+/// Whether the system does not let this user read or write the inventory's file.
+fn is_forbidden(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly))
 }

@@ -313,7 +313,8 @@ impl Running {
         };
         self.server.reload(&new).map_err(|error| with_cause(&error))?;
         if let Some(auditor) = auditor {
-            let old = self.server.gateway().replace_auditor(auditor);
+            let gateway = Arc::clone(self.server.gateway());
+            let old = gateway.replace_auditor(auditor);
             tokio::spawn(async move {
                 let deadline = Instant::now() + Duration::from_secs(1);
                 // Whoever took hold of it before the swap is still writing a record.
@@ -321,6 +322,7 @@ impl Running {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 close(Auditor::clone(&old)).await;
+                gateway.auditor().take_over(&old);
             });
         }
         for warning in &new.warnings {

@@ -46,7 +46,7 @@ impl Authority {
         let _lock = self.lock()?;
         let now = self.plausible_now()?;
         if target.exists() {
-            return Err(IssueError::Exists { path: target.to_owned() });
+            return Err(IssueError::BackupThere { path: target.to_owned() });
         }
         let detail = json!({ "to": target.display().to_string() });
         self.store.note(&AuditEvent { at: now, event: "backup", detail })?;

@@ -18,8 +18,7 @@ use crate::key::{self, KeyType, Token};
 use crate::profile::constraints::{NAME_CONSTRAINTS, name_constraints};
 use crate::server_name::ServerName;
 use crate::store::{
-    AuditEvent, AuthorityId, FileError, Side, Tier, make_folder, remove_tree, sync_folder, write_by_way_of,
-    write_new,
+    AuditEvent, AuthorityId, FileError, Side, Tier, make_folder, sync_folder, write_by_way_of, write_new,
 };
 
 /// An authority to add.
@@ -221,7 +220,7 @@ impl Authority {
     }
 
     /// Puts a new authority's files in their place in one step. A folder that no row of the inventory knows was left by a
-    /// command that was killed, and its key was never used.
+    /// command that was killed, or by an inventory that was restored: then its key may have signed, so it is kept.
     pub(super) fn place_authority(
         &self,
         name: &str,
@@ -238,7 +237,15 @@ impl Authority {
         write_new(&staged.join("cert.pem"), certificate.as_bytes(), 0o600)?;
         sync_folder(&staged)?;
         let target = self.layout.authority(name);
-        remove_tree(&target)?;
+        if target.exists() {
+            let kept = self.shelf().supersede(&target)?;
+            // Under another name, or `store check` would look for it in the inventory.
+            let (from, to) = (kept.join("cert.pem"), kept.join("not-in-the-inventory.pem"));
+            if from.exists() {
+                fs::rename(&from, &to).map_err(|source| FileError::new("rename", &from, source))?;
+            }
+            sync_folder(&self.layout.superseded())?;
+        }
         fs::rename(&staged, &target).map_err(|source| FileError::new("rename", &staged, source))?;
         Ok(sync_folder(&self.layout.root().join("authorities"))?)
     }

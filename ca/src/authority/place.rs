@@ -150,7 +150,7 @@ impl Shelf<'_> {
     }
 
     /// Moves a folder out of the way, under the serial number of the certificate in it.
-    fn supersede(&self, target: &Path) -> Result<PathBuf, IssueError> {
+    pub(super) fn supersede(&self, target: &Path) -> Result<PathBuf, IssueError> {
         let serial = fs::read_to_string(target.join("cert.pem"))
             .ok()
             .and_then(|text| Certificate::parse_pem(&text).ok())

@@ -108,6 +108,12 @@ pub enum BatchError {
     /// What is asked of a root has keys that wait in files.
     #[error("the store keeps its keys in a token, and those that wait for a root's answer are files")]
     TokenStore,
+    /// The command that writes it was interrupted.
+    #[error("{} is not finished: the command that makes it was interrupted", path.display())]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// It is for a root that is not in this store.
     #[error("it is for another root, {name}, whose certificate has the SHA-256 {root}")]
     UnknownRoot {
@@ -147,7 +153,7 @@ impl BatchError {
             }
             Self::Name { .. } => "make the request anew, with another name",
             Self::NoLater { .. } => {
-                "ask for more days, as far as the root lasts; beyond it, add a new root: provision-ca authority add"
+                "ask for more days, as far as the root lasts; beyond it, add a new root: provision-ca authority add --side client (or server)"
             }
             Self::NoSignerKey => "it is batch-signer.pem in the store's folder of the host that asks",
             Self::OtherSigner { .. } => "ask for the fingerprint once more, and for the file",
@@ -161,6 +167,9 @@ impl BatchError {
             }
             Self::TokenStore => {
                 "ask from a store whose keys are files; or keep the root in the token too: provision-ca authority add --tier issuing"
+            }
+            Self::Unfinished { .. } => {
+                "run the same command once more where it was made: `root request`, or `root sign-batch` at the root"
             }
             Self::UnknownRoot { .. } => "sign it in the store that has that root: `--store DIR`",
         }

@@ -117,6 +117,11 @@ fn is_being_written(name: &OsString) -> bool {
     name.to_string_lossy().starts_with(WRITING)
 }
 
+/// Whether a folder says that it is not whole.
+pub(super) fn is_unfinished(folder: &Path) -> bool {
+    folder.join(UNFINISHED).is_file()
+}
+
 /// Whether a folder was finished that has this file.
 pub(crate) fn is_finished_with(folder: &Path, content: &[u8]) -> bool {
     let is_it = |entry: fs::DirEntry| {
@@ -124,7 +129,7 @@ pub(crate) fn is_finished_with(folder: &Path, content: &[u8]) -> bool {
         read_bounded(&entry.path(), most).is_ok_and(|found| found == content)
     };
     folder.join(SIGNATURE).is_file()
-        && !folder.join(UNFINISHED).exists()
+        && !is_unfinished(folder)
         && fs::read_dir(folder).into_iter().flatten().flatten().any(is_it)
 }
 

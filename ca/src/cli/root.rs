@@ -30,7 +30,7 @@ Examples:
 A new authority's key is made here and stays here. Carry the folder to the root (`root sign-batch`), and
 take its answer back: provision-ca authority add --from-batch from-root")]
 pub struct RootRequestArgs {
-    /// The folder, which must not exist yet
+    /// The folder, which must be new or empty
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 

@@ -141,7 +141,7 @@ impl Work<'_> {
             Ok(adopted) => {
                 self.account.authority(&adopted);
                 if adoption.key.is_some() && adopted.arrival != Arrival::Already {
-                    self.tell_kind(adoption, place);
+                    self.tell_kind(adoption, &adopted.name, place);
                 }
                 let end = adoption.certificate.validity().not_after;
                 if end < self.authority.now() {
@@ -168,15 +168,15 @@ impl Work<'_> {
     }
 
     /// Says what a key cannot do that it is taken in with.
-    fn tell_kind(&mut self, adoption: &Adoption, place: &Place) {
+    fn tell_kind(&mut self, adoption: &Adoption, name: &str, place: &Place) {
         let kind = adoption.certificate.public_key().algorithm();
         if matches!(kind, KeyAlgorithm::Ed25519 | KeyAlgorithm::Ec { curve: Curve::P521 }) {
-            let remark = Remark::warning(
-                place.clone(),
-                format!("its key is {kind}, whose signatures phones do not know"),
-                "it goes on with its lists; for new certificates: provision-ca authority add --key rsa2048",
+            let side = name.split('-').next().unwrap_or_default();
+            let what = format!("its key is {kind}, whose signatures phones do not know");
+            let remedy = format!(
+                "it goes on with its lists; for new certificates: provision-ca authority add --side {side} --key rsa2048"
             );
-            self.account.tell(self.context, remark);
+            self.account.tell(self.context, Remark::warning(place.clone(), what, &remedy));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{CommandError, Context};
+use super::{CommandError, Context, read_input};
 use crate::cli::InspectArgs;
 use crate::inspect::{Item, read, relate};
 use crate::passphrase::PassphraseSource;
@@ -16,7 +16,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &InspectArgs) -> Result<(), 
     let mut items: Vec<Item> = Vec::new();
     let mut unread = 0_usize;
     for path in &arguments.files {
-        let contents = match std::fs::read(path) {
+        let contents = match read_input(path) {
             Ok(contents) => contents,
             Err(error) => {
                 context.printer.failure(path, &error);

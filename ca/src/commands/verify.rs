@@ -128,6 +128,6 @@ fn revocation_list(path: &Path) -> Result<Arc<RevocationList>, CommandError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
-    std::fs::read(path)
+    super::read_input(path)
         .map_err(|error| CommandError::failed(format!("cannot read {}: {error}", path.display()), None))
 }

@@ -74,7 +74,7 @@ pub(crate) fn read(path: &Path, remarks: &mut Vec<Remark>) -> Result<Vec<IndexLi
             }
             Err(why) => remarks.push(Remark::refused(
                 place(),
-                format!("{why}: {}", printable(line)),
+                format!("{why}: {}", printable(&line.replace('\t', "<tab>"))),
                 "correct the line, as in: V<tab>270101120000Z<tab><tab>01<tab>unknown<tab>/CN=name",
             )),
         }

@@ -54,6 +54,7 @@ fn c1_g1_authorities_with_ed25519_and_p521_keys_go_on_signing_and_revoking() {
         let said = here.run(&import);
         let warned = format!("its key is {kind}, whose signatures phones do not know");
         assert!(said.stderr.contains(&warned), "{}", said.stderr);
+        assert!(said.stderr.contains("authority add --side client --key rsa2048"), "{}", said.stderr);
         said.done();
         let own = format!("client-root-{number}");
         let kept = here.read(&format!("provision-ca/authorities/{own}/key.pem"));

@@ -156,3 +156,21 @@ fn c5_an_authority_with_name_constraints_signs_no_other_name(on: On) {
         );
     }
 }
+
+/// An inventory that was put back from a backup does not know what was added since; the key of it may have signed.
+#[test]
+fn i1_no_authoritys_key_is_deleted_because_the_inventory_does_not_know_it() {
+    let here = Workplace::with_authorities(&[]);
+    let add = ["authority", "add", "--side", "client", "--key", "p256"];
+    here.save();
+    here.run(&add).done();
+    let key = here.read("provision-ca/authorities/client-root-2/key.pem");
+    here.restore();
+    here.run(&add).done();
+    let now = here.read("provision-ca/authorities/client-root-2/key.pem");
+    assert_ne!(now, key);
+    let kept = here.files("provision-ca/superseded");
+    assert!(kept.iter().any(|file| file.ends_with("/key.pem") && here.read(file) == key), "{kept:?}");
+    here.run(&["store", "check"]).code.unwrap();
+    here.run(&["crl", "publish"]).done();
+}

@@ -224,3 +224,13 @@ fn i9_a_key_file_made_to_exhaust_memory_is_refused_and_the_others_are_explained(
     assert!(message.contains("504 MiB of memory for scrypt"), "{message}");
     here.run(&["inspect", "modest.pem", "--passphrase-file", "pw"]).done();
 }
+
+#[test]
+fn i9_a_file_without_end_is_read_to_a_bound() {
+    let here = Workplace::with_authorities(&[]);
+    let root = "provision-ca/trust/client-root.pem";
+    for arguments in [&["inspect", "/dev/zero"][..], &["verify", "--trust", root, "/dev/zero"]] {
+        let said = here.run(arguments).refused();
+        assert!(said.contains("more than 268435456 octets"), "{arguments:?}: {said}");
+    }
+}

@@ -466,6 +466,17 @@ fn i1_g2_killed_at_any_moment_and_run_again_a_batch_is_whole_and_everything_is_s
     let next = ["root", "request", "next", "--root", "client-root", "--issuing", "--key", "p256"];
     assert!(here.run(&next).done().contains("issue client-issuing-4"));
 
+    // A folder that says so itself is told from one that was badly copied.
+    copy(&here.path("to-root"), &here.path("half"));
+    std::fs::remove_file(here.path("half/manifest.sig")).unwrap();
+    let sign_half = ["--store", "offline", "root", "sign-batch", "half", "half-out"];
+    assert!(here.run(&sign_half).refused().contains("cannot read half/manifest.sig"));
+    here.write("half/.unfinished", "");
+    let told = here.run(&sign_half).refused();
+    assert!(
+        told.contains("half is not finished") && told.contains("run the same command once more"),
+        "{told}"
+    );
     kill(&sign, 90);
     let said = here.run(&sign).done();
     assert_eq!(said.matches("signed").count(), 3, "{said}");

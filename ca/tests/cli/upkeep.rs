@@ -167,7 +167,10 @@ fn a_backup_is_a_store_of_its_own(on: On) {
     here.run(&["--store", "copy", "renew", "000e08000002"]).done();
     assert_eq!(here.run(&["list"]).done(), list);
     let again = here.run(&["backup", "copy"]).refused();
-    assert!(again.contains("copy exists already"), "{again}");
+    assert!(
+        again.contains("copy exists already") && again.contains("hint: name one that is not there"),
+        "{again}"
+    );
     assert!(!here.path("copy.unfinished").exists());
 }
 

@@ -74,8 +74,24 @@ struct LaneState {
     queued: usize,
     lost: Option<Lost>,
     reopen: bool,
-    /// How many records were left when the writer ended.
-    finished: Option<u64>,
+    /// What was left when the writer ended.
+    finished: Option<Left>,
+}
+
+/// Records that a sink did not take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Those that were kept for it to the end, and count as lost from then on.
+    pub(super) unwritten: u64,
+    /// Those that were lost before, of which no gap could tell.
+    pub(super) untold: u64,
+}
+
+impl Left {
+    /// All that the sink does not know of.
+    pub(super) const fn all(self) -> u64 {
+        self.unwritten.saturating_add(self.untold)
+    }
 }
 
 #[derive(Debug)]
@@ -318,15 +334,18 @@ impl Queue {
         self.lock().has_lines(at)
     }
 
-    /// A lane's writer has ended and left so many records unwritten.
-    pub(super) fn finish(&self, at: usize, left: u64) {
+    /// A lane's writer has ended and left so many records of what it took.
+    pub(super) fn finish(&self, at: usize, left: Left) {
         let mut state = self.lock();
         if !state.open.is_empty() {
             self.seal(&mut state);
         }
         let lane = &mut state.lanes[at];
         let queued: u64 = lane.chunks.iter().map(|chunk| chunk.records).sum();
-        lane.finished = Some(left + queued + lane.lost.map_or(0, |lost| lost.count));
+        lane.finished = Some(Left {
+            unwritten: left.unwritten + queued,
+            untold: left.untold + lane.lost.map_or(0, |lost| lost.count),
+        });
         lane.chunks.clear();
         self.look_for_room(&state);
         drop(state);
@@ -350,7 +369,23 @@ impl Queue {
     pub(super) fn wait_until_finished(&self, limit: Duration) -> Option<u64> {
         let unfinished = |state: &mut State| state.lanes.iter().any(|lane| lane.finished.is_none());
         let state = self.wait(self.lock(), limit, unfinished);
-        state.lanes.iter().map(|lane| lane.finished).sum()
+        state.lanes.iter().map(|lane| lane.finished.map(Left::all)).sum()
+    }
+
+    /// What a lane's writer left when it ended; nothing while it is still at it.
+    pub(super) fn left(&self, at: usize) -> Left {
+        self.lock().lanes[at].finished.unwrap_or_default()
+    }
+
+    /// Has a lane's sink told of records that another one of its name lost until now.
+    pub(super) fn take_over(&self, at: usize, left: Left, now: SystemTime) {
+        self.lanes[at].count_dropped(left.unwritten);
+        if left.all() > 0 {
+            let mut state = self.lock();
+            state.lanes[at].lost.get_or_insert(Lost { since: now, count: 0 }).count += left.all();
+            drop(state);
+            self.changed.notify_all();
+        }
     }
 
     /// Bytes that wait for a sink, or are being written to it.
@@ -390,7 +425,7 @@ impl Lane {
         Self { name, limit, when_full, dropped: AtomicU64::new(0), failing: AtomicBool::new(false) }
     }
 
-    fn count_dropped(&self, count: u64) {
+    pub(super) fn count_dropped(&self, count: u64) {
         self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 }

@@ -597,3 +597,35 @@ async fn without_room_it_is_a_second_and_then_no() {
     assert_eq!(lines(&all(&received)).len(), recorded + 100);
     assert_eq!(auditor.dropped(), 0);
 }
+
+/// A new configuration takes the place of one whose disk was full: what the old one could not write is not lost silently.
+#[test]
+fn what_an_auditor_left_unwritten_is_told_by_the_one_that_follows() {
+    let broken = Slow { broken: true, ..Slow::default() };
+    let old = Auditor::start(
+        vec![
+            broken.sink("disk", 64 << 10, WhenFull::DropAndCount),
+            broken.sink("gone", 64 << 10, WhenFull::DropAndCount),
+        ],
+        clock,
+    )
+    .unwrap();
+    let facts = bare_facts().fragment();
+    for _ in 0..1000 {
+        old.record(&AuditRecord::new(&facts, Event::Connection, Duration::ZERO));
+    }
+    assert_eq!(old.close(LIMIT), Err(Unwritten::Lost(2000)));
+    let (sound, other) = (Slow::default(), Slow::default());
+    let sinks = vec![
+        sound.sink("disk", 64 << 10, WhenFull::DropAndCount),
+        other.sink("another", 64 << 10, WhenFull::DropAndCount),
+    ];
+    let new = Auditor::start(sinks, clock).unwrap();
+    new.take_over(&old);
+    new.record(&AuditRecord::new(&facts, Event::Connection, Duration::ZERO));
+    new.close(LIMIT).unwrap();
+    assert_eq!(sound.counts(), (1, 1000));
+    assert_eq!(other.counts(), (1, 0));
+    let lost: Vec<u64> = new.sinks().iter().map(|sink| sink.dropped).collect();
+    assert_eq!(lost, [1000, 0], "each one once");
+}

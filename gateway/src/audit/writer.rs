@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::audit::{
     AuditSink,
-    queue::{Lane, Lost, Queue, Taken, Wait},
+    queue::{Lane, Left, Lost, Queue, Taken, Wait},
     record::write_gap,
 };
 use crate::config::certificates::Causes;
@@ -54,13 +54,14 @@ impl Batch {
         self.written = whole;
     }
 
-    /// How many records the sink will never know of if the rest is not written.
-    fn records_left(&self) -> u64 {
+    /// What the sink will never know of if the rest is not written.
+    fn left(&self) -> Left {
         if self.is_empty() {
-            return 0;
+            return Left::default();
         }
         let lines = self.lines[self.written..].iter().filter(|byte| **byte == b'\n').count();
-        u64::try_from(lines).unwrap_or(u64::MAX).min(self.records) + self.told_lost
+        let unwritten = u64::try_from(lines).unwrap_or(u64::MAX).min(self.records);
+        Left { unwritten, untold: self.told_lost }
     }
 }
 
@@ -87,7 +88,7 @@ pub(super) fn run(queue: &Queue, at: usize, sink: &mut dyn AuditSink, clock: fn(
             batch.queued = 0;
         }
         if closing && (failed || !queue.has_lines(at)) {
-            break batch.records_left();
+            break batch.left();
         }
         let now = clock();
         // A clock that was set back must not end this.

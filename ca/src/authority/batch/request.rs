@@ -20,7 +20,6 @@ use crate::request::authority_request;
 use crate::server_name::ServerName;
 use crate::store::{
     AuditEvent, FileError, Side, Tier, make_folder, remove_tree, sync_folder, write_by_way_of, write_new,
-    write_replacing,
 };
 
 /// What is asked of a root.
@@ -199,7 +198,10 @@ impl Authority {
                 continue;
             }
             if let Some(request) = self.begun(&folder, key)? {
-                write_replacing(&folder.join(BEGUN), target.as_os_str().as_bytes(), 0o600)?;
+                // By way of a folder that is cleared: beside the key a kill leaves nothing half-written.
+                make_folder(&self.layout.pending(), 0o700)?;
+                let mark = folder.join(BEGUN);
+                write_by_way_of(&self.layout.pending(), &mark, target.as_os_str().as_bytes(), 0o600)?;
                 return Ok(Waiting { name: name.to_owned(), request, folder });
             }
         }

@@ -13,7 +13,7 @@ use crate::import::Place;
 use crate::key::armour;
 use crate::serial::hex;
 use crate::store::{
-    AuditEvent, AuthorityId, CrlRecord, Intent, Kind, make_folder, remove_tree, write_by_way_of,
+    AuditEvent, AuthorityId, CrlRecord, FileError, Intent, Kind, make_folder, remove_tree, write_by_way_of,
     write_replacing,
 };
 
@@ -121,7 +121,8 @@ impl Authority {
                 let adoption = Adoption { certificate, side: Some(side), key, last_list: None };
                 let adopted = self.adopt(&adoption, false)?;
                 // The key is in its place now, and one copy is enough.
-                remove_tree(&asked)?;
+                let _lock = self.lock()?;
+                self.discard(&asked)?;
                 Ok(match adopted.arrival {
                     Arrival::Already => "already",
                     Arrival::Key | Arrival::New => "new",
@@ -136,9 +137,18 @@ impl Authority {
         let _lock = self.lock()?;
         self.place_certificate(name, certificate)?;
         match self.waiting_folder(certificate.public_key().spki_der()) {
-            Some(asked) if has_key => Ok(remove_tree(&asked)?),
+            Some(asked) if has_key => self.discard(&asked),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Removes a folder of a key that waited: in one step out of the way, so that a kill leaves no half of it.
+    fn discard(&self, asked: &Path) -> Result<(), IssueError> {
+        let name = asked.file_name().unwrap_or_default();
+        make_folder(&self.layout.pending(), 0o700)?;
+        let away = self.layout.pending().join(name);
+        std::fs::rename(asked, &away).map_err(|source| FileError::new("rename", asked, source))?;
+        Ok(remove_tree(&away)?)
     }
 
     /// Writes an authority's certificate into its folder, where it is not the one that lies there.

@@ -124,7 +124,17 @@ impl Message {
                 out.extend_from_slice(b"@cee: ");
                 json(line, most, out);
             }
-            SyslogFormat::Structured => structured(structured_id, entry, out),
+            SyslogFormat::Structured => {
+                // Structured data that is cut is none: its values become shorter until it fits.
+                let start = out.len();
+                for longest in [usize::MAX, 256, 64, 40] {
+                    out.truncate(start);
+                    structured(structured_id, entry, longest, out);
+                    if out.len() <= most {
+                        break;
+                    }
+                }
+            }
         }
         out.truncate(most);
     }
@@ -147,6 +157,21 @@ fn severity(entry: &Entry) -> u8 {
 /// What is left out of a record that is too long for a datagram, and in which order.
 const EXPENDABLE: [&str; 7] = ["hello", "exceptions", "detail", "user_agent", "path", "certificate", "tls"];
 
+/// What is left in any case: it fits into the shortest message there may be.
+const ESSENTIAL: [&str; 11] = [
+    "v",
+    "time",
+    "event",
+    "connection",
+    "request",
+    "peer",
+    "status",
+    "count",
+    "decision",
+    "reason",
+    "shortened",
+];
+
 fn json(line: &[u8], most: usize, out: &mut Vec<u8>) {
     let room = most.saturating_sub(out.len());
     if line.len() <= room {
@@ -161,6 +186,11 @@ fn json(line: &[u8], most: usize, out: &mut Vec<u8>) {
         if text.len() <= room {
             break;
         }
+    }
+    if text.len() > room {
+        // Something else in it is long: a receiver can read nothing of a text that is cut.
+        members.retain(|name, _| ESSENTIAL.contains(&name.as_str()));
+        text = Value::Object(members).to_string();
     }
     out.extend_from_slice(text.as_bytes());
 }
@@ -181,13 +211,14 @@ fn shorten(members: &mut Map<String, Value>, name: &str) {
     }
 }
 
-fn structured(id: &str, entry: &Entry, out: &mut Vec<u8>) {
+/// Writes each value up to so many characters.
+fn structured(id: &str, entry: &Entry, longest: usize, out: &mut Vec<u8>) {
     plain(out, format_args!("[{id}"));
     let mut parameter = |name: &str, value: Option<&dyn fmt::Display>| {
         let Some(value) = value else { return };
         let value = value.to_string();
         plain(out, format_args!(" {name}=\""));
-        for character in value.chars() {
+        for character in value.chars().take(longest) {
             if matches!(character, '"' | '\\' | ']') {
                 out.push(b'\\');
             }
@@ -257,6 +288,7 @@ fn structured(id: &str, entry: &Entry, out: &mut Vec<u8>) {
         .unwrap_or(what)
         .chars()
         .filter(|character| !character.is_control())
+        .take(longest)
     {
         plain(out, character);
     }

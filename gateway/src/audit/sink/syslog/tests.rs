@@ -89,6 +89,27 @@ fn a_record_too_long_for_a_datagram_loses_its_least_telling_parts_and_says_so() 
     assert_eq!(json["reason"], "expired");
 }
 
+#[test]
+fn however_long_a_record_is_its_datagram_can_be_read() {
+    let long = "x".repeat(2000);
+    let line = format!(
+        r#"{{"v":1,"time":"2026-11-23T02:25:11.000042Z","event":"request","connection":"006b0f0000000a01","request":"006b0f0000000a01-1","peer":"192.0.2.7:4000","host":"{long}","certificate":{{"subject":"{long}","issuer":"{long}","serial":"01","sha256":"{long}","not_after":"2030-01-01T00:00:00Z","depth":1}},"device":{{"kind":"device","product":"{long}","serial":"{long}"}},"method":"GET","path":"/{long}","rule":"{long}","decision":"deny","reason":"no_rule_matched","detail":"{long}","backend":"{long}"}}"#
+    );
+    for most in [480, 2048] {
+        let told = written(SyslogFormat::Json, &line, most);
+        assert!(told.len() <= most);
+        let json: Value = serde_json::from_str(told.split_once(" - ").unwrap().1).unwrap();
+        assert_eq!(
+            (&json["reason"], &json["request"]),
+            (&"no_rule_matched".into(), &"006b0f0000000a01-1".into())
+        );
+    }
+    let told = written(SyslogFormat::Structured, &line, 2048);
+    assert!(told.len() <= 2048);
+    let (data, text) = told.rsplit_once("] ").unwrap();
+    assert!(data.contains(" reason=\"no_rule_matched\"") && text.chars().all(|one| one == 'x'), "{told}");
+}
+
 fn three_lines() -> Vec<u8> {
     format!("{LINE}\n").repeat(3).into_bytes()
 }
