@@ -39,6 +39,9 @@ use crate::template::Template;
 /// sign while it answers.
 const PART: usize = 512;
 
+/// The fewest, unless there are no more. The last parts are smaller and smaller: while the last of all is finished, nobody signs.
+const SMALL: usize = 64;
+
 /// Parts that are with the threads at most: one that is waited for, and one to go on with.
 const PARTS: usize = 2;
 
@@ -220,7 +223,8 @@ impl<'a> Work<'a> {
         loop {
             while parts.len() < PARTS && accepted.peek().is_some() {
                 let before = given;
-                let jobs = self.reserve(accepted.by_ref().take(PART).collect())?;
+                let part = accepted.len().div_ceil(3).clamp(SMALL, PART);
+                let jobs = self.reserve(accepted.by_ref().take(part).collect())?;
                 let size = (jobs.len() / (4 * threads)).clamp(1, GROUP);
                 let mut jobs = jobs.into_iter().peekable();
                 while jobs.peek().is_some() {
