@@ -124,8 +124,7 @@ impl Authority {
         let public_key = request.public_key().spki_der().to_vec();
         let folder = self.layout.relative(&self.answer_folder(batch, item.number));
         let known = self.store.find(&Query::PublicKey(*Fingerprint::of(&public_key).as_bytes()))?;
-        let there =
-            known.iter().find(|record| record.intent.folder == folder && record.state == State::Issued);
+        let there = issued(&known).find(|record| record.intent.folder == folder);
         if let Some(der) = there.and_then(|record| record.certificate.as_deref()) {
             return Ok(Due::There(certs::pem::encode(certs::pem::CERTIFICATE, der).into_bytes()));
         }
@@ -145,7 +144,7 @@ impl Authority {
             return Err(BatchError::Outlives { not_after, root }.into());
         }
         if *action == Action::Renew
-            && let Some(until) = known.iter().map(|one| one.intent.validity.not_after).max()
+            && let Some(until) = issued(&known).map(|one| one.intent.validity.not_after).max()
             && validity.not_after <= until
         {
             let (name, not_after) = (name.clone(), validity.not_after);
@@ -260,6 +259,11 @@ impl CertificateDue {
             extensions,
         })
     }
+}
+
+/// Of these certificates those that were signed: what a killed command began and did not sign is no certificate.
+fn issued(known: &[CertificateRecord]) -> impl Iterator<Item = &CertificateRecord> {
+    known.iter().filter(|record| record.state == State::Issued)
 }
 
 fn certificate_words(
