@@ -363,6 +363,14 @@ fn a_batch_of_new_dates_alone_prolongs_an_authority_once(on: On) {
         assert_eq!(server.get(page).body, before.as_bytes());
     }
 
+    // What a killed attempt began and never signed ends later still, and is no certificate: it refuses nobody.
+    let inventory = rusqlite::Connection::open(here.path("offline/ca.sqlite")).unwrap();
+    let begun = "INSERT INTO certificate (authority, serial, state, kind, name, public_key, not_before, not_after,
+                                          reserved_at, folder)
+                 SELECT authority, x'7f0000000000000000000001', 'abandoned', kind, name, public_key, not_before, 32503680000,
+                        reserved_at, 'begun' FROM certificate WHERE name = 'client-issuing-2'";
+    assert_eq!(inventory.execute(begun, []).unwrap(), 1);
+    drop(inventory);
     assert_eq!(
         ceremony(&here, "longer", &["--renew", "client-issuing-2"]),
         "  1. renew client-issuing-2: renewed\n"
