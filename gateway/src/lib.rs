@@ -100,6 +100,7 @@ pub mod metrics;
 pub mod peer;
 pub mod phone_syslog;
 pub mod printer;
+pub mod processor;
 #[cfg(feature = "quickstart")]
 pub mod quickstart;
 pub mod reload;
@@ -127,6 +128,9 @@ pub fn run_cli(cli: Cli) -> ExitCode {
         Command::Trace(arguments) => commands::trace::trace(&arguments, &mut streams),
         Command::Reasons(arguments) => commands::reasons::reasons(&arguments, &mut streams),
         Command::Audit(arguments) => commands::audit::audit(&arguments, clock::now(), &mut streams),
+        Command::SignatureTimes => {
+            processor::signature_times(io::stdin().lock(), streams.out).map(|()| Outcome::Done)
+        }
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

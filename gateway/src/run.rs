@@ -20,7 +20,7 @@ use crate::config::certificates::Causes;
 use crate::config::{AuditConfig, Config, SinkConfig, SinkKind};
 use crate::reload::{LOOK_EVERY, Watch};
 use crate::server::{Server, ServerError};
-use crate::{cli, clock, descriptors, printer, telemetry};
+use crate::{cli, clock, descriptors, printer, processor, telemetry};
 
 /// Why `run` ended other than by a signal.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,7 @@ pub enum RunError {
 /// Standard error is closed.
 pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Outcome> {
     telemetry::start();
+    processor::settle();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -9,15 +9,13 @@ use std::ffi::OsStr;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 
 use harness::authority::Authority;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::floor::Work;
+use crate::processor::Processor;
 use crate::request::{PROFILE, Request};
 
 /// The first argument of the program when it is to be this server.
@@ -46,12 +44,14 @@ impl Drop for Bare {
 impl Bare {
     /// Starts it with the credentials of a device, whose key stands for the server's: both are RSA 2048.
     pub(crate) fn start(
+        processor: &Processor,
         authority: &Authority,
         mac: &str,
         store: SocketAddr,
         request: &Request,
     ) -> io::Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
+        let mut process = processor
+            .this_program()?
             .arg(COMMAND)
             .args([authority.client_root(), authority.device(mac)])
             .arg(store.to_string())
@@ -97,17 +97,14 @@ pub(crate) fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Erro
     let [root, device, backend, request] = arguments else {
         return Err("bare-server takes four arguments".into());
     };
-    let (device, backend) = (Path::new(device), backend.parse::<SocketAddr>()?);
-    let key = PrivateKeyDer::from_pem_file(device.join("key.pem"))?;
-    let leaf = CertificateDer::from_pem_file(device.join("cert.pem"))?;
-    let root = CertificateDer::from_pem_file(root)?;
+    let backend = backend.parse::<SocketAddr>()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     writeln!(io::stdout(), "{}", listener.local_addr()?)?;
     thread::scope(|scope| {
         let workers: Vec<_> = (0..16)
             .map(|_| {
                 let listener = &listener;
-                let work = Work::new(&key, &leaf, &root);
+                let work = Work::of_device(root.as_ref(), device.as_ref());
                 scope.spawn(move || -> io::Result<()> {
                     let work = work?;
                     let mut store = TcpStream::connect(backend)?;

@@ -21,8 +21,6 @@ pub(crate) struct Credentials {
     pub(crate) roots: Arc<RootCertStore>,
     /// The one in `roots`.
     pub(crate) server_root: CertificateDer<'static>,
-    /// Who signed the chain.
-    pub(crate) client_root: CertificateDer<'static>,
     pub(crate) profile: Request,
     pub(crate) large_profile: Request,
     pub(crate) report: Request,

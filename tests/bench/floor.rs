@@ -1,23 +1,53 @@
 //! The asymmetric work of one full handshake alone, by the same crypto library: what no server with these keys can
 //! go below.
+//!
+//! The program starts itself again for it: what the gateway told its crypto library of the processor, the other program is
+//! told as well.
 
-use std::io;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use certs::{Certificate, Hash, SignatureAlgorithm};
+use harness::authority::Authority;
 use rustls::SignatureScheme;
 use rustls::crypto::aws_lc_rs::kx_group::X25519;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::Signer;
 
-use crate::client::Credentials;
+use crate::processor::Processor;
+
+/// The first argument of the program when it is to do this work.
+pub(crate) const COMMAND: &str = "asymmetric-work";
 
 /// One RSA 2048 signature, one X25519 key pair and agreement, and the verification of a leaf's certificate and of
-/// its signature on the handshake. The median of `rounds`, by this thread's clock.
-pub(crate) fn asymmetric_work(device: &Credentials, rounds: usize) -> io::Result<Duration> {
-    let leaf = device.chain.first().ok_or_else(|| io::Error::other("no certificate"))?;
-    let work = Work::new(&device.key, leaf, &device.client_root)?;
+/// its signature on the handshake. The median of `rounds`, by the clock of a thread that nothing else disturbs.
+pub(crate) fn asymmetric_work(
+    processor: &Processor,
+    authority: &Authority,
+    mac: &str,
+    rounds: usize,
+) -> io::Result<Duration> {
+    let done = processor
+        .this_program()?
+        .arg(COMMAND)
+        .args([authority.client_root(), authority.device(mac)])
+        .arg(rounds.to_string())
+        .stderr(Stdio::inherit())
+        .output()?;
+    let said = String::from_utf8_lossy(&done.stdout);
+    said.trim().parse().map(Duration::from_nanos).map_err(io::Error::other)
+}
+
+/// Does the work and prints how many nanoseconds it takes.
+pub(crate) fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    let [root, device, rounds] = arguments else {
+        return Err(format!("{COMMAND} takes three arguments").into());
+    };
+    let (work, rounds) = (Work::of_device(root.as_ref(), device.as_ref())?, rounds.parse::<usize>()?);
     let mut spent = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let began = Instant::now();
@@ -27,7 +57,9 @@ pub(crate) fn asymmetric_work(device: &Credentials, rounds: usize) -> io::Result
         spent.push(began.elapsed());
     }
     spent.sort();
-    spent.get(rounds / 2).copied().ok_or_else(|| io::Error::other("no rounds"))
+    let median = spent.get(rounds / 2).ok_or("no rounds")?;
+    writeln!(io::stdout(), "{}", median.as_nanos())?;
+    Ok(())
 }
 
 /// The parts of it. One RSA key stands for the server's and the device's.
@@ -40,18 +72,18 @@ pub(crate) struct Work {
 const MESSAGE: [u8; 130] = [7; 130];
 
 impl Work {
-    pub(crate) fn new(
-        key: &PrivateKeyDer<'_>,
-        leaf: &CertificateDer<'_>,
-        root: &CertificateDer<'_>,
-    ) -> io::Result<Self> {
-        let key = any_supported_type(key).map_err(io::Error::other)?;
+    /// With the key and the certificate in a device's folder, and the certificate of who signed it.
+    pub(crate) fn of_device(root: &Path, device: &Path) -> io::Result<Self> {
+        let key = PrivateKeyDer::from_pem_file(device.join("key.pem")).map_err(io::Error::other)?;
+        let key = any_supported_type(&key).map_err(io::Error::other)?;
         let signer = key
             .choose_scheme(&[SignatureScheme::RSA_PSS_SHA256])
             .ok_or_else(|| io::Error::other("the device's key is not RSA"))?;
-        let parse =
-            |certificate: &CertificateDer<'_>| Certificate::parse(certificate).map_err(io::Error::other);
-        Ok(Self { signer, leaf: parse(leaf)?, root: parse(root)? })
+        let certificate = |path: &Path| {
+            let der = CertificateDer::from_pem_file(path).map_err(io::Error::other)?;
+            Certificate::parse(&der).map_err(io::Error::other)
+        };
+        Ok(Self { signer, leaf: certificate(&device.join("cert.pem"))?, root: certificate(root)? })
     }
 
     pub(crate) fn sign(&self) -> io::Result<Vec<u8>> {

@@ -32,6 +32,7 @@ mod observation;
 mod peers;
 mod phone;
 mod power_cut;
+mod processor;
 mod report;
 mod request;
 mod row;
@@ -51,13 +52,13 @@ use row::{Measurement, ROWS};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some((bare::COMMAND, arguments)) =
-        arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
-    {
-        return match bare::serve(arguments) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        };
+    let part = match arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some((bare::COMMAND, arguments)) => Some(bare::serve(arguments)),
+        Some((floor::COMMAND, arguments)) => Some(floor::serve(arguments)),
+        Some(_) | None => None,
+    };
+    if let Some(done) = part {
+        return if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -122,7 +123,10 @@ fn run(cli: &Cli) -> Result<Report, BenchError> {
         report.idle(&idle::measure(&mut peers, cli.idle())?, cli.idle());
     }
     crowds(cli, &mut peers, &mut report)?;
-    let floor = floor::asymmetric_work(peers.credentials(), 501);
+    if let Some(told) = peers.processor().told() {
+        report.processor(&told);
+    }
+    let floor = peers.asymmetric_work(501);
     let floor = floor.map_err(BenchError::io("the asymmetric work cannot be measured"))?;
     report.asymmetric_work(floor, cli.server_key.is_bounded());
     Ok(report)

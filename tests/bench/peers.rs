@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use harness::authority::{Authority, Kind};
 use harness::port;
@@ -16,6 +17,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::bare::Bare;
 use crate::client::{Credentials, Phone};
 use crate::error::BenchError;
+use crate::floor;
+use crate::processor::Processor;
 use crate::request::Request;
 use crate::server::Server;
 use crate::server_key::{Pair, ServerKey};
@@ -45,6 +48,7 @@ const MAC: &str = "000e08abcdef";
 pub(crate) struct Peers {
     // Dropped in this order: the store is the last to go.
     servers: Vec<Server>,
+    processor: Processor,
     bare: Bare,
     credentials: Arc<Credentials>,
     authority: Authority,
@@ -74,9 +78,11 @@ impl Peers {
         let servers =
             vec![gateway::start(&work)?, nginx::start(&work)?, haproxy::start(&work)?, apache::start(&work)?];
         let credentials = credentials(&authority)?;
-        let bare = Bare::start(&authority, MAC, store.address(), &credentials.profile)
+        let processor = servers.first().map_or_else(|| Processor::of(std::process::id()), Server::processor);
+        let processor = processor.map_err(BenchError::io("the gateway's environment cannot be read"))?;
+        let bare = Bare::start(&processor, &authority, MAC, store.address(), &credentials.profile)
             .map_err(BenchError::io("the bare server does not start"))?;
-        Ok(Self { servers, bare, credentials: Arc::new(credentials), authority, store })
+        Ok(Self { servers, processor, bare, credentials: Arc::new(credentials), authority, store })
     }
 
     /// The gateway first, then its peers.
@@ -91,6 +97,16 @@ impl Peers {
 
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.servers.iter().map(Server::name).collect()
+    }
+
+    /// What the gateway told its crypto library of the processor when it was started first.
+    pub(crate) fn processor(&self) -> &Processor {
+        &self.processor
+    }
+
+    /// The asymmetric work of a handshake with this device, told the same. See [`floor::asymmetric_work`].
+    pub(crate) fn asymmetric_work(&self, rounds: usize) -> io::Result<Duration> {
+        floor::asymmetric_work(&self.processor, &self.authority, MAC, rounds)
     }
 
     pub(crate) fn bare(&self) -> &Bare {
@@ -136,7 +152,6 @@ fn credentials(authority: &Authority) -> Result<Credentials, BenchError> {
         key: PrivateKeyDer::from_pem_file(&key).map_err(BenchError::pem(&key))?,
         roots: Arc::new(roots),
         server_root,
-        client_root: certificate(authority.client_root())?,
         profile: Request::profile(MAC),
         large_profile: Request::large_profile(MODEL, MAC),
         report: Request::report(MAC),

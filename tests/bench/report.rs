@@ -226,6 +226,11 @@ impl Report {
         self.refusals(power_cut::ROW, found.iter().map(|cut| cut.calls.refusals()));
     }
 
+    /// That the gateway's crypto library was told this of the processor.
+    pub(crate) fn processor(&mut self, told: &str) {
+        self.notes.push(format!("the gateway's crypto library, and the physical limit's, had {told}"));
+    }
+
     /// What no server with RSA keys can do without, measured on one thread.
     pub(crate) fn asymmetric_work(&mut self, floor: Duration, is_bounded: bool) {
         let mut note = format!(

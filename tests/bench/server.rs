@@ -16,6 +16,7 @@ use crate::client::Phone;
 use crate::error::BenchError;
 use crate::interrupt;
 use crate::peers::Addresses;
+use crate::processor::Processor;
 
 /// How long a server may take to start, to stop, or to come to rest.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -78,6 +79,11 @@ impl Server {
     /// Where phones of today call.
     pub(crate) fn address(&self) -> SocketAddr {
         self.recipe.addresses.modern
+    }
+
+    /// What it told its crypto library of the processor.
+    pub(crate) fn processor(&self) -> io::Result<Processor> {
+        Processor::of(self.process.id())
     }
 
     /// CPU time of its processes so far.

@@ -28,6 +28,7 @@ mod peers;
 mod phone_syslog;
 mod pkits;
 mod probe;
+mod processor;
 mod proofs;
 mod quickstart;
 mod reload;

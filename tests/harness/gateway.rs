@@ -26,6 +26,11 @@ pub const MAC: &str = "000e08abcdef";
 /// Where its profile is.
 pub const PROFILE: &str = "/000e08abcdef.cfg";
 
+/// The environment variable that tells crypto libraries what the processor has, and a value that takes nothing away.
+pub const PROCESSOR: &str = "OPENSSL_ia32cap";
+/// See [`PROCESSOR`].
+pub const AS_FOUND: &str = "~0";
+
 /// The configuration file, part by part.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -222,15 +227,27 @@ impl Scene {
         self.client_authority.issue(&Template::device(subject))
     }
 
-    /// Writes the configuration and starts the gateway.
+    /// Writes the configuration and starts the gateway. It does not look for the faster way to sign, which takes time at each start.
     ///
     /// # Panics
     /// It does not come up.
     pub fn start(&self) -> Gateway {
+        self.start_told(Some(AS_FOUND))
+    }
+
+    /// The same with this value of [`PROCESSOR`], or none.
+    ///
+    /// # Panics
+    /// It does not come up.
+    pub fn start_told(&self, processor: Option<&str>) -> Gateway {
         self.write_config();
-        let config = self.folder.join("gateway.toml");
-        let mut process =
-            Process::start(Command::new(binary::gateway()).arg("run").arg("--config").arg(config));
+        let mut command = Command::new(binary::gateway());
+        command.arg("run").arg("--config").arg(self.folder.join("gateway.toml"));
+        match processor {
+            Some(value) => command.env(PROCESSOR, value),
+            None => command.env_remove(PROCESSOR),
+        };
+        let mut process = Process::start(&mut command);
         // Where standard output is kept for records, these lines stand on standard error.
         process.wait_for_line_on_either("ready");
         let addresses: Vec<_> = [process.output(), process.log()]

@@ -1,0 +1,253 @@
+//! Which of the processor's instructions RSA signatures use: whichever is faster here.
+//!
+//! Half of a full handshake is one RSA 2048 signature. AWS-LC has two ways to do it on x86-64: with AVX2, and with BMI2 and ADX. It
+//! takes the second wherever the processor has it, as OpenSSL does. On some processors that is the slower one: on an AMD EPYC of the
+//! Zen 3 generation whose two cores were both busy it took 1.2 times as long (README, "Measured"). No list of processors is kept
+//! here: both ways are measured when the gateway starts.
+//!
+//! The library looks at the processor before `main`, and the only say that others have in it is the environment variable
+//! [`VARIABLE`]. So a gateway for which AVX2 is worth it starts itself again in its place ([`CommandExt::exec`]: same process, same
+//! arguments, same standard streams), with that variable set to [`WITH_AVX2`]. Nothing is open or said by then. Whoever sets the
+//! variable decides: then nothing is measured.
+//!
+//! Only this choice changes: AWS-LC asks for BMI1, which the value takes away, for the choice between the two and for SHA-1 on
+//! processors without instructions for SHA; OpenSSL, for old phones, asks for it in the same place alone.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeyPair;
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use rustix::time::{ClockId, clock_gettime};
+use tracing::{debug, info, warn};
+
+/// The environment variable with which AWS-LC and OpenSSL are told what the processor has (`OPENSSL_ia32cap(3)`).
+pub const VARIABLE: &str = "OPENSSL_ia32cap";
+
+/// Its value for signatures with AVX2: of the second word, which is EBX of CPUID leaf 7, bit 3 is taken away: BMI1.
+pub const WITH_AVX2: &str = ":~0x8";
+
+/// The hidden command that answers each line with what a signature takes, in nanoseconds of CPU time.
+pub const COMMAND: &str = "signature-times";
+
+/// A key that everybody knows, for times alone: testRSA2048 of RFC 9500, section 2.1.
+const KEY: &str = include_str!("processor/rfc9500-rsa2048.pem");
+
+/// So many times both are measured in the same moment, by so many signatures. The first time, in which the library also gathers
+/// its first random octets, is not counted.
+const ROUNDS: usize = 1 + 9;
+const SIGNATURES: u32 = 4;
+
+/// What a signature took in both ways, in the same moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Round {
+    as_found: Duration,
+    with_avx2: Duration,
+}
+
+impl Round {
+    /// What AVX2 takes of the other's time.
+    fn ratio(&self) -> f64 {
+        self.with_avx2.as_secs_f64() / self.as_found.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// A twentieth less is worth a start more; above that it may be noise.
+    fn favours_avx2(&self) -> bool {
+        self.ratio() < 0.95
+    }
+}
+
+/// Measures both ways, and starts the program again for AVX2 if that is faster; then this does not return.
+///
+/// To be called before anything is opened. It takes some 100 ms; nothing where the processor or [`VARIABLE`] leaves no choice. A
+/// measurement that fails changes nothing.
+pub fn settle() {
+    if env::var_os(VARIABLE).is_some() || !has_both() {
+        return;
+    }
+    match measure() {
+        Ok(round) if round.favours_avx2() => {
+            info!(
+                as_found = ?round.as_found,
+                with_avx2 = ?round.with_avx2,
+                "RSA 2048 signatures are faster with AVX2 here: starting again with {VARIABLE}={WITH_AVX2}"
+            );
+            let error = start_again();
+            warn!(%error, "the program could not be started again: signatures stay as slow as they are");
+        }
+        Ok(round) => debug!(as_found = ?round.as_found, with_avx2 = ?round.with_avx2, "RSA 2048 signatures"),
+        Err(error) => debug!(%error, "it was not measured how RSA 2048 signatures are faster"),
+    }
+}
+
+/// Answers each line of `requests` with the CPU time of an RSA 2048 signature in this process, in nanoseconds.
+///
+/// # Errors
+/// The library does not sign, or one of the two streams is broken.
+pub fn signature_times(requests: impl BufRead, answers: &mut dyn Write) -> io::Result<()> {
+    let signer = Signer::new()?;
+    for request in requests.lines() {
+        request?;
+        writeln!(answers, "{}", signer.time()?.as_nanos())?;
+        answers.flush()?;
+    }
+    Ok(())
+}
+
+/// AVX-512 with IFMA is a third way, faster than both, and chosen before them.
+#[cfg(target_arch = "x86_64")]
+fn has_both() -> bool {
+    use std::arch::is_x86_feature_detected as has;
+    let both = has!("avx2") && has!("bmi1") && has!("bmi2") && has!("adx");
+    both && !has!("avx512ifma")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_both() -> bool {
+    false
+}
+
+/// This process signs as the library chose while another signs with AVX2: under load all cores are busy, and then the two differ
+/// more than alone; and what disturbs one disturbs both.
+fn measure() -> io::Result<Round> {
+    let signer = Signer::new()?;
+    let mut other = Other::start()?;
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        other.ask()?;
+        let as_found = signer.time()?;
+        rounds.push(Round { as_found, with_avx2: other.answer()? });
+    }
+    median(rounds.get(1..).unwrap_or_default())
+}
+
+/// The round that stands in the middle when they are ordered by their ratios.
+fn median(rounds: &[Round]) -> io::Result<Round> {
+    let mut rounds = rounds.to_vec();
+    rounds.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
+    rounds.get(rounds.len() / 2).copied().ok_or_else(|| io::Error::other("nothing was measured"))
+}
+
+/// A process that signs with AVX2; it ends with this.
+struct Other {
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Other {
+    fn start() -> io::Result<Self> {
+        let mut process = Command::new(env::current_exe()?)
+            .arg(COMMAND)
+            .env(VARIABLE, WITH_AVX2)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        match (process.stdin.take(), process.stdout.take()) {
+            (Some(requests), Some(answers)) => {
+                Ok(Self { process, requests, answers: BufReader::new(answers) })
+            }
+            (_, _) => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn ask(&mut self) -> io::Result<()> {
+        self.requests.write_all(b"\n")
+    }
+
+    fn answer(&mut self) -> io::Result<Duration> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        line.trim_end().parse().map(Duration::from_nanos).map_err(io::Error::other)
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct Signer {
+    key: KeyPair,
+    random: SystemRandom,
+}
+
+impl Signer {
+    fn new() -> io::Result<Self> {
+        let file = pem::parse(KEY).map_err(io::Error::other)?;
+        let key = KeyPair::from_der(file.contents()).map_err(io::Error::other)?;
+        Ok(Self { key, random: SystemRandom::new() })
+    }
+
+    /// What a signature takes of this thread's CPU time.
+    fn time(&self) -> io::Result<Duration> {
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        let began = thread_cpu_time()?;
+        for _ in 0..SIGNATURES {
+            self.key
+                .sign(&RSA_PKCS1_SHA256, &self.random, &[7; 130], &mut signature)
+                .map_err(|_| io::Error::other("the library does not sign"))?;
+        }
+        Ok(thread_cpu_time()?.saturating_sub(began) / SIGNATURES)
+    }
+}
+
+fn thread_cpu_time() -> io::Result<Duration> {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).map_err(io::Error::other)
+}
+
+/// Returns only when it failed.
+fn start_again() -> io::Error {
+    let program = match env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let mut arguments = env::args_os();
+    let name = arguments.next().unwrap_or_else(|| OsString::from("provision-gateway"));
+    Command::new(program).arg0(name).args(arguments).env(VARIABLE, WITH_AVX2).exec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(as_found: u64, with_avx2: u64) -> Round {
+        Round { as_found: Duration::from_micros(as_found), with_avx2: Duration::from_micros(with_avx2) }
+    }
+
+    #[test]
+    fn a_twentieth_less_is_worth_a_start_and_anything_above_is_not() {
+        assert!(round(1_000, 949).favours_avx2());
+        assert!(!round(1_000, 951).favours_avx2());
+        assert!(!round(1_000, 1_400).favours_avx2());
+        assert!(!round(0, 1).favours_avx2());
+    }
+
+    #[test]
+    fn what_disturbed_some_rounds_does_not_decide() {
+        let rounds =
+            [round(800, 2_000), round(820, 640), round(9_000, 650), round(840, 660), round(810, 630)];
+        assert_eq!(median(&rounds).unwrap(), round(820, 640));
+        assert!(median(&[]).is_err());
+    }
+
+    #[test]
+    fn each_line_is_answered_with_a_time_and_the_key_is_the_one_of_the_rfc() {
+        assert_eq!(pem::parse(KEY).unwrap().tag(), "RSA TESTING KEY");
+        let mut answers = Vec::new();
+        signature_times(&b"\n\n\n"[..], &mut answers).unwrap();
+        let times: Vec<u64> =
+            String::from_utf8(answers).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(times.len(), 3);
+        assert!(times.iter().all(|nanoseconds| *nanoseconds > 20_000), "{times:?}");
+    }
+}
