@@ -7,11 +7,13 @@
 //!
 //! The library looks at the processor before `main`, and the only say that others have in it is the environment variable
 //! [`VARIABLE`]. So a gateway for which AVX2 is worth it starts itself again in its place ([`CommandExt::exec`]: same process, same
-//! arguments, same standard streams), with that variable set to [`WITH_AVX2`]. Nothing is open or said by then. Whoever sets the
-//! variable decides: then nothing is measured.
+//! arguments, same standard streams), with that variable set. Nothing is open or said by then but the configuration read. Whoever
+//! sets the variable decides: then nothing is measured.
 //!
-//! Only this choice changes: AWS-LC asks for BMI1, which the value takes away, for the choice between the two and for SHA-1 on
-//! processors without instructions for SHA; OpenSSL, for old phones, asks for it in the same place alone.
+//! What is taken away depends on who signs. AWS-LC asks for BMI1 for this choice alone (and for SHA-1 on processors without
+//! instructions for SHA), so [`WITHOUT_BMI1`] costs nothing else. OpenSSL, which serves old phones, then multiplies without BMI2 and
+//! ADX too and takes longer; [`WITHOUT_ADX`] has both use AVX2, and costs X25519 and the verifications a fifth, 20 µs of a full
+//! handshake there.
 
 use std::env;
 use std::ffi::OsString;
@@ -23,14 +25,22 @@ use std::time::Duration;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use certs::KeyAlgorithm;
 use rustix::time::{ClockId, clock_gettime};
 use tracing::{debug, info, warn};
+
+use crate::config::{Config, ServerCredentials};
 
 /// The environment variable with which AWS-LC and OpenSSL are told what the processor has (`OPENSSL_ia32cap(3)`).
 pub const VARIABLE: &str = "OPENSSL_ia32cap";
 
-/// Its value for signatures with AVX2: of the second word, which is EBX of CPUID leaf 7, bit 3 is taken away: BMI1.
-pub const WITH_AVX2: &str = ":~0x8";
+/// Its value for signatures with AVX2 by AWS-LC: of the second pair of words, whose first is EBX of CPUID leaf 7, bit 3 is taken
+/// away.
+pub const WITHOUT_BMI1: &str = ":~0x8";
+
+/// The same by AWS-LC and OpenSSL: bit 19 is taken away. The rest leaves three more pairs as they are; OpenSSL takes away what is not
+/// mentioned.
+pub const WITHOUT_ADX: &str = ":~0x80000:~0:~0:~0";
 
 /// The hidden command that answers each line with what a signature takes, in nanoseconds of CPU time.
 pub const COMMAND: &str = "signature-times";
@@ -40,7 +50,7 @@ const KEY: &str = include_str!("processor/rfc9500-rsa2048.pem");
 
 /// So many times both are measured in the same moment, by so many signatures. The first time, in which the library also gathers
 /// its first random octets, is not counted.
-const ROUNDS: usize = 1 + 9;
+const ROUNDS: usize = 1 + 15;
 const SIGNATURES: u32 = 4;
 
 /// What a signature took in both ways, in the same moment.
@@ -66,18 +76,19 @@ impl Round {
 ///
 /// To be called before anything is opened. It takes some 100 ms; nothing where the processor or [`VARIABLE`] leaves no choice. A
 /// measurement that fails changes nothing.
-pub fn settle() {
+pub fn settle(config: &Config) {
     if env::var_os(VARIABLE).is_some() || !has_both() {
         return;
     }
-    match measure() {
+    let Some(value) = value_for(config) else { return };
+    match measure(value) {
         Ok(round) if round.favours_avx2() => {
             info!(
                 as_found = ?round.as_found,
                 with_avx2 = ?round.with_avx2,
-                "RSA 2048 signatures are faster with AVX2 here: starting again with {VARIABLE}={WITH_AVX2}"
+                "RSA 2048 signatures are faster with AVX2 here: starting again with {VARIABLE}={value}"
             );
-            let error = start_again();
+            let error = start_again(value);
             warn!(%error, "the program could not be started again: signatures stay as slow as they are");
         }
         Ok(round) => debug!(as_found = ?round.as_found, with_avx2 = ?round.with_avx2, "RSA 2048 signatures"),
@@ -99,6 +110,19 @@ pub fn signature_times(requests: impl BufRead, answers: &mut dyn Write) -> io::R
     Ok(())
 }
 
+/// What the variable is to be if AVX2 is faster; nothing where no server key is of the one size that there are two ways for.
+fn value_for(config: &Config) -> Option<&'static str> {
+    let is_in_question = |pair: &ServerCredentials| {
+        let algorithm = pair.leaf().map(|leaf| leaf.public_key().algorithm());
+        matches!(algorithm, Some(KeyAlgorithm::Rsa { bits: 2048 }))
+    };
+    if !config.hosts.iter().flat_map(|host| &host.credentials).any(is_in_question) {
+        return None;
+    }
+    let serves_old_phones = config.listeners.iter().any(|listener| listener.tls.needs_legacy_engine());
+    Some(if serves_old_phones { WITHOUT_ADX } else { WITHOUT_BMI1 })
+}
+
 /// AVX-512 with IFMA is a third way, faster than both, and chosen before them.
 #[cfg(target_arch = "x86_64")]
 fn has_both() -> bool {
@@ -114,9 +138,9 @@ fn has_both() -> bool {
 
 /// This process signs as the library chose while another signs with AVX2: under load all cores are busy, and then the two differ
 /// more than alone; and what disturbs one disturbs both.
-fn measure() -> io::Result<Round> {
+fn measure(value: &str) -> io::Result<Round> {
     let signer = Signer::new()?;
-    let mut other = Other::start()?;
+    let mut other = Other::start(value)?;
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         other.ask()?;
@@ -141,10 +165,10 @@ struct Other {
 }
 
 impl Other {
-    fn start() -> io::Result<Self> {
+    fn start(value: &str) -> io::Result<Self> {
         let mut process = Command::new(env::current_exe()?)
             .arg(COMMAND)
-            .env(VARIABLE, WITH_AVX2)
+            .env(VARIABLE, value)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -206,14 +230,14 @@ fn thread_cpu_time() -> io::Result<Duration> {
 }
 
 /// Returns only when it failed.
-fn start_again() -> io::Error {
+fn start_again(value: &str) -> io::Error {
     let program = match env::current_exe() {
         Ok(program) => program,
         Err(error) => return error,
     };
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_else(|| OsString::from("provision-gateway"));
-    Command::new(program).arg0(name).args(arguments).env(VARIABLE, WITH_AVX2).exec()
+    Command::new(program).arg0(name).args(arguments).env(VARIABLE, value).exec()
 }
 
 #[cfg(test)]

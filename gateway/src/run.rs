@@ -61,7 +61,14 @@ pub enum RunError {
 /// Standard error is closed.
 pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Outcome> {
     telemetry::start();
-    processor::settle();
+    let loaded = match Loaded::read(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            printer::diagnostics(streams.err, &mistakes)?;
+            return Ok(Outcome::Refused);
+        }
+    };
+    processor::settle(&loaded.config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -69,7 +76,7 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
             return Ok(Outcome::Refused);
         }
     };
-    let ended = runtime.block_on(run(&arguments.config));
+    let ended = runtime.block_on(run_loaded(&arguments.config, loaded));
     // A file that hangs, on a network file system that is gone, must not hang the end as well.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ended {
@@ -107,8 +114,24 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
 /// # Errors
 /// Whatever keeps the gateway from starting. Once it runs, nothing but a signal ends it.
 pub async fn run(path: &Path) -> Result<(), RunError> {
-    let loaded_at = clock::system();
-    let config = Config::load(path, clock::now()).map_err(RunError::Config)?;
+    let loaded = Loaded::read(path).map_err(RunError::Config)?;
+    run_loaded(path, loaded).await
+}
+
+/// A configuration, and when its files were read.
+struct Loaded {
+    config: Config,
+    at: SystemTime,
+}
+
+impl Loaded {
+    fn read(path: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let at = clock::system();
+        Ok(Self { config: Config::load(path, clock::now())?, at })
+    }
+}
+
+async fn run_loaded(path: &Path, Loaded { config, at: loaded_at }: Loaded) -> Result<(), RunError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }

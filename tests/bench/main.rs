@@ -126,9 +126,6 @@ fn run(cli: &Cli) -> Result<Report, BenchError> {
     if let Some(told) = peers.processor().told() {
         report.processor(&told);
     }
-    let floor = peers.asymmetric_work(501);
-    let floor = floor.map_err(BenchError::io("the asymmetric work cannot be measured"))?;
-    report.asymmetric_work(floor, cli.server_key.is_bounded());
     Ok(report)
 }
 

@@ -36,8 +36,6 @@ pub(crate) struct Report {
     notes: Vec<String>,
     /// What is far from what it should be, as sentences.
     faults: Vec<String>,
-    /// The gateway's full TLS 1.3 handshake, if it was measured.
-    full_handshake: Option<Duration>,
 }
 
 impl Report {
@@ -56,7 +54,6 @@ impl Report {
             servers,
             notes: Vec::new(),
             faults: Vec::new(),
-            full_handshake: None,
         }
     }
 
@@ -125,9 +122,6 @@ impl Report {
             let rates = rates.map(|(name, figures)| format!("{name} {:.0} MiB", rate(figures)));
             self.notes.push(format!("{}: sent for each second of CPU time: {}", row.name, listed(rates)));
         }
-        if row.work == Work::FULL {
-            self.full_handshake = measured.figures.first().and_then(|figures| median(figures));
-        }
         if !measured.bare.is_empty() {
             let parts = self.servers.iter().zip(&measured.figures).filter_map(|(name, figures)| {
                 let ratio = Ratio::of(&measured.bare, figures)?;
@@ -140,6 +134,24 @@ impl Report {
                 listed(parts)
             ));
         }
+        if let Some(gateway) = measured.figures.first() {
+            self.asymmetric_work(row, gateway, &measured.asymmetric_work);
+        }
+    }
+
+    /// What no server with RSA keys can do without, where the row has that.
+    fn asymmetric_work(&mut self, row: &Row, gateway: &[Duration], work: &[Duration]) {
+        let Some(ratio) = Ratio::of(gateway, work) else { return };
+        let told = self.judged("full TLS 1.3 handshake ÷ asymmetric work", ASYMMETRIC_WORK, ratio.median);
+        self.notes.push(format!(
+            "{}: one RSA 2048 signature, one X25519 agreement and two RSA 2048 verifications take {} with all cores busy; the \
+             gateway ÷ that: {:.2}, from round to round {:.2} to {:.2} ({told})",
+            row.name,
+            micros(median(work)),
+            ratio.median,
+            ratio.least,
+            ratio.most
+        ));
     }
 
     pub(crate) fn idle(&mut self, found: &[Idle], count: u32) {
@@ -229,23 +241,6 @@ impl Report {
     /// That the gateway's crypto library was told this of the processor.
     pub(crate) fn processor(&mut self, told: &str) {
         self.notes.push(format!("the gateway's crypto library, and the physical limit's, had {told}"));
-    }
-
-    /// What no server with RSA keys can do without, measured on one thread.
-    pub(crate) fn asymmetric_work(&mut self, floor: Duration, is_bounded: bool) {
-        let mut note = format!(
-            "physical limit: one RSA 2048 signature, one X25519 agreement, two RSA 2048 verifications: {} µs",
-            floor.as_micros()
-        );
-        if let Some(full) = self.full_handshake {
-            let found = full.as_secs_f64() / floor.as_secs_f64();
-            note.push_str(&format!("; the gateway's full TLS 1.3 handshake + GET ÷ that: {found:.2}"));
-            if is_bounded {
-                let told = self.judged("full TLS 1.3 handshake ÷ asymmetric work", ASYMMETRIC_WORK, found);
-                note.push_str(&format!(" ({told})"));
-            }
-        }
-        self.notes.push(note);
     }
 
     /// The tables that have rows, then the lines.

@@ -9,6 +9,7 @@ use harness::cpu;
 use crate::bound::Bound;
 use crate::client::{self, Client, LegacyVersion, Phone, Resumption, Version};
 use crate::error::BenchError;
+use crate::floor;
 use crate::peers::{HAPROXY, NGINX, Peers};
 use crate::server_key::ServerKey;
 
@@ -127,6 +128,8 @@ pub(crate) struct Measured {
     pub(crate) shown: Vec<KeyAlgorithm>,
     /// CPU time of the bare server in the same rounds, where the work has its like there.
     pub(crate) bare: Vec<Duration>,
+    /// CPU time of the asymmetric work alone in the same rounds, likewise.
+    pub(crate) asymmetric_work: Vec<Duration>,
 }
 
 impl Measurement<'_> {
@@ -137,7 +140,7 @@ impl Measurement<'_> {
         let operations = work.operations(operations);
         let count = usize::try_from(operations).unwrap_or(usize::MAX);
         let mut figures = vec![Vec::new(); peers.servers().len()];
-        let (mut shown, mut bare) = (Vec::new(), Vec::new());
+        let (mut shown, mut bare, mut asymmetric_work) = (Vec::new(), Vec::new(), Vec::new());
         // The first round warms caches, pools and branch predictors, and is not counted.
         for round in 0..=rounds {
             for (server, column) in peers.servers().iter().zip(&mut figures) {
@@ -173,11 +176,14 @@ impl Measurement<'_> {
                     io::Result::Ok(cpu()?.saturating_sub(before))
                 };
                 let spent = exchange().map_err(BenchError::io("the bare server does not serve"))?;
+                let work = peers.asymmetric_work(floor::ROUNDS);
+                let work = work.map_err(BenchError::io("the asymmetric work cannot be measured"))?;
                 if round > 0 {
                     bare.push(spent / operations);
+                    asymmetric_work.push(work);
                 }
             }
         }
-        Ok(Measured { figures, shown, bare })
+        Ok(Measured { figures, shown, bare, asymmetric_work })
     }
 }

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use harness::binary;
 use harness::gateway::{AS_FOUND, Gateway, HOST, PROCESSOR, Scene};
+use harness::old_stack::{self, Job, Outcome};
 use harness::pki::{Key, KeyKind, Template};
 use harness::process::{self, Finished};
 
 use crate::verdict::admitted;
 
-/// What the gateway sets when AVX2 is faster.
-const WITH_AVX2: &str = ":~0x8";
+/// What the gateway sets when AVX2 is faster; and where it serves old phones as well.
+const WITHOUT_BMI1: &str = ":~0x8";
+const WITHOUT_ADX: &str = ":~0x80000:~0:~0:~0";
 
-/// A scene whose server has an RSA 2048 key: only there it matters.
-fn scene() -> Scene {
-    let scene = Scene::new();
+/// A scene whose server has an RSA 2048 key, which alone it matters for, and listens by this policy.
+fn scene(tls: &str) -> Scene {
+    let mut scene = Scene::new();
     let server = scene.server_authority.issue_for(Key::new(KeyKind::Rsa2048), &Template::server(&[HOST]));
     server.write(&scene.folder, "server");
+    tls.clone_into(&mut scene.config.listeners[0].tls);
     scene
 }
 
@@ -34,47 +37,67 @@ fn told(gateway: &Gateway) -> Option<String> {
     entries(gateway, "environ").iter().find_map(|entry| entry.strip_prefix(&assignment).map(str::to_owned))
 }
 
-fn started_again(gateway: &Gateway) -> bool {
-    gateway.process.log().iter().any(|line| line.contains("starting again with OPENSSL_ia32cap=:~0x8"))
+/// The value that the log says it was started again with.
+fn started_again_with(gateway: &Gateway) -> Option<String> {
+    let said = "starting again with OPENSSL_ia32cap=";
+    let log = gateway.process.log();
+    let line = log.iter().find_map(|line| line.split_once(said))?.1;
+    line.split_whitespace().next().map(str::to_owned)
 }
 
-/// With both versions and both of RSA's signature schemes that come with them.
+/// With both of RSA's signature schemes; and old phones, by whose suite the gateway decrypts, where it serves them.
 fn serves(scene: &Scene, gateway: &Gateway) {
     admitted(gateway, &scene.client(gateway, &scene.phone()).tls12());
     admitted(gateway, &scene.client(gateway, &scene.phone()).tls13());
+    if scene.config.listeners[0].tls == "guide" && old_stack::is_present("processor: old phones") {
+        let files = old_stack::files(&scene.folder, "old-phone", &scene.phone());
+        let job = Job::new(gateway.address(), "tls1", "AES128-SHA").presenting(&files);
+        let outcomes = old_stack::run(&[job]);
+        assert!(outcomes.iter().all(Outcome::is_served), "{outcomes:?}");
+        assert_eq!(gateway.audit.next().text("engine"), "legacy");
+    }
 }
 
 #[test]
 fn without_the_variable_the_gateway_chooses_and_says_so_when_it_starts_again() {
-    let scene = scene();
-    let gateway = scene.start_told(None);
-    serves(&scene, &gateway);
-    let config = scene.folder.join("gateway.toml");
-    let arguments = [binary::gateway().as_path(), "run".as_ref(), "--config".as_ref(), config.as_path()]
-        .map(|argument| argument.to_str().unwrap().to_owned());
-    assert_eq!(entries(&gateway, "cmdline"), arguments, "as if it had been started so at once");
-    // Which it is depends on this processor.
-    match started_again(&gateway) {
-        true => assert_eq!(told(&gateway).as_deref(), Some(WITH_AVX2)),
-        false => assert_eq!(told(&gateway), None),
+    for (tls, value) in [("modern", WITHOUT_BMI1), ("guide", WITHOUT_ADX)] {
+        let scene = scene(tls);
+        let gateway = scene.start_told(None);
+        serves(&scene, &gateway);
+        let config = scene.folder.join("gateway.toml");
+        let arguments = [binary::gateway().as_path(), "run".as_ref(), "--config".as_ref(), config.as_path()]
+            .map(|argument| argument.to_str().unwrap().to_owned());
+        assert_eq!(entries(&gateway, "cmdline"), arguments, "as if it had been started so at once");
+        // Whether it does depends on this processor.
+        let again = started_again_with(&gateway);
+        assert!(again.is_none() || again.as_deref() == Some(value), "{again:?}");
+        assert_eq!(told(&gateway), again);
     }
 }
 
 #[test]
 fn who_sets_the_variable_decides() {
-    let scene = scene();
-    for value in [AS_FOUND, WITH_AVX2] {
+    for (tls, value) in [("modern", WITHOUT_BMI1), ("guide", WITHOUT_ADX), ("guide", AS_FOUND)] {
+        let scene = scene(tls);
         let gateway = scene.start_told(Some(value));
         serves(&scene, &gateway);
         assert_eq!(told(&gateway).as_deref(), Some(value));
-        assert!(!started_again(&gateway));
+        assert_eq!(started_again_with(&gateway), None);
     }
+}
+
+#[test]
+fn a_gateway_without_rsa_2048_keys_has_nothing_to_choose() {
+    let scene = Scene::new();
+    let gateway = scene.start_told(None);
+    serves(&scene, &gateway);
+    assert_eq!((told(&gateway), started_again_with(&gateway)), (None, None));
 }
 
 /// What the gateway asks of its other half.
 #[test]
 fn the_time_of_a_signature_is_told_in_nanoseconds_for_each_line() {
-    for value in [AS_FOUND, WITH_AVX2] {
+    for value in [AS_FOUND, WITHOUT_BMI1, WITHOUT_ADX] {
         let mut command = Command::new(binary::gateway());
         let Finished { code, out, err } =
             process::run(command.arg("signature-times").env(PROCESSOR, value), b"\n\n");

@@ -29,7 +29,7 @@ pub const PROFILE: &str = "/000e08abcdef.cfg";
 /// The environment variable that tells crypto libraries what the processor has, and a value that takes nothing away.
 pub const PROCESSOR: &str = "OPENSSL_ia32cap";
 /// See [`PROCESSOR`].
-pub const AS_FOUND: &str = "~0";
+pub const AS_FOUND: &str = ":~0:~0:~0:~0";
 
 /// The configuration file, part by part.
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ fn measured(figures: &[&[u64]]) -> Measured {
         figures: figures.iter().map(|figures| micros_of(figures)).collect(),
         shown: vec![rsa; figures.len()],
         bare: Vec::new(),
+        asymmetric_work: Vec::new(),
     }
 }
 
@@ -58,10 +59,10 @@ fn where_the_physical_limit_is_known_it_stands_beside_the_bound_and_judges_in_it
     let [row, ..] = ROWS;
     let mut measured = measured(&[&[1000], &[2000], &[2000]]);
     measured.bare = micros_of(&[700]);
-    for (floor, faults) in [(600, 0), (300, 1)] {
+    for (work, faults) in [(600, 0), (300, 1)] {
         let mut report = Report::new(SERVERS.to_vec());
+        measured.asymmetric_work = micros_of(&[work]);
         report.operation(&row, &measured, Some(Bound::times_peer(0.3, "nginx", None)));
-        report.asymmetric_work(Duration::from_micros(floor), true);
         let text = report.markdown();
         assert!(text.contains("≤ 0.30 × nginx: missed by far; physical limit 0.35 |"), "{text}");
         assert_eq!(report.faults().len(), faults, "{:?}", report.faults());
@@ -85,13 +86,21 @@ fn a_server_that_did_not_do_the_same_is_a_fault() {
 #[test]
 fn the_physical_limit_is_compared_with_the_full_handshake() {
     let [row, ..] = ROWS;
-    let floor = Duration::from_micros(500);
-    for (gateway, told, faults) in [(900, "1.80 (≤ 1.9: met)", 0), (1500, "3.00 (≤ 1.9: missed by far)", 1)]
-    {
-        let mut report = report_of(&row, &[&[gateway], &[2000], &[2000]], None);
-        report.asymmetric_work(floor, true);
+    for (gateway, told, faults) in [
+        ([900, 700, 1000], "gateway ÷ that: 1.80, from round to round 1.40 to 2.00 (≤ 1.9: met)", 0),
+        (
+            [1500, 1500, 1500],
+            "gateway ÷ that: 3.00, from round to round 3.00 to 3.00 (≤ 1.9: missed by far)",
+            1,
+        ),
+    ] {
+        let mut measured = measured(&[&gateway, &[2000; 3], &[2000; 3]]);
+        measured.asymmetric_work = micros_of(&[500; 3]);
+        let mut report = Report::new(SERVERS.to_vec());
+        report.operation(&row, &measured, None);
         let text = report.markdown();
-        assert!(text.contains(&format!("handshake + GET ÷ that: {told}")), "{text}");
+        assert!(text.contains("take 500 µs with all cores busy"), "{text}");
+        assert!(text.contains(told), "{text}");
         assert_eq!(report.faults().len(), faults);
     }
 }
