@@ -36,7 +36,7 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, value_name = "KEY", default_value_t = ServerKey::Rsa2048)]
     pub(crate) server_key: ServerKey,
 
-    /// How many connections stay open without saying anything, in the memory row [default: 2000, with --quick 1500]
+    /// How many connections stay open without saying anything, in the memory row [default: 2000, with --quick 1000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(200..=4000))]
     idle: Option<u32>,
 
@@ -44,7 +44,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9000))]
     phones: Option<u32>,
 
-    /// How many seconds the connection flood lasts [default: 10, with --quick 3]
+    /// How many seconds the connection flood lasts [default: 10, with --quick 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     flood: Option<u32>,
 }
@@ -85,7 +85,7 @@ impl Cli {
     }
 
     pub(crate) fn idle(&self) -> u32 {
-        self.idle.unwrap_or(if self.quick { 1500 } else { 2000 })
+        self.idle.unwrap_or(if self.quick { 1000 } else { 2000 })
     }
 
     pub(crate) fn phones(&self) -> u32 {
@@ -94,7 +94,7 @@ impl Cli {
 
     /// In seconds.
     pub(crate) fn flood(&self) -> u32 {
-        self.flood.unwrap_or(if self.quick { 3 } else { 10 })
+        self.flood.unwrap_or(if self.quick { 2 } else { 10 })
     }
 
     /// Whether any row is wanted at all.
@@ -136,7 +136,7 @@ mod tests {
         );
         assert_eq!(
             (quick.rounds(), quick.operations(), quick.idle(), quick.phones(), quick.flood()),
-            (3, 64, 1500, 400, 3)
+            (3, 64, 1000, 400, 2)
         );
         assert_eq!(parsed("--quick --rounds 5").unwrap().rounds(), 5);
     }
