@@ -119,6 +119,8 @@ pub struct Config {
     pub source: PathBuf,
     /// The files and folders whose change asks for a reload: certificates, keys, CRLs, deny lists.
     pub watched: Vec<PathBuf>,
+    /// Whether it and its files can be read again: none is a pipe.
+    pub can_be_read_again: bool,
     /// When the configuration comes to mean something else by itself, because an `until` passes: it is to be loaded again then.
     pub changes_at: Option<Timestamp>,
     /// What works and deserves a look.
@@ -182,6 +184,7 @@ impl Config {
         };
         let phone_syslog = phone_syslog.and_then(|table| PhoneSyslogConfig::read(&table, &files, of_audit));
         root.finish();
+        let can_be_read_again = files.can_be_read_again() && source.is_file();
         let watched = files.into_watched();
         let warnings = document.finish()?;
         Ok(Self {
@@ -193,6 +196,7 @@ impl Config {
             phone_syslog: phone_syslog.map(Arc::new),
             source: source.to_owned(),
             watched,
+            can_be_read_again,
             changes_at: changes_at(&hosts, now),
             hosts: hosts.into_iter().map(Arc::new).collect(),
             warnings,

@@ -53,7 +53,7 @@
 //! | found | change | gave |
 //! | --- | --- | --- |
 //! | half of a full TLS 1.3 handshake is the RSA 2048 signature, and with both sides' verifications and the key agreement two thirds | a host may have a P-256 certificate too | for phones that take it, what the signature takes; nothing for others: see README |
-//! | the processor made RSA signatures with BMI2 and ADX, which the crypto library takes wherever they are; with AVX2 they take four fifths while both cores are busy | both ways are measured at the start, and the faster one is used ([`processor`]) | full TLS 1.2 from 0.65 to 0.57 × nginx, full TLS 1.3 from 0.48 to 0.43 |
+//! | RSA signatures were made with BMI2 and ADX, which the crypto library takes wherever they are; on this processor AVX2 takes four fifths of the time while both cores are busy | both ways are measured at the start, and the faster one is used ([`processor`]) | in pairs of runs full TLS 1.2 from 0.65 to 0.57 × nginx, full TLS 1.3 from 0.49 to 0.43, old phones 0.93 of before |
 //! | 4 to 5 % of a resumed handshake verified the leaf's signature again | the key that verified it travels in the sealed ticket ([`tls`]); dates, revocation and deny lists are still looked at | together with the next three: resumed 1.3 0.92, resumed 1.2 0.90 of before |
 //! | a system call, a segment and a wake-up for the ticket alone | [`handshake`]'s cork sends it in front of the answer | see above |
 //! | each client that had left was drained, to save an answer it had read already | no drain for those | see above |

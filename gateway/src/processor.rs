@@ -7,13 +7,14 @@
 //!
 //! The library looks at the processor before `main`, and the only say that others have in it is the environment variable
 //! [`VARIABLE`]. So a gateway for which AVX2 is worth it starts itself again in its place ([`CommandExt::exec`]: same process, same
-//! arguments, same standard streams), with that variable set. Nothing is open or said by then but the configuration read. Whoever
-//! sets the variable decides: then nothing is measured.
+//! arguments, same standard streams), with that variable set. Nothing has happened by then but that the configuration was read; one
+//! that can be read only once, from a pipe, is left alone. Whoever sets the variable decides: then nothing is measured. So is what
+//! was decided: a configuration that is read again later does not change it.
 //!
-//! What is taken away depends on who signs. AWS-LC asks for BMI1 for this choice alone (and for SHA-1 on processors without
-//! instructions for SHA), so [`WITHOUT_BMI1`] costs nothing else. OpenSSL, which serves old phones, then multiplies without BMI2 and
-//! ADX too and takes longer; [`WITHOUT_ADX`] has both use AVX2, and costs X25519 and the verifications a fifth, 20 µs of a full
-//! handshake there.
+//! What is taken away depends on who signs. AWS-LC asks for BMI1 here, and where it multiplies for RSA keys of other sizes, which
+//! would take a third longer: beside one of those nothing is changed. (It also asks for SHA-1 on processors without instructions
+//! for SHA.) So [`WITHOUT_BMI1`] costs nothing else. OpenSSL, which serves old phones, would then multiply without BMI2 and ADX;
+//! [`WITHOUT_ADX`] has both use AVX2, and costs elliptic curves and the verifications a fifth, some 20 µs of a full handshake.
 
 use std::env;
 use std::ffi::OsString;
@@ -26,7 +27,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use certs::KeyAlgorithm;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use tracing::{debug, info, warn};
 
 use crate::config::{Config, ServerCredentials};
@@ -53,6 +55,9 @@ const KEY: &str = include_str!("processor/rfc9500-rsa2048.pem");
 const ROUNDS: usize = 1 + 15;
 const SIGNATURES: u32 = 4;
 
+/// So long the other process may take for a round, at most.
+const PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
 /// What a signature took in both ways, in the same moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Round {
@@ -74,22 +79,31 @@ impl Round {
 
 /// Measures both ways, and starts the program again for AVX2 if that is faster; then this does not return.
 ///
-/// To be called before anything is opened. It takes some 100 ms; nothing where the processor or [`VARIABLE`] leaves no choice. A
-/// measurement that fails changes nothing.
+/// To be called before anything is opened. It takes some 100 ms, and a start more if that is worth it; nothing where the processor,
+/// the server's keys or [`VARIABLE`] leave no choice. A measurement that fails changes nothing.
 pub fn settle(config: &Config) {
     if env::var_os(VARIABLE).is_some() || !has_both() {
         return;
     }
-    let Some(value) = value_for(config) else { return };
+    let keys = config.hosts.iter().flat_map(|host| &host.credentials).filter_map(ServerCredentials::leaf);
+    let serves_old_phones = config.listeners.iter().any(|listener| listener.tls.needs_legacy_engine());
+    let Some(value) = value_for(keys.map(|leaf| leaf.public_key().algorithm()), serves_old_phones) else {
+        return;
+    };
+    if !config.can_be_read_again {
+        debug!("the configuration can be read only once: signatures stay as they are");
+        return;
+    }
     match measure(value) {
         Ok(round) if round.favours_avx2() => {
             info!(
                 as_found = ?round.as_found,
                 with_avx2 = ?round.with_avx2,
-                "RSA 2048 signatures are faster with AVX2 here: starting again with {VARIABLE}={value}"
+                "RSA 2048 signatures are faster with AVX2 on this processor: the program starts once more, in the same process, with \
+                 {VARIABLE}={value}"
             );
             let error = start_again(value);
-            warn!(%error, "the program could not be started again: signatures stay as slow as they are");
+            warn!(%error, "the program could not be started once more: signatures stay as slow as they are");
         }
         Ok(round) => debug!(as_found = ?round.as_found, with_avx2 = ?round.with_avx2, "RSA 2048 signatures"),
         Err(error) => debug!(%error, "it was not measured how RSA 2048 signatures are faster"),
@@ -110,17 +124,22 @@ pub fn signature_times(requests: impl BufRead, answers: &mut dyn Write) -> io::R
     Ok(())
 }
 
-/// What the variable is to be if AVX2 is faster; nothing where no server key is of the one size that there are two ways for.
-fn value_for(config: &Config) -> Option<&'static str> {
-    let is_in_question = |pair: &ServerCredentials| {
-        let algorithm = pair.leaf().map(|leaf| leaf.public_key().algorithm());
-        matches!(algorithm, Some(KeyAlgorithm::Rsa { bits: 2048 }))
-    };
-    if !config.hosts.iter().flat_map(|host| &host.credentials).any(is_in_question) {
-        return None;
+/// What the variable is to be if AVX2 is faster; nothing where no server key is of the one size that there are two ways for, or one
+/// is of a size that has lost by it.
+fn value_for(keys: impl Iterator<Item = KeyAlgorithm>, serves_old_phones: bool) -> Option<&'static str> {
+    let mut sizes: Vec<u32> = keys
+        .filter_map(|key| match key {
+            KeyAlgorithm::Rsa { bits } => Some(bits),
+            KeyAlgorithm::Ec { .. } | KeyAlgorithm::Ed25519 | KeyAlgorithm::Other { .. } => None,
+        })
+        .collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    match (sizes.as_slice(), serves_old_phones) {
+        ([2048], true) => Some(WITHOUT_ADX),
+        ([2048], false) => Some(WITHOUT_BMI1),
+        (_, _) => None,
     }
-    let serves_old_phones = config.listeners.iter().any(|listener| listener.tls.needs_legacy_engine());
-    Some(if serves_old_phones { WITHOUT_ADX } else { WITHOUT_BMI1 })
 }
 
 /// AVX-512 with IFMA is a third way, faster than both, and chosen before them.
@@ -137,10 +156,12 @@ fn has_both() -> bool {
 }
 
 /// This process signs as the library chose while another signs with AVX2: under load all cores are busy, and then the two differ
-/// more than alone; and what disturbs one disturbs both.
+/// more than alone; and most of what disturbs one disturbs both. Where cores are unlike each other, the two may be on different
+/// ones: then speed is lost or won by chance, and nothing else.
 fn measure(value: &str) -> io::Result<Round> {
     let signer = Signer::new()?;
-    let mut other = Other::start(value)?;
+    let mut command = Command::new(env::current_exe()?);
+    let mut other = Other::start(command.arg(COMMAND).env(VARIABLE, value), PATIENCE)?;
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         other.ask()?;
@@ -160,34 +181,34 @@ fn median(rounds: &[Round]) -> io::Result<Round> {
 /// A process that signs with AVX2; it ends with this.
 struct Other {
     process: Child,
-    requests: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    requests: Option<ChildStdin>,
+    answers: Option<BufReader<ChildStdout>>,
+    patience: Timespec,
 }
 
 impl Other {
-    fn start(value: &str) -> io::Result<Self> {
-        let mut process = Command::new(env::current_exe()?)
-            .arg(COMMAND)
-            .env(VARIABLE, value)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        match (process.stdin.take(), process.stdout.take()) {
-            (Some(requests), Some(answers)) => {
-                Ok(Self { process, requests, answers: BufReader::new(answers) })
-            }
-            (_, _) => Err(io::ErrorKind::BrokenPipe.into()),
-        }
+    fn start(command: &mut Command, patience: Timespec) -> io::Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn()?;
+        let requests = process.stdin.take();
+        let answers = process.stdout.take().map(BufReader::new);
+        Ok(Self { process, requests, answers, patience })
     }
 
     fn ask(&mut self) -> io::Result<()> {
-        self.requests.write_all(b"\n")
+        self.requests.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"\n")
     }
 
     fn answer(&mut self) -> io::Result<Duration> {
+        let answers = self.answers.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        // A line comes whole: it is written at once.
+        if poll(&mut [PollFd::new(answers.get_ref(), PollFlags::IN)], Some(&self.patience))? == 0 {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the other process does not answer"));
+        }
         let mut line = String::new();
-        self.answers.read_line(&mut line)?;
+        if answers.read_line(&mut line)? == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other process has ended"));
+        }
         line.trim_end().parse().map(Duration::from_nanos).map_err(io::Error::other)
     }
 }
@@ -242,7 +263,27 @@ fn start_again(value: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use certs::Curve;
+
     use super::*;
+
+    #[test]
+    fn only_rsa_keys_of_2048_bits_and_no_others_are_in_question() {
+        let rsa = |bits| KeyAlgorithm::Rsa { bits };
+        let p256 = KeyAlgorithm::Ec { curve: Curve::P256 };
+        for (keys, value) in [
+            (vec![rsa(2048)], Some(WITHOUT_BMI1)),
+            (vec![rsa(2048), p256, rsa(2048)], Some(WITHOUT_BMI1)),
+            (vec![rsa(2048), rsa(4096)], None),
+            (vec![rsa(3072)], None),
+            (vec![p256], None),
+            (vec![], None),
+        ] {
+            let for_old_phones = value.map(|_| WITHOUT_ADX);
+            assert_eq!(value_for(keys.iter().cloned(), false), value, "{keys:?}");
+            assert_eq!(value_for(keys.iter().cloned(), true), for_old_phones, "{keys:?}");
+        }
+    }
 
     fn round(as_found: u64, with_avx2: u64) -> Round {
         Round { as_found: Duration::from_micros(as_found), with_avx2: Duration::from_micros(with_avx2) }
@@ -254,6 +295,24 @@ mod tests {
         assert!(!round(1_000, 951).favours_avx2());
         assert!(!round(1_000, 1_400).favours_avx2());
         assert!(!round(0, 1).favours_avx2());
+    }
+
+    #[test]
+    fn another_process_that_stands_still_has_ended_or_talks_of_something_else_is_an_error() {
+        for (program, kind) in [
+            ("exec sleep 600", io::ErrorKind::TimedOut),
+            ("exit 0", io::ErrorKind::UnexpectedEof),
+            ("echo a usage message", io::ErrorKind::Other),
+        ] {
+            let seconds = if kind == io::ErrorKind::TimedOut { 0 } else { 60 };
+            let patience = Timespec { tv_sec: seconds, tv_nsec: 1_000_000 };
+            let mut other = Other::start(Command::new("sh").args(["-c", program]), patience).unwrap();
+            assert_eq!(other.answer().unwrap_err().kind(), kind, "{program}");
+        }
+        let mut other =
+            Other::start(Command::new("sh").args(["-c", "read line; echo 700000"]), PATIENCE).unwrap();
+        other.ask().unwrap();
+        assert_eq!(other.answer().unwrap(), Duration::from_micros(700));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use certs::Timestamp;
 use policies::Diagnostic;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{error, info, warn};
 
@@ -61,14 +61,6 @@ pub enum RunError {
 /// Standard error is closed.
 pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Outcome> {
     telemetry::start();
-    let loaded = match Loaded::read(&arguments.config) {
-        Ok(loaded) => loaded,
-        Err(mistakes) => {
-            printer::diagnostics(streams.err, &mistakes)?;
-            return Ok(Outcome::Refused);
-        }
-    };
-    processor::settle(&loaded.config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -76,7 +68,7 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
             return Ok(Outcome::Refused);
         }
     };
-    let ended = runtime.block_on(run_loaded(&arguments.config, loaded));
+    let ended = runtime.block_on(start(&arguments.config));
     // A file that hangs, on a network file system that is gone, must not hang the end as well.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ended {
@@ -114,24 +106,37 @@ pub fn command(arguments: &cli::Run, streams: &mut Streams<'_>) -> io::Result<Ou
 /// # Errors
 /// Whatever keeps the gateway from starting. Once it runs, nothing but a signal ends it.
 pub async fn run(path: &Path) -> Result<(), RunError> {
-    let loaded = Loaded::read(path).map_err(RunError::Config)?;
+    let loaded = Loaded::read(path)?;
     run_loaded(path, loaded).await
 }
 
-/// A configuration, and when its files were read.
+/// The same; the program may start itself again first for the sake of faster signatures.
+async fn start(path: &Path) -> Result<(), RunError> {
+    let loaded = Loaded::read(path)?;
+    processor::settle(&loaded.config);
+    run_loaded(path, loaded).await
+}
+
+/// A configuration, and what came while its files were read.
 struct Loaded {
     config: Config,
     at: SystemTime,
+    /// Heard from the first moment on: unheard, the signal would end the process, and a hook that says "read your certificate again"
+    /// may say so to a gateway that has only just been started.
+    hang_up: Signal,
 }
 
 impl Loaded {
-    fn read(path: &Path) -> Result<Self, Vec<Diagnostic>> {
+    fn read(path: &Path) -> Result<Self, RunError> {
+        let hang_up = signal(SignalKind::hangup()).map_err(RunError::System)?;
         let at = clock::system();
-        Ok(Self { config: Config::load(path, clock::now())?, at })
+        let config = Config::load(path, clock::now()).map_err(RunError::Config)?;
+        Ok(Self { config, at, hang_up })
     }
 }
 
-async fn run_loaded(path: &Path, Loaded { config, at: loaded_at }: Loaded) -> Result<(), RunError> {
+async fn run_loaded(path: &Path, loaded: Loaded) -> Result<(), RunError> {
+    let Loaded { config, at: loaded_at, hang_up } = loaded;
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -145,7 +150,7 @@ async fn run_loaded(path: &Path, Loaded { config, at: loaded_at }: Loaded) -> Re
     let auditor = auditor(&config).await?;
     let server = Server::start(&config, auditor)?;
     announce(&server, &config).map_err(RunError::System)?;
-    serve(path, config, server, loaded_at).await
+    serve(path, config, server, loaded_at, hang_up).await
 }
 
 /// Opens the sinks a configuration asks for.
@@ -210,10 +215,15 @@ fn announce(server: &Server, config: &Config) -> io::Result<()> {
     out.flush()
 }
 
-async fn serve(path: &Path, config: Config, server: Server, loaded_at: SystemTime) -> Result<(), RunError> {
+async fn serve(
+    path: &Path,
+    config: Config,
+    server: Server,
+    loaded_at: SystemTime,
+    mut hang_up: Signal,
+) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::System)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(RunError::System)?;
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watch = Watch::new(&config.watched, loaded_at);

@@ -1,7 +1,7 @@
 //! Reading the files a configuration names.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     ffi::OsStr,
     fs::{self, File, Metadata},
     io::{self, Read as _},
@@ -19,6 +19,8 @@ pub(super) struct Files<'d, 't> {
     document: &'d Document<'t>,
     folder: PathBuf,
     watched: RefCell<Vec<PathBuf>>,
+    /// Whether one was a pipe or the like, which is there once.
+    only_once: Cell<bool>,
 }
 
 /// A file that was read.
@@ -33,7 +35,7 @@ impl<'d, 't> Files<'d, 't> {
     /// Files named in `document`, which stands at `source`.
     pub(super) fn beside(source: &Path, document: &'d Document<'t>) -> Self {
         let folder = source.parent().unwrap_or_else(|| Path::new("")).to_owned();
-        Self { document, folder, watched: RefCell::default() }
+        Self { document, folder, watched: RefCell::default(), only_once: Cell::new(false) }
     }
 
     /// A path of the configuration, from its folder.
@@ -55,7 +57,11 @@ impl<'d, 't> Files<'d, 't> {
 
     /// Reads a file under its resolved path; a mistake is noted at the place that led there.
     pub(super) fn read_path(&self, what: &str, path: &Path, place: &Place) -> Option<Contents> {
-        match read(path) {
+        let found = read(path);
+        if found.as_ref().is_ok_and(|(_, metadata)| !metadata.is_file()) {
+            self.only_once.set(true);
+        }
+        match found {
             Ok((bytes, _)) if bytes.trim_ascii().is_empty() => {
                 self.document.error(place, format!("{what} {} is empty", path.display()));
                 None
@@ -155,6 +161,11 @@ impl<'d, 't> Files<'d, 't> {
     /// The document the files are named in.
     pub(super) const fn document(&self) -> &'d Document<'t> {
         self.document
+    }
+
+    /// Whether all that were read so far can be read again.
+    pub(super) fn can_be_read_again(&self) -> bool {
+        !self.only_once.get()
     }
 
     /// The files and folders whose change leads to a reload.
