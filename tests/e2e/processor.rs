@@ -92,16 +92,31 @@ fn who_sets_the_variable_decides() {
     }
 }
 
-/// A second start would find the pipe empty.
+/// A gateway that reads its configuration from a named pipe, and the pipe's other end: it waits for whoever writes there, and that
+/// waits for it.
+fn reading_from_a_pipe(scene: &Scene, processor: Option<&str>) -> (Process, fs::File) {
+    let config = scene.folder.join("gateway.toml");
+    assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
+    let mut command = Command::new(binary::gateway());
+    command.args(["run", "--config"]).arg(&config);
+    match processor {
+        Some(value) => command.env(PROCESSOR, value),
+        None => command.env_remove(PROCESSOR),
+    };
+    let mut process = Process::start(&mut command);
+    let id = process.id();
+    process.wait_for("a process that hears SIGHUP", || hears_hang_up(id));
+    let text = fs::File::options().write(true).open(&config).unwrap();
+    (process, text)
+}
+
+/// A second start would find nothing in it, and wait.
 #[test]
 fn a_configuration_from_a_pipe_is_read_once() {
     let scene = scene("modern");
-    scene.write_config();
-    let mut command = Command::new("sh");
-    command.args(["-c", r#"cat "$1/gateway.toml" | "$2" run --config "$1/pipe.toml""#, "sh"]);
-    command.arg(scene.folder.path()).arg(binary::gateway()).env_remove(PROCESSOR);
-    std::os::unix::fs::symlink("/dev/stdin", scene.folder.join("pipe.toml")).unwrap();
-    let mut process = Process::start(&mut command);
+    let (mut process, mut text) = reading_from_a_pipe(&scene, None);
+    text.write_all(scene.config.text().as_bytes()).unwrap();
+    drop(text);
     process.wait_for_line("ready");
 }
 
@@ -109,15 +124,9 @@ fn a_configuration_from_a_pipe_is_read_once() {
 #[test]
 fn a_hang_up_while_the_configuration_is_read_for_the_first_time_ends_nothing() {
     let scene = scene("modern");
-    let config = scene.folder.join("gateway.toml");
-    // A file whose end does not come for as long as this test likes.
-    assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
-    let mut command = Command::new(binary::gateway());
-    let mut process = Process::start(command.args(["run", "--config"]).arg(&config).env(PROCESSOR, AS_FOUND));
-    let mut text = fs::File::options().write(true).open(&config).unwrap();
-    let id = process.id();
-    process.wait_for("a process that hears SIGHUP", || hears_hang_up(id));
+    let (mut process, mut text) = reading_from_a_pipe(&scene, Some(AS_FOUND));
     process.signal("HUP");
+    // What it is to read then is a file.
     scene.write_config();
     text.write_all(scene.config.text().as_bytes()).unwrap();
     drop(text);
