@@ -58,6 +58,11 @@ impl Metrics {
         self.count(|counts| counts.request(request, octets, took));
     }
 
+    /// Counts a request whose head was refused or never came whole: how long it took, nobody knows.
+    pub fn refused_head(&self, request: Request) {
+        self.count(|counts| counts.refused_head(request));
+    }
+
     /// All threads' counts together.
     pub fn counts(&self) -> Counts {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);

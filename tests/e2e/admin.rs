@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use harness::{
     admin::{self, TOKEN, ask},
     expect::{Peer, all_present, eventually, now},
-    gateway::{Gateway, PROFILE, Scene, phone_template},
+    gateway::{Gateway, HOST, PROFILE, Scene, phone_template},
     pki::{Credentials, Template},
     process,
 };
@@ -96,6 +96,40 @@ fn sec_64_metrics_count_what_the_records_say() {
     for one in [harness::gateway::MAC, "88012BA01234", PROFILE, "127.0.0.1"] {
         assert!(!text.contains(one), "{one} is of one device");
     }
+}
+
+/// What the HTTP library answers by itself is counted as well.
+#[test]
+fn requests_whose_head_is_refused_are_counted_with_their_reason() {
+    let scene = scene();
+    let gateway = scene.start();
+    let client = scene.client(&gateway, &scene.phone());
+    admitted(&gateway, &client);
+    assert_eq!(
+        client.send(b"GET /000e08abcdef.cfg HTTP/1.1\r\nHost : prov.example.com\r\n\r\n").status(),
+        400
+    );
+    let long =
+        format!("GET /000e08abcdef.cfg HTTP/1.1\r\nHost: {HOST}\r\nX-Long: {}\r\n\r\n", "x".repeat(70_000));
+    assert_eq!(client.send(long.as_bytes()).status(), 431);
+    let requests = "provision_gateway_requests_total";
+    let samples = eventually("the counts", || {
+        let samples = samples(&gateway);
+        (sum(&samples, requests, &[]) >= 3.0).then_some(samples)
+    });
+    let count = |family, labels: &[&str]| sum(&samples, family, labels);
+    assert_eq!(
+        count(requests, &[r#"rule="""#, r#"status="400""#, r#"reason="bad_request""#]),
+        1.0,
+        "{samples:#?}"
+    );
+    assert_eq!(count(requests, &[r#"rule="""#, r#"status="431""#, r#"reason="headers_too_large""#]), 1.0);
+    assert_eq!(count(requests, &[r#"status="200""#, r#"reason="""#]), 1.0);
+    assert_eq!(
+        count("provision_gateway_request_duration_seconds_count", &[]),
+        1.0,
+        "whose time is not known"
+    );
 }
 
 #[test]

@@ -20,6 +20,7 @@ use super::session::{Judged, Session};
 use super::{Established, answer_its_end, close};
 use crate::audit::{AuditRecord, ConnectionFacts, ConnectionFragment, Decision, Event};
 use crate::handshake::Stream;
+use crate::metrics;
 use crate::server::{Gateway, Stopping};
 use crate::site::ListenerKey;
 
@@ -214,23 +215,32 @@ fn record_end(session: &Session, ended: Ended, at: Instant) {
         Ended::Idle => "idle",
         Ended::Overdue(_) => "overdue",
     };
+    // What hyper has answered by itself, where it has.
     let refused = match ended {
         Ended::Overdue(Reason::HeaderTimeout) => {
-            Some((Reason::HeaderTimeout, "the request's head did not arrive in time".to_owned()))
+            Some((Reason::HeaderTimeout, "the request's head did not arrive in time".to_owned(), None))
         }
         Ended::Http(Err(error)) if error.is_parse_too_large() => {
-            Some((Reason::HeadersTooLarge, error.to_string()))
+            Some((Reason::HeadersTooLarge, error.to_string(), Some(431)))
         }
         Ended::Http(Err(error)) if error.is_parse() => {
             let text = match std::error::Error::source(&error) {
                 Some(cause) => format!("{error}: {cause}"),
                 None => error.to_string(),
             };
-            Some((Reason::BadRequest, text))
+            Some((Reason::BadRequest, text, Some(400)))
         }
         Ended::Http(_) | Ended::Idle | Ended::Overdue(_) | Ended::CutOff => None,
     };
-    let refused = refused.as_ref().map(|(reason, detail)| (*reason, detail.as_str()));
+    if let Some((reason, _, status)) = refused {
+        session.gateway.metrics().refused_head(metrics::Request {
+            host: session.host(),
+            rule: None,
+            status,
+            reason: Some(reason),
+        });
+    }
+    let refused = refused.as_ref().map(|(reason, detail, _)| (*reason, detail.as_str()));
     let requests = u64::from(session.requests.load(Ordering::Relaxed));
     let octets = session.octets.load(Ordering::Relaxed);
     let (event, bytes) = match requests {

@@ -80,6 +80,10 @@ impl Counts {
         *self.requests.entry(request).or_default() += 1;
     }
 
+    pub(super) fn refused_head(&mut self, request: Request) {
+        *self.requests.entry(request).or_default() += 1;
+    }
+
     /// Adds another's counts.
     pub fn add(&mut self, other: &Self) {
         let Self { handshakes, handshake_times, clients, requests, request_times, octets } = other;

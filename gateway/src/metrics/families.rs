@@ -75,7 +75,7 @@ fn requests(out: &mut Exposition, counts: &Counts) {
     out.family(
         "provision_gateway_requests_total",
         Kind::Counter,
-        "Requests by host, rule, status and reason; no status where the client went before the answer.",
+        "Requests by host, rule, status and reason; no status where there was no answer.",
     );
     for (request, count) in counts.requests() {
         let status = request.status.map(|status| status.to_string()).unwrap_or_default();
