@@ -6,10 +6,12 @@
 //! here: both ways are measured when the gateway starts.
 //!
 //! The library looks at the processor before `main`, and the only say that others have in it is the environment variable
-//! [`VARIABLE`]. So a gateway for which AVX2 is worth it starts itself again in its place ([`exec`](std::os::unix::process::CommandExt::exec): same process, same
-//! arguments, same standard streams), with that variable set. Nothing has happened by then but that the configuration was read; one
-//! that can be read only once, from a pipe, is left alone. Whoever sets the variable decides: then nothing is measured. So is what
-//! was decided: a configuration that is read again later does not change it.
+//! [`VARIABLE`]. So a gateway for which AVX2 is worth it starts itself again in its place ([`exec`]: same process, same arguments,
+//! same standard streams), with that variable set. Nothing has happened by then but that the configuration was read; one that can be
+//! read only once, from a pipe, is left alone. Whoever sets the variable decides: then nothing is measured. What was decided stays:
+//! a configuration that is read again later does not change it.
+//!
+//! [`exec`]: std::os::unix::process::CommandExt::exec
 //!
 //! What is taken away depends on who signs. AWS-LC asks for BMI1 here, and where it multiplies for RSA keys of other sizes, which
 //! would take a third longer: beside one of those nothing is changed. (It also asks for SHA-1 on processors without instructions
