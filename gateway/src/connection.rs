@@ -209,7 +209,7 @@ async fn establish(
         Ok(greeting) => greeting,
         Err(error) => return Err(no_hello(&error, stream)),
     };
-    facts.hello = Some(client_hello::facts::of(&hello));
+    facts.hello = Some(Box::new(client_hello::facts::of(&hello)));
 
     let Some(listener) = site.listener(key) else {
         return Err(with_alert(
@@ -310,13 +310,13 @@ fn no_hello(error: &HelloError, stream: TcpStream) -> Refused {
     }
 }
 
-fn certificate_facts(refusal: &Refusal) -> Option<CertificateFacts> {
+fn certificate_facts(refusal: &Refusal) -> Option<Box<CertificateFacts>> {
     refusal.presented.as_ref().and_then(|presented| chain_facts(presented.certificates()))
 }
 
-fn chain_facts(presented: &[certs::Certificate]) -> Option<CertificateFacts> {
+fn chain_facts(presented: &[certs::Certificate]) -> Option<Box<CertificateFacts>> {
     let leaf = presented.first()?;
-    Some(CertificateFacts {
+    Some(Box::new(CertificateFacts {
         subject: leaf.subject().to_rfc2253_utf8(),
         issuer: leaf.issuer().to_rfc2253_utf8(),
         serial: leaf.serial().to_string(),
@@ -324,7 +324,7 @@ fn chain_facts(presented: &[certs::Certificate]) -> Option<CertificateFacts> {
         key_sha256: certs::Fingerprint::of(leaf.public_key().spki_der()).to_string(),
         not_after: leaf.validity().not_after.to_string(),
         depth: presented.len(),
-    })
+    }))
 }
 
 /// Writes who the client is into the facts; also after it was judged again.
@@ -342,5 +342,6 @@ fn add_peer(facts: &mut ConnectionFacts, peer: &Peer) {
         Principal::Generic(generic) => (None, None, None, Some(generic.profile().clone())),
         Principal::Operator(operator) => (None, None, None, Some(operator.profile().clone())),
     };
-    facts.device = Some(DeviceFacts { kind: peer.principal().kind(), product, serial, mac, profile });
+    let kind = peer.principal().kind();
+    facts.device = Some(Box::new(DeviceFacts { kind, product, serial, mac, profile }));
 }

@@ -38,12 +38,26 @@ impl Peer {
         self.sha1_proof
     }
 
+    /// What is to be kept of it where its certificates are not.
+    pub fn proof(&self) -> Proof {
+        Proof { signer: self.chain.as_ref().and_then(VerifiedChain::leaf_signer), sha1: self.sha1_proof }
+    }
+
     /// What had to be tolerated to let this client in, each once: in its chain, and in its signature on the handshake.
     pub fn exceptions(&self) -> impl Iterator<Item = Exception> + '_ {
         let of_chain = self.chain.as_ref().map(VerifiedChain::exceptions).unwrap_or_default();
         let of_proof = (self.sha1_proof && !of_chain.contains(&Exception::Sha1)).then_some(Exception::Sha1);
         of_chain.iter().copied().chain(of_proof)
     }
+}
+
+/// What a client has proven in its handshake and its certificates alone do not tell. With it and the certificates, as the TLS
+/// session keeps them, the client of a connection that idled is judged without a [`Peer`] having been kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Proof {
+    /// The key that verified the leaf; `None` for an anonymous client, or a leaf that is itself an anchor.
+    signer: Option<Fingerprint>,
+    sha1: bool,
 }
 
 /// Why a presented chain was refused, with the chain so that the record can show it.
@@ -162,13 +176,21 @@ impl Judge {
         self.recheck_proof(peer, now)
     }
 
-    /// Judges as if it had just come a peer that another judge let in, before a reload.
+    /// Judges as if it had just come a peer of which this or another judge has let in these same certificates, leaf first.
     ///
     /// # Errors
     /// The [`Refusal`] with its reason.
-    pub fn judge_again(&self, before: &Peer, now: Timestamp) -> Result<Peer, Refusal> {
-        let Some(chain) = &before.chain else { return self.judge_nothing() };
-        let peer = Peer { sha1_proof: before.sha1_proof, ..self.judge(chain.presented(), now)? };
+    pub fn judge_proven(
+        &self,
+        certificates: &[impl AsRef<[u8]>],
+        proof: Proof,
+        now: Timestamp,
+    ) -> Result<Peer, Refusal> {
+        if certificates.is_empty() {
+            return self.judge_nothing();
+        }
+        let judged = self.judge_resumed(certificates.iter().map(AsRef::as_ref), proof.signer, now)?;
+        let peer = Peer { sha1_proof: proof.sha1, ..judged };
         self.recheck_proof(&peer, now)?;
         Ok(peer)
     }
@@ -244,9 +266,13 @@ mod tests {
         assert_eq!(reason(allowing.recheck(&peer, after)), Err(Reason::WeakHandshakeSignature));
         assert_eq!(reason(allowing.recheck(&sound, after)), Ok(()), "the twin signed with more");
 
-        let again = allowing.judge_again(&peer, now).unwrap();
+        let certificates: Vec<&[u8]> = presented.certificates().iter().map(certs::Certificate::der).collect();
+        let woken = |judge: &Judge, peer: &Peer, now| judge.judge_proven(&certificates, peer.proof(), now);
+        let again = woken(&allowing, &peer, now).unwrap();
         assert_eq!(again.exceptions().collect::<Vec<_>>(), [Exception::Sha1], "a reload forgets nothing");
-        assert_eq!(reason(strict.judge_again(&peer, now).map(|_| ())), Err(Reason::WeakHandshakeSignature));
-        assert_eq!(reason(strict.judge_again(&sound, now).map(|_| ())), Ok(()));
+        assert_eq!(reason(woken(&allowing, &peer, after).map(|_| ())), Err(Reason::WeakHandshakeSignature));
+        assert_eq!(reason(woken(&allowing, &sound, after).map(|_| ())), Ok(()));
+        assert_eq!(reason(woken(&strict, &peer, now).map(|_| ())), Err(Reason::WeakHandshakeSignature));
+        assert_eq!(reason(woken(&strict, &sound, now).map(|_| ())), Ok(()));
     }
 }

@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const REST: Duration = Duration::from_millis(120);
 const AT_REST: Duration = Duration::from_millis(1);
 /// It gives no more memory back when it did not give back a two-hundredth of it for so long.
-const GIVES_BACK: Duration = Duration::from_secs(6);
+const GIVES_BACK: Duration = Duration::from_secs(8);
 
 /// How a server is started.
 pub(crate) struct Recipe {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use harness::{
-    client::{Client, Outcome},
+    client::Outcome,
     expect::{DEADLINE, eventually},
     gateway::{Gateway, HOST, PROFILE, Scene},
     hello::Hello,
@@ -86,72 +86,6 @@ fn an_idle_connection_is_closed_without_complaint() {
     assert_eq!(gateway.audit.next().number("status"), Some(200));
     admitted(&gateway, &client);
     assert_eq!(gateway.audit.records().len(), 2, "an idle end is no refusal");
-}
-
-/// After a second without a request only the encrypted stream is kept, and nobody notices.
-#[test]
-fn a_connection_that_idles_without_its_buffers_serves_the_next_request_and_ends_as_any_other() {
-    let mut scene = Scene::new();
-    scene.config.limit("idle-timeout = \"4s\"");
-    let gateway = scene.start();
-    for version in [Client::tls12, Client::tls13] {
-        let client = version(scene.client(&gateway, &scene.phone()));
-        let mut connection = client.connect().unwrap();
-        let mut connections = Vec::new();
-        for _ in 0..3 {
-            assert_eq!(connection.send(&client.get_request(PROFILE, &[])).status(), 200);
-            connections.push(gateway.audit.next().text("connection").to_owned());
-            let socket = connection.socket();
-            socket.set_read_timeout(Some(Duration::from_millis(1300))).unwrap();
-            let silence = socket.peek(&mut [0]).unwrap_err();
-            assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock, "it is still open");
-            socket.set_read_timeout(Some(harness::expect::DEADLINE)).unwrap();
-        }
-        connections.dedup();
-        assert_eq!(connections.len(), 1, "all on one connection");
-        assert!(matches!(connection.read_to_end(), Outcome::Closed));
-    }
-}
-
-#[test]
-fn after_a_pause_and_a_reload_the_backend_and_the_record_are_told_what_they_were_told_before() {
-    let origin = Origin::start();
-    let mut scene = Scene::before(origin.address());
-    scene.config.host().headers = vec!["guide".to_owned(), "device".to_owned()];
-    let mut gateway = scene.start();
-    let client = Client::tls13(scene.client(&gateway, &scene.phone()));
-    let mut connection = client.connect().unwrap();
-    let mut told = Vec::new();
-    for round in 1..=4 {
-        assert_eq!(connection.send(&client.get_request(PROFILE, &[])).status(), 200);
-        let received = origin.wait_for(round);
-        let mut names = received.names_beginning("ssl_");
-        names.extend(received.names_beginning("device_"));
-        assert!(names.len() > 8, "{names:?}");
-        let fields: Vec<_> =
-            names.into_iter().map(|name| (received.field(&name).map(str::to_owned), name)).collect();
-        let record = gateway.audit.next_where("a request", |record| record.text("event") == "request");
-        let facts = ["hello", "tls", "certificate", "device", "host"]
-            .map(|part| record.at(part).unwrap_or_else(|| panic!("{part} in {record:?}")).to_string());
-        told.push((fields, facts));
-        let socket = connection.socket();
-        socket.set_read_timeout(Some(Duration::from_millis(1300))).unwrap();
-        let silence = socket.peek(&mut [0]).unwrap_err();
-        assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock, "it is still open");
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        if round == 3 {
-            gateway.reload();
-        }
-    }
-    let [first, second, paused, reloaded] = &told[..] else { panic!("{told:?}") };
-    assert_eq!(first.0, second.0, "what the backend is told, after a pause");
-    assert_eq!((&first.1[1..], &second.1[1..]), (&second.1[1..], &paused.1[1..]), "after a pause");
-    assert!(
-        first.1[0].contains("groups") && !second.1[0].contains("groups"),
-        "the first tells more of the hello"
-    );
-    assert_eq!(second, paused, "after a pause");
-    assert_eq!(second, reloaded, "after a pause and a reload");
 }
 
 #[test]

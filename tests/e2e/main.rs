@@ -19,6 +19,7 @@ mod endings;
 mod engines;
 mod handshake;
 mod identity;
+mod idle;
 mod issuance;
 mod leftovers;
 mod limits;

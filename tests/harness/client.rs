@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use rustls::{
@@ -340,6 +341,18 @@ impl Connection {
             Ok(_) => Outcome::Closed,
             Err(error) => outcome_of(error),
         }
+    }
+
+    /// Lets time go by in which nothing comes and the connection stays open.
+    ///
+    /// # Panics
+    /// Something comes, or it ends.
+    pub fn idle(&self, time: Duration) {
+        self.socket().set_read_timeout(Some(time)).unwrap();
+        let silence = self.socket().peek(&mut [0]);
+        let silence = silence.expect_err("nothing was to come, nor the end");
+        assert_eq!(silence.kind(), io::ErrorKind::WouldBlock, "it was to stay open");
+        self.socket().set_read_timeout(Some(DEADLINE)).unwrap();
     }
 
     /// The bytes inside, to be read as they come.

@@ -1,9 +1,17 @@
 //! `openssl` as a device and as a judge of certificates.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command};
+use std::{
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
 
 use crate::{
-    expect::Peer,
+    expect::{DEADLINE, Peer},
     gateway::HOST,
     pki::{Authority, Credentials},
     process::{self, Finished},
@@ -62,6 +70,31 @@ impl SClient {
 
     /// Any text on one connection.
     pub fn say(&self, text: &str) -> Finished {
+        process::run(&mut self.command(), text.as_bytes())
+    }
+
+    /// A connection that is kept.
+    ///
+    /// # Panics
+    /// `openssl` does not start.
+    pub fn connect(&self) -> Kept {
+        let mut command = self.command();
+        command.arg("-quiet").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let (sender, heard) = channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = out.read(&mut buffer) {
+                if sender.send(buffer[..read].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Kept { child, heard }
+    }
+
+    fn command(&self) -> Command {
         let mut command: Command = Peer::Openssl.command();
         command
             .arg("s_client")
@@ -69,7 +102,48 @@ impl SClient {
             .arg(self.address.to_string())
             .arg("-ign_eof")
             .args(&self.arguments);
-        process::run(&mut command, text.as_bytes())
+        command
+    }
+}
+
+/// A connection of [`SClient`] on which one thing after another is said. `openssl` ends when it is dropped.
+#[derive(Debug)]
+pub struct Kept {
+    child: Child,
+    heard: Receiver<Vec<u8>>,
+}
+
+impl Kept {
+    /// One GET; what comes until `end` is in it.
+    ///
+    /// # Panics
+    /// That never comes.
+    pub fn get(&mut self, target: &str, end: &str) -> String {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+        self.child.stdin.as_mut().unwrap().write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        while !text.contains(end) {
+            match self.heard.recv_timeout(DEADLINE) {
+                Ok(more) => text.push_str(&String::from_utf8_lossy(&more)),
+                Err(error) => panic!("{error} before {end:?} in {text:?}"),
+            }
+        }
+        text
+    }
+
+    /// Lets time go by in which nothing comes and the connection stays open.
+    ///
+    /// # Panics
+    /// Something comes, or it ends.
+    pub fn idle(&self, time: Duration) {
+        assert_eq!(self.heard.recv_timeout(time), Err(RecvTimeoutError::Timeout));
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

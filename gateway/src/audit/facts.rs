@@ -5,6 +5,8 @@ use std::{borrow::Cow, net::SocketAddr, ops::Range, sync::Arc};
 use crate::audit::{ConnectionId, json::Object};
 
 /// What is known of a connection when a record is made. What is not known yet stays `None` and is absent from the record.
+///
+/// What is told once and then forgotten is boxed: the rest stays for as long as the connection lives.
 #[derive(Debug, Clone)]
 pub struct ConnectionFacts {
     /// Its identifier.
@@ -18,15 +20,15 @@ pub struct ConnectionFacts {
     /// The TLS engine: `modern` or `legacy`.
     pub engine: Option<&'static str>,
     /// What the client hello offered.
-    pub hello: Option<HelloFacts>,
+    pub hello: Option<Box<HelloFacts>>,
     /// What was agreed.
     pub tls: Option<TlsFacts>,
     /// The device's certificate, also when it was refused.
-    pub certificate: Option<CertificateFacts>,
+    pub certificate: Option<Box<CertificateFacts>>,
     /// The exceptions that were needed to accept the chain, by name (`sha1`, `expired`, …).
     pub exceptions: Vec<&'static str>,
     /// Who the device is.
-    pub device: Option<DeviceFacts>,
+    pub device: Option<Box<DeviceFacts>>,
 }
 
 /// What the client hello offered.
@@ -278,6 +280,17 @@ impl ConnectionFragment {
 
     pub(super) fn members(&self) -> &[u8] {
         &self.members
+    }
+
+    /// The same for a connection whose first record is written: without what only that one tells.
+    #[must_use]
+    pub fn shortened(&self) -> Self {
+        let [first, rest] = self.shorter_members();
+        if rest.is_empty() {
+            return self.clone();
+        }
+        let hello = self.hello.start..first.len() + 1;
+        Self { members: [first, rest].concat().into(), hello, ..*self }
     }
 
     /// The members in two parts, without what a connection's first record tells of the hello and the others need not repeat.

@@ -40,7 +40,7 @@ fn full_facts() -> ConnectionFacts {
     ConnectionFacts {
         host: Some("prov.example.com".into()),
         engine: Some("modern"),
-        hello: Some(HelloFacts {
+        hello: Some(Box::new(HelloFacts {
             versions: vec!["TLSv1.3".into(), "0x7a7a".into()],
             suites: vec!["TLS_AES_128_GCM_SHA256".into()],
             sni: Some(b"prov.example.com".to_vec()),
@@ -51,13 +51,13 @@ fn full_facts() -> ConnectionFacts {
             alpn: vec![b"http/1.1".to_vec()],
             ja3: Some("ada70206e40642a3e4461f35503241d5".to_owned()),
             ja4: Some("t13d1516h2_8daaf6152771_02713d6af862".to_owned()),
-        }),
+        })),
         tls: Some(TlsFacts {
             version: "TLSv1.3".into(),
             suite: "TLS_AES_128_GCM_SHA256".into(),
             resumed: true,
         }),
-        certificate: Some(CertificateFacts {
+        certificate: Some(Box::new(CertificateFacts {
             subject: "SN=000e08abcdef,L=88012BA01234,OU=CP-8841-3PCC".to_owned(),
             issuer: "CN=Client Root".to_owned(),
             serial: "0ABC".to_owned(),
@@ -65,15 +65,15 @@ fn full_facts() -> ConnectionFacts {
             key_sha256: "cd".repeat(32),
             not_after: "2046-11-23T02:25:11Z".to_owned(),
             depth: 2,
-        }),
+        })),
         exceptions: vec!["sha1", "expired"],
-        device: Some(DeviceFacts {
+        device: Some(Box::new(DeviceFacts {
             kind: "device",
             product: Some("CP-8841-3PCC".into()),
             serial: Some("88012BA01234".into()),
             mac: Some("000e08abcdef".to_owned()),
             profile: Some("cisco-small-business".into()),
-        }),
+        })),
         ..bare_facts()
     }
 }

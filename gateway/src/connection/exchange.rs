@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use policies::{Reason, Stage};
 use tokio::time::Instant;
 
-use super::session::{Judged, Session, Unfit};
+use super::session::{Fit, Judged, Session, Unfit};
 use crate::audit::{AuditRecord, Auditor, ConnectionFragment, Decision, Event, RequestId};
 use crate::authorize::authorize;
 use crate::forward::forward;
@@ -115,6 +115,9 @@ impl Drop for RequestRecord {
             backend: backend.as_deref(),
             ..AuditRecord::new(&self.fragment, Event::Request(self.id), self.began.elapsed())
         });
+        if self.id.is_first() {
+            self.session.first_request_is_recorded();
+        }
         let request = metrics::Request {
             host: self.session.host(),
             rule: rule.clone(),
@@ -144,20 +147,20 @@ impl RequestRecord {
                 return self.refuse(Reason::AuditFull, detail, name, Afterwards::Close);
             }
         }
-        let (judged, fields) = match self.session.judged() {
-            Ok(judged) => judged,
+        let Fit { judged, fields, fragment } = match self.session.judged() {
+            Ok(fit) => fit,
             Err(Unfit { reason, detail, fragment }) => {
                 self.fragment = fragment;
                 return self.refuse(reason, detail, name, Afterwards::Close);
             }
         };
-        self.fragment = judged.fragment.clone();
+        self.fragment = fragment;
         let body_limits = judged.site.limits().body_limits();
         let inbound = match Inbound::new(request, &body_limits, |host| self.is_served(&judged, host)) {
             Ok(inbound) => inbound,
             Err(error) => return self.refuse(error.reason(), error.to_string(), name, Afterwards::Close),
         };
-        let permitted = match authorize(inbound, judged.peer.principal(), &judged.host.config().rules) {
+        let permitted = match authorize(inbound, &judged.principal, &judged.host.config().rules) {
             Ok(permitted) => permitted,
             Err(denial) => {
                 self.verdict.rule = denial.rule;

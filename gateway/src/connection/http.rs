@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::deadlines::{Activity, Look, Patience, Watched};
 use super::exchange::answer;
-use super::session::{Judged, Session};
+use super::session::{Session, Unfit};
 use super::{Established, answer_its_end, close};
 use crate::audit::{AuditRecord, ConnectionFacts, ConnectionFragment, Decision, Event};
 use crate::handshake::Stream;
@@ -36,25 +36,22 @@ pub(super) fn begin(
     at: Instant,
     stopping: watch::Receiver<Stopping>,
 ) -> Result<(Box<Served>, Stream), Stream> {
-    let Established { stream, tls, peer, host, site } = established;
-    let limits = site.limits();
+    let limits = established.site.limits();
+    let (header_count, header_size) = (limits.header_count, limits.header_size);
     let patience =
         Patience { idle: limits.idle_timeout, header: limits.header_timeout, rate: limits.min_body_rate };
     let activity = Arc::new(Activity::new(Instant::now(), patience));
-    let judged = Judged::new(Arc::clone(&site), host, peer, facts.fragment());
-    let fields = match judged.peer_fields(facts.peer.ip(), &tls) {
-        Ok(fields) => fields,
-        Err((reason, detail)) => {
-            record(&gateway, &judged.fragment, Event::Connection, None, Some((reason, &detail)), at);
-            return Err(stream);
-        }
-    };
-    let session = Session::new(gateway, key, tls, facts, Arc::clone(&activity), judged, fields);
+    let auditing = Arc::clone(&gateway);
+    let session = Session::new(gateway, key, Arc::clone(&activity), facts, established);
+    let (session, stream) = session.map_err(|(stream, Unfit { reason, detail, fragment })| {
+        record(&auditing, &fragment, Event::Connection, None, Some((reason, &detail)), at);
+        stream
+    })?;
     let served = Box::new(Served {
         session: Arc::new(session),
         activity,
-        header_count: limits.header_count,
-        header_size: limits.header_size,
+        header_count,
+        header_size,
         stopping,
         until: Stopping::Finishing,
         at,
@@ -99,6 +96,7 @@ impl Served {
             if let Some(ended) = self.parked(&stream).await {
                 break ended;
             }
+            self.session.wake(&stream);
         };
         let says_goodbye = match &ended {
             Ended::Http(_) | Ended::Idle | Ended::Overdue(Reason::HeaderTimeout) => true,

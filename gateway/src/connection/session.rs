@@ -1,18 +1,19 @@
 //! What the requests of one connection share: the client, the configuration it was judged by, and the judgement
 //! itself, which is repeated after a reload and once a minute.
 
+use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use policies::Reason;
+use policies::{Principal, Reason};
 
-use super::add_peer;
 use super::deadlines::Activity;
+use super::{Established, add_peer};
 use crate::audit::{ConnectionFacts, ConnectionFragment};
 use crate::clock;
-use crate::handshake::TlsFacts;
-use crate::peer::{Peer, Refusal};
+use crate::handshake::{Stream, TlsFacts};
+use crate::peer::{Peer, Proof, Refusal};
 use crate::rewrite::{PeerFacts, PeerFields};
 use crate::server::Gateway;
 use crate::site::{ListenerKey, Site, VirtualHost};
@@ -35,20 +36,33 @@ pub(super) struct Session {
 /// What a request needs to know of its connection.
 struct InForce {
     judged: Arc<Judged>,
+    /// What every record tells of the connection. Until its first request is on record, with what only that record tells.
+    fragment: ConnectionFragment,
+    /// What the client presented, its own certificate first, as DER: read, a certificate takes thrice the room, and it is needed
+    /// for a new judgement only. An error while the connection idles, when the TLS session alone has them.
+    certificates: io::Result<Vec<Vec<u8>>>,
     /// What a backend is told of the client. Made again for the first request after a long pause: several KiB that an idle
     /// connection can do without.
     fields: Option<Arc<PeerFields>>,
 }
 
-/// What is in force for the requests of a connection; replaced as a whole after a reload.
+/// What is in force for the requests of a connection; replaced as a whole when it is judged again.
 #[derive(Debug)]
 pub(super) struct Judged {
     pub(super) site: Arc<Site>,
     pub(super) host: Arc<VirtualHost>,
-    pub(super) peer: Peer,
+    pub(super) principal: Principal,
+    proof: Proof,
+    /// When dates and revocation lists were looked at, in seconds since 1970.
+    at: i64,
+}
+
+/// What a request is answered with.
+pub(super) struct Fit {
+    pub(super) judged: Arc<Judged>,
+    pub(super) fields: Arc<PeerFields>,
+    /// The connection as it was judged.
     pub(super) fragment: ConnectionFragment,
-    /// When the dates and revocation lists were last looked at, in seconds since 1970.
-    checked: AtomicI64,
 }
 
 /// How long a kept connection goes without a new look at its dates and revocation lists, in seconds. A reload is
@@ -65,32 +79,46 @@ pub(super) struct Unfit {
 
 impl Session {
     /// A connection whose client was just judged.
+    ///
+    /// # Errors
+    /// The client cannot be vouched for to a backend: such a client's requests must not be forwarded at all (SEC-09).
     pub(super) fn new(
         gateway: Arc<Gateway>,
         key: ListenerKey,
-        tls: TlsFacts,
-        mut facts: Box<ConnectionFacts>,
         activity: Arc<Activity>,
-        judged: Judged,
-        fields: PeerFields,
-    ) -> Self {
+        mut facts: Box<ConnectionFacts>,
+        established: Established,
+    ) -> Result<(Self, Stream), (Stream, Unfit)> {
+        let Established { stream, tls, peer, host, site } = established;
+        let fragment = facts.fragment();
+        let fields = match peer_fields(&host, &peer, facts.peer.ip(), &tls) {
+            Ok(fields) => Some(Arc::new(fields)),
+            Err((reason, detail)) => return Err((stream, Unfit { reason, detail, fragment })),
+        };
         facts.forget_the_written();
-        let in_force = InForce { judged: Arc::new(judged), fields: Some(Arc::new(fields)) };
-        Self {
-            gateway,
-            key,
-            tls,
-            facts,
-            activity,
-            requests: AtomicU32::new(0),
-            octets: AtomicU64::new(0),
-            in_force: Mutex::new(in_force),
-        }
+        let judged = Arc::new(Judged::new(site, host, &peer));
+        let certificates = stream.presented();
+        let in_force = Mutex::new(InForce { judged, fragment, certificates, fields });
+        let (requests, octets) = (AtomicU32::new(0), AtomicU64::new(0));
+        Ok((Self { gateway, key, tls, facts, activity, requests, octets, in_force }, stream))
     }
 
-    /// Gives back what an idle connection does not need.
+    /// Gives back what an idle connection does not need. Not while a request is under way.
     pub(super) fn park(&self) {
-        self.in_force().fields = None;
+        let mut in_force = self.in_force();
+        in_force.fields = None;
+        in_force.certificates = Err(io::ErrorKind::WouldBlock.into());
+    }
+
+    /// Takes the certificates of the parked connection's TLS session: something has come that may be a request.
+    pub(super) fn wake(&self, stream: &Stream) {
+        self.in_force().certificates = stream.presented();
+    }
+
+    /// Gives back what only the record of the first request tells.
+    pub(super) fn first_request_is_recorded(&self) {
+        let mut in_force = self.in_force();
+        in_force.fragment = in_force.fragment.shortened();
     }
 
     fn in_force(&self) -> MutexGuard<'_, InForce> {
@@ -99,7 +127,7 @@ impl Session {
 
     /// The connection's facts as last judged.
     pub(super) fn fragment(&self) -> ConnectionFragment {
-        self.in_force().judged.fragment.clone()
+        self.in_force().fragment.clone()
     }
 
     /// The first name of the host as last judged.
@@ -107,50 +135,51 @@ impl Session {
         self.in_force().judged.host.config().first_name().clone()
     }
 
-    /// What is in force for this request, and what a backend is told of the client. After a reload the client is verified and
-    /// admitted anew under the new configuration, and refused where a new connection would be (SEC-29, SEC-50).
-    pub(super) fn judged(&self) -> Result<(Arc<Judged>, Arc<PeerFields>), Unfit> {
+    /// What is in force for this request, and what a backend is told of the client.
+    ///
+    /// After a reload the client is verified and admitted anew under the new configuration, and refused where a new connection
+    /// would be (SEC-29, SEC-50); so it is under the same one after a pause, and once a minute.
+    pub(super) fn judged(&self) -> Result<Fit, Unfit> {
         let mut in_force = self.in_force();
-        let current = &in_force.judged;
-        let unfit = |(reason, detail)| Unfit { reason, detail, fragment: current.fragment.clone() };
-        if self.gateway.is_in_force(&current.site) {
-            let now = clock::now();
-            if now.unix().saturating_sub(current.checked.load(Ordering::Relaxed)) >= RECHECK_AFTER {
-                let again = current.host.judge().recheck(&current.peer, now);
-                again.map_err(|refusal| unfit((refusal.reason, refusal.detail)))?;
-                current.checked.store(now.unix(), Ordering::Relaxed);
-            }
-            let fields = match &in_force.fields {
-                Some(fields) => Arc::clone(fields),
-                None => {
-                    let fields = current.peer_fields(self.facts.peer.ip(), &self.tls).map_err(unfit)?;
-                    Arc::clone(in_force.fields.insert(Arc::new(fields)))
-                }
-            };
-            return Ok((Arc::clone(&in_force.judged), fields));
+        let InForce { judged, fragment, certificates, fields } = &mut *in_force;
+        let is_in_force = self.gateway.is_in_force(&judged.site);
+        if let Some(fields) = fields
+            && is_in_force
+            && clock::now().unix().saturating_sub(judged.at) < RECHECK_AFTER
+        {
+            return Ok(Fit {
+                judged: Arc::clone(judged),
+                fields: Arc::clone(fields),
+                fragment: fragment.clone(),
+            });
         }
-        let site = self.gateway.site_now();
-        let (host, peer) = self.judge_again(&site, current).map_err(unfit)?;
-        let mut facts = self.facts.clone();
-        facts.host = Some(host.config().first_name().clone());
-        add_peer(&mut facts, &peer);
-        let fragment = facts.fragment_after(&current.fragment);
-        let fresh = Judged::new(site, host, peer, fragment);
-        let fields = fresh.peer_fields(facts.peer.ip(), &self.tls);
-        let fields = fields.map_err(|(reason, detail)| {
-            let fragment = fresh.fragment.clone();
+        let unfit = |(reason, detail)| Unfit { reason, detail, fragment: fragment.clone() };
+        let (site, host) = if is_in_force {
+            (Arc::clone(&judged.site), Arc::clone(&judged.host))
+        } else {
+            let site = self.gateway.site_now();
+            let host = self.host_in(&site).map_err(unfit)?;
+            (site, host)
+        };
+        let peer = judge_again(&host, certificates, judged.proof).map_err(unfit)?;
+        if !is_in_force {
+            let mut facts = self.facts.clone();
+            facts.host = Some(host.config().first_name().clone());
+            add_peer(&mut facts, &peer);
+            *fragment = facts.fragment_after(fragment);
+        }
+        let made = peer_fields(&host, &peer, self.facts.peer.ip(), &self.tls);
+        let made = Arc::new(made.map_err(|(reason, detail)| {
+            let fragment = fragment.clone();
             Unfit { reason, detail, fragment }
-        })?;
-        let (judged, fields) = (Arc::new(fresh), Arc::new(fields));
-        *in_force = InForce { judged: Arc::clone(&judged), fields: Some(Arc::clone(&fields)) };
-        Ok((judged, fields))
+        })?);
+        *judged = Arc::new(Judged::new(site, host, &peer));
+        *fields = Some(Arc::clone(&made));
+        Ok(Fit { judged: Arc::clone(judged), fields: made, fragment: fragment.clone() })
     }
 
-    fn judge_again(
-        &self,
-        site: &Site,
-        before: &Judged,
-    ) -> Result<(Arc<VirtualHost>, Peer), (Reason, String)> {
+    /// The host of the connection under a new configuration, which may refuse what was agreed in the handshake.
+    fn host_in(&self, site: &Site) -> Result<Arc<VirtualHost>, (Reason, String)> {
         let listener = site.listener(self.key).ok_or_else(|| {
             (Reason::ListenerRemoved, "this listener was taken out of the configuration".to_owned())
         })?;
@@ -166,39 +195,50 @@ impl Session {
             let detail = format!("the TLS policy no longer has {}", self.tls.suite.name());
             return Err((Reason::NoSharedSuite, detail));
         }
-        let judged = host.judge().judge_again(&before.peer, clock::now());
-        let peer = judged.map_err(|Refusal { reason, detail, .. }| (reason, detail))?;
-        Ok((Arc::clone(host), peer))
+        Ok(Arc::clone(host))
     }
 }
 
 impl Judged {
-    /// A judgement that was just made, and what every record tells of it.
-    pub(super) fn new(
-        site: Arc<Site>,
-        host: Arc<VirtualHost>,
-        peer: Peer,
-        fragment: ConnectionFragment,
-    ) -> Self {
-        Self { site, host, peer, fragment, checked: AtomicI64::new(clock::now().unix()) }
+    /// A judgement that was just made.
+    fn new(site: Arc<Site>, host: Arc<VirtualHost>, peer: &Peer) -> Self {
+        let (principal, proof) = (peer.principal().clone(), peer.proof());
+        Self { site, host, principal, proof, at: clock::now().unix() }
     }
+}
 
-    /// What a backend is told of the client at this address.
-    ///
-    /// # Errors
-    /// The identity fields cannot be made: such a client's requests must not be forwarded at all (SEC-09).
-    pub(super) fn peer_fields(&self, client: IpAddr, tls: &TlsFacts) -> Result<PeerFields, (Reason, String)> {
-        let facts = PeerFacts {
-            chain: self.peer.chain(),
-            principal: self.peer.principal(),
-            version: tls.version,
-            suite: tls.suite,
-            resumed: tls.resumed,
-            server_name: tls.server_name.as_deref(),
-            client,
-            now: clock::now(),
-        };
-        PeerFields::new(&self.host.config().headers, &facts)
-            .map_err(|error| (error.reason(), error.to_string()))
-    }
+/// Judges the client as if it had just come.
+fn judge_again(
+    host: &VirtualHost,
+    certificates: &io::Result<Vec<Vec<u8>>>,
+    proof: Proof,
+) -> Result<Peer, (Reason, String)> {
+    let certificates = certificates.as_ref().map_err(|error| {
+        (Reason::HandshakeFailed, format!("the certificates of the TLS session cannot be read: {error}"))
+    })?;
+    let judged = host.judge().judge_proven(certificates, proof, clock::now());
+    judged.map_err(|Refusal { reason, detail, .. }| (reason, detail))
+}
+
+/// What a backend is told of the client at this address.
+///
+/// # Errors
+/// The identity fields cannot be made.
+fn peer_fields(
+    host: &VirtualHost,
+    peer: &Peer,
+    client: IpAddr,
+    tls: &TlsFacts,
+) -> Result<PeerFields, (Reason, String)> {
+    let facts = PeerFacts {
+        chain: peer.chain(),
+        principal: peer.principal(),
+        version: tls.version,
+        suite: tls.suite,
+        resumed: tls.resumed,
+        server_name: tls.server_name.as_deref(),
+        client,
+        now: clock::now(),
+    };
+    PeerFields::new(&host.config().headers, &facts).map_err(|error| (error.reason(), error.to_string()))
 }

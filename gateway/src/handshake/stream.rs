@@ -51,6 +51,21 @@ impl Stream {
         }
     }
 
+    /// The certificates that the client has presented, its own first, as DER; empty where it has none.
+    ///
+    /// # Errors
+    /// OpenSSL had no memory.
+    pub(crate) fn presented(&self) -> io::Result<Vec<Vec<u8>>> {
+        match self {
+            #[cfg(feature = "legacy-tls")]
+            Self::Legacy(stream) => Ok(legacy::presented(stream.ssl())?),
+            Self::Modern(stream) => {
+                let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                Ok(certificates.iter().map(|certificate| certificate.to_vec()).collect())
+            }
+        }
+    }
+
     /// Takes the session out of the legacy engine's store; the modern one keeps none.
     pub(super) fn forget_session(&self) {
         match self {

@@ -68,6 +68,8 @@ fn the_first_record_of_a_connection_tells_the_whole_hello_and_the_others_what_a_
     let mut forgotten = facts;
     forgotten.forget_the_written();
     let after = forgotten.fragment_after(&fragment);
+    let shortened = fragment.shortened();
+    let after_shortened = forgotten.fragment_after(&shortened);
     let closed = Event::Closed { requests: 2, ended: "done" };
     for (facts, event) in [
         (&fragment, Event::Request(id.request(1))),
@@ -76,6 +78,10 @@ fn the_first_record_of_a_connection_tells_the_whole_hello_and_the_others_what_a_
         (&fragment, closed),
         (&fragment, Event::Connection),
         (&without_hello, closed),
+        (&shortened, Event::Request(id.request(4))),
+        (&shortened, Event::Request(id.request(1))),
+        (&after_shortened, Event::Request(id.request(5))),
+        (&without_hello.shortened(), closed),
     ] {
         auditor.record(&AuditRecord::new(facts, event, Duration::ZERO));
     }
@@ -92,6 +98,11 @@ fn the_first_record_of_a_connection_tells_the_whole_hello_and_the_others_what_a_
     assert_eq!(hellos[0], hellos[4]);
     assert_eq!(hellos[0]["groups"], json!(["x25519"]));
     assert_eq!(hellos[5], serde_json::Value::Null);
+    assert_eq!(hellos[6], short);
+    assert_eq!(hellos[7], short, "the rest is gone");
+    assert_eq!(hellos[8], short, "judged again after it was shortened");
+    assert_eq!(hellos[9], serde_json::Value::Null);
+    assert!(shortened.members().len() < fragment.members().len());
 }
 
 #[test]
