@@ -1,5 +1,5 @@
 //! From a presented chain to a principal: verification and admission, the same for every engine, for a full
-//! and a resumed handshake, and again for a kept connection after a reload.
+//! and a resumed handshake, and again for a kept connection after a reload, after a pause, and once a minute.
 
 use std::sync::Arc;
 
@@ -40,7 +40,12 @@ impl Peer {
 
     /// What is to be kept of it where its certificates are not.
     pub fn proof(&self) -> Proof {
-        Proof { signer: self.chain.as_ref().and_then(VerifiedChain::leaf_signer), sha1: self.sha1_proof }
+        let chain = self.chain.as_ref();
+        Proof {
+            leaf: chain.map(|chain| chain.leaf().fingerprint()),
+            signer: chain.and_then(VerifiedChain::leaf_signer),
+            sha1: self.sha1_proof,
+        }
     }
 
     /// What had to be tolerated to let this client in, each once: in its chain, and in its signature on the handshake.
@@ -51,11 +56,13 @@ impl Peer {
     }
 }
 
-/// What a client has proven in its handshake and its certificates alone do not tell. With it and the certificates, as the TLS
-/// session keeps them, the client of a connection that idled is judged without a [`Peer`] having been kept.
+/// What a client has proven in its handshake. With it and the certificates, as the TLS session keeps them, the client of a kept
+/// connection is judged again without a [`Peer`] having been kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Proof {
-    /// The key that verified the leaf; `None` for an anonymous client, or a leaf that is itself an anchor.
+    /// The client's own certificate; `None` for an anonymous client.
+    leaf: Option<Fingerprint>,
+    /// The key that verified it; `None` where it is itself an anchor.
     signer: Option<Fingerprint>,
     sha1: bool,
 }
@@ -119,7 +126,8 @@ impl Judge {
     }
 
     /// Judges the chain of a resumed session as if it had just been presented (SEC-41). Only the leaf's signature is
-    /// not verified again under the same issuer's key, `signer`: the ticket is sealed, and its chain was verified.
+    /// not verified again under the same issuer's key, `signer`: the chain was verified, and nobody could change it since, in a
+    /// sealed ticket or in the session of a connection that is open.
     ///
     /// # Errors
     /// The [`Refusal`] with its reason.
@@ -186,11 +194,18 @@ impl Judge {
         proof: Proof,
         now: Timestamp,
     ) -> Result<Peer, Refusal> {
-        if certificates.is_empty() {
-            return self.judge_nothing();
-        }
-        let judged = self.judge_resumed(certificates.iter().map(AsRef::as_ref), proof.signer, now)?;
+        let judged = match (certificates, proof.leaf) {
+            ([], None) => return self.judge_nothing(),
+            _ => self.judge_resumed(certificates.iter().map(AsRef::as_ref), proof.signer, now)?,
+        };
         let peer = Peer { sha1_proof: proof.sha1, ..judged };
+        if peer.proof().leaf != proof.leaf {
+            return Err(Refusal {
+                reason: Reason::HandshakeFailed,
+                detail: "the TLS session has another certificate than the client presented".to_owned(),
+                presented: peer.chain.as_ref().map(|chain| chain.presented().clone()),
+            });
+        }
         self.recheck_proof(&peer, now)?;
         Ok(peer)
     }
@@ -274,5 +289,27 @@ mod tests {
         assert_eq!(reason(woken(&allowing, &sound, after).map(|_| ())), Ok(()));
         assert_eq!(reason(woken(&strict, &peer, now).map(|_| ())), Err(Reason::WeakHandshakeSignature));
         assert_eq!(reason(woken(&strict, &sound, now).map(|_| ())), Ok(()));
+    }
+
+    #[test]
+    fn a_proof_is_good_for_the_certificate_it_was_given_with() {
+        let pki = Pki::new();
+        let presented = pki.device().issue().presented();
+        let other = pki.device().issue().presented();
+        let judge = Judge { client_auth: ClientAuth::Optional, ..judge(pki.trust_entry()) };
+        let (device, anonymous) =
+            (judge.judge(&presented, Pki::NOW).unwrap(), judge.judge_nothing().unwrap());
+        let der = |chain: &PresentedChain| -> Vec<Vec<u8>> {
+            chain.certificates().iter().map(|certificate| certificate.der().to_vec()).collect()
+        };
+        let judged = |certificates: &[Vec<u8>], peer: &Peer| {
+            let judged = judge.judge_proven(certificates, peer.proof(), Pki::NOW);
+            judged.map(|peer| peer.principal().kind()).map_err(|refusal| refusal.reason)
+        };
+        assert_eq!(judged(&der(&presented), &device), Ok("device"));
+        assert_eq!(judged(&[], &anonymous), Ok("anonymous"));
+        assert_eq!(judged(&der(&other), &device), Err(Reason::HandshakeFailed));
+        assert_eq!(judged(&der(&presented), &anonymous), Err(Reason::HandshakeFailed));
+        assert!(judged(&[], &device).is_err(), "a device does not become anybody");
     }
 }

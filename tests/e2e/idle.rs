@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::{
     client::{Client, Connection, Outcome},
-    expect::{Peer, all_present, now},
+    expect::{Peer, all_present, eventually, now},
     gateway::{MAC, PROFILE, Scene, phone_template, profile},
     origin::Origin,
     pki::Template,
@@ -14,13 +14,13 @@ use policies::Reason;
 use crate::engines::{self, LEGACY, MODERN};
 
 /// Longer than a connection idles before it gives up what it can.
-const PAUSE: Duration = Duration::from_millis(600);
+const PAUSE: Duration = Duration::from_millis(900);
 
 /// After a pause only the encrypted stream is kept, and nobody notices.
 #[test]
 fn a_connection_that_idles_without_its_buffers_serves_the_next_request_and_ends_as_any_other() {
     let mut scene = Scene::new();
-    scene.config.limit("idle-timeout = \"3s\"");
+    scene.config.limit("idle-timeout = \"4s\"");
     let gateway = scene.start();
     for version in [Client::tls12, Client::tls13] {
         let client = version(scene.client(&gateway, &scene.phone()));
@@ -129,5 +129,55 @@ fn a_pause_is_the_same_for_a_phone_of_either_engine() {
         assert!(refusal.starts_with("HTTP/1.1 403 Forbidden"), "{refusal}");
         let record = gateway.audit.next_where("the refusal", |record| record.number("status") == Some(403));
         assert_eq!(record.text("reason"), Reason::DeniedByList.as_str());
+    }
+}
+
+/// SEC-56: what is tolerated from now on, which it was not before, is in the records from now on.
+#[test]
+fn an_exception_that_a_pause_has_made_necessary_is_on_record() {
+    let mut scene = Scene::new();
+    scene.config.trust_line("allow = [{ expired = \"1y\" }]");
+    let gateway = scene.start();
+    let end = now() + 3;
+    let short = scene.client_authority.issue(&Template { not_after: end, ..phone_template() });
+    let client = scene.client(&gateway, &short);
+    let mut connection = client.connect().unwrap();
+    let request = client.get_request(PROFILE, &[]);
+    assert_eq!(connection.send(&request).status(), 200);
+    assert!(gateway.audit.next().at("exceptions").is_none());
+    while now() <= end {
+        connection.idle(PAUSE);
+    }
+    assert_eq!(connection.send(&request).status(), 200);
+    assert_eq!(gateway.audit.next().at("exceptions").unwrap().to_string(), r#"["expired"]"#);
+}
+
+/// A phone may send its next request, or half of it, before it has the answer to the last (RFC 9112 §9.3.2).
+#[test]
+fn the_beginning_of_a_request_that_came_early_is_not_lost_in_a_pause() {
+    let mut scene = Scene::new();
+    scene.config.limit("header-timeout = \"3s\"");
+    let gateway = scene.start();
+    let client = scene.client(&gateway, &scene.phone());
+    let request = client.get_request(PROFILE, &[]);
+    for (early, rest) in [(20, true), (request.len() - 1, true), (20, false)] {
+        let mut connection = client.connect().unwrap();
+        let together = [&request, &request[..early]].concat();
+        assert_eq!(connection.send(&together).status(), 200);
+        assert_eq!(gateway.audit.next().number("status"), Some(200));
+        connection.idle(PAUSE);
+        if rest {
+            assert_eq!(connection.send(&request[early..]).status(), 200, "{early}");
+            assert_eq!(gateway.audit.next().number("status"), Some(200));
+            connection.idle(PAUSE);
+            assert_eq!(connection.send(&request).status(), 200, "and the one after it");
+            gateway.audit.next();
+        } else {
+            assert!(!matches!(connection.read_answer(&request), Outcome::Broken(_)));
+            let reason = Reason::HeaderTimeout.as_str();
+            eventually("the end of a head that stays half", || {
+                gateway.audit.all_records().into_iter().find(|record| record.text("reason") == reason)
+            });
+        }
     }
 }

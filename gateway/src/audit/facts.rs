@@ -290,7 +290,7 @@ impl ConnectionFragment {
             return self.clone();
         }
         let hello = self.hello.start..first.len() + 1;
-        Self { members: [first, rest].concat().into(), hello, ..*self }
+        Self { members: first.iter().chain(rest).copied().collect(), hello, ..*self }
     }
 
     /// The members in two parts, without what a connection's first record tells of the hello and the others need not repeat.

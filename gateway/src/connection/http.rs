@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -14,7 +15,7 @@ use policies::Reason;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::deadlines::{Activity, Look, Patience, Watched};
+use super::deadlines::{Activity, Look, Patience, Watched, is_blank};
 use super::exchange::answer;
 use super::session::{Session, Unfit};
 use super::{Established, answer_its_end, close};
@@ -76,6 +77,8 @@ pub(super) struct Served {
 enum Active {
     /// Nothing has come for a while. hyper and its buffers are gone; what is left is the encrypted stream.
     Idle(Stream),
+    /// The same, but the beginning of the next request had come before the last one was answered.
+    Begun(Stream, Bytes),
     /// The connection's end.
     Ended(Ended, Stream),
 }
@@ -83,15 +86,23 @@ enum Active {
 impl Served {
     /// Serves the connection's requests to its end.
     pub(super) async fn serve(mut self: Box<Self>, mut stream: Stream) {
+        let mut ahead = Bytes::new();
         let ended = loop {
             // Boxed: a connection that is parked keeps none of it.
-            stream = match Box::pin(self.active(stream)).await {
+            stream = match Box::pin(self.active(stream, std::mem::take(&mut ahead))).await {
                 Active::Idle(stream) => stream,
+                Active::Begun(stream, begun) => {
+                    ahead = begun;
+                    stream
+                }
                 Active::Ended(ended, left) => {
                     stream = left;
                     break ended;
                 }
             };
+            if !ahead.is_empty() {
+                continue;
+            }
             self.session.park();
             if let Some(ended) = self.parked(&stream).await {
                 break ended;
@@ -117,7 +128,7 @@ impl Served {
     }
 
     /// Serves requests until the connection ends, or idles for so long that its buffers are not worth their memory.
-    async fn active(&mut self, stream: Stream) -> Active {
+    async fn active(&mut self, stream: Stream, ahead: Bytes) -> Active {
         let Self { session, activity, header_count, header_size, stopping, until, at: _ } = self;
         let mut builder = http1::Builder::new();
         builder
@@ -131,8 +142,8 @@ impl Served {
         let of_requests = Arc::clone(session);
         // Boxed: an idle connection then holds no room for a request's state.
         let service = service_fn(move |request| Box::pin(answer(Arc::clone(&of_requests), request)));
-        let mut connection =
-            builder.serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(activity))), service);
+        let watched = Watched::new(ahead, stream, Arc::clone(activity));
+        let mut connection = builder.serve_connection(TokioIo::new(watched), service);
 
         let mut timer = pin!(tokio::time::sleep_until(activity.first_look(Instant::now())));
         let ended = loop {
@@ -165,12 +176,14 @@ impl Served {
                 }
             }
         };
-        // Whatever request was under way is dropped here, and writes its record. Of a connection that idles, hyper has read
-        // nothing but empty lines and written everything.
-        let stream = connection.into_parts().io.into_inner().into_inner();
+        // Whatever request was under way is dropped here, and writes its record. Of a connection that idles, everything is written;
+        // of what hyper has read and not used, all but empty lines begins a request.
+        let parts = connection.into_parts();
+        let stream = parts.io.into_inner().into_inner();
         match ended {
             Some(ended) => Active::Ended(ended, stream),
-            None => Active::Idle(stream),
+            None if is_blank(&parts.read_buf) => Active::Idle(stream),
+            None => Active::Begun(stream, parts.read_buf),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the requests of one connection share: the client, the configuration it was judged by, and the judgement
-//! itself, which is repeated after a reload and once a minute.
+//! itself, which is repeated after a reload, after a pause and once a minute.
 
+use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -29,7 +30,7 @@ pub(super) struct Session {
     pub(super) requests: AtomicU32,
     /// Octets of the bodies that were answered.
     pub(super) octets: AtomicU64,
-    /// Locked by this connection's own requests only, one after the other.
+    /// Locked by this connection's own task only: its requests, one after the other, and between them its pauses.
     in_force: Mutex<InForce>,
 }
 
@@ -38,12 +39,18 @@ struct InForce {
     judged: Arc<Judged>,
     /// What every record tells of the connection. Until its first request is on record, with what only that record tells.
     fragment: ConnectionFragment,
-    /// What the client presented, its own certificate first, as DER: read, a certificate takes thrice the room, and it is needed
-    /// for a new judgement only. An error while the connection idles, when the TLS session alone has them.
-    certificates: io::Result<Vec<Vec<u8>>>,
+    certificates: Certificates,
     /// What a backend is told of the client. Made again for the first request after a long pause: several KiB that an idle
     /// connection can do without.
     fields: Option<Arc<PeerFields>>,
+}
+
+/// What the client presented, for a new judgement.
+enum Certificates {
+    /// The connection idles: the TLS session alone has them.
+    Parked,
+    /// From the TLS session, the client's own first, as DER: read, a certificate takes thrice the room.
+    Held(io::Result<Vec<Vec<u8>>>),
 }
 
 /// What is in force for the requests of a connection; replaced as a whole when it is judged again.
@@ -97,7 +104,7 @@ impl Session {
         };
         facts.forget_the_written();
         let judged = Arc::new(Judged::new(site, host, &peer));
-        let certificates = stream.presented();
+        let certificates = Certificates::Held(stream.presented());
         let in_force = Mutex::new(InForce { judged, fragment, certificates, fields });
         let (requests, octets) = (AtomicU32::new(0), AtomicU64::new(0));
         Ok((Self { gateway, key, tls, facts, activity, requests, octets, in_force }, stream))
@@ -107,12 +114,12 @@ impl Session {
     pub(super) fn park(&self) {
         let mut in_force = self.in_force();
         in_force.fields = None;
-        in_force.certificates = Err(io::ErrorKind::WouldBlock.into());
+        in_force.certificates = Certificates::Parked;
     }
 
     /// Takes the certificates of the parked connection's TLS session: something has come that may be a request.
     pub(super) fn wake(&self, stream: &Stream) {
-        self.in_force().certificates = stream.presented();
+        self.in_force().certificates = Certificates::Held(stream.presented());
     }
 
     /// Gives back what only the record of the first request tells.
@@ -162,18 +169,17 @@ impl Session {
             (site, host)
         };
         let peer = judge_again(&host, certificates, judged.proof).map_err(unfit)?;
-        if !is_in_force {
-            let mut facts = self.facts.clone();
-            facts.host = Some(host.config().first_name().clone());
-            add_peer(&mut facts, &peer);
-            *fragment = facts.fragment_after(fragment);
-        }
-        let made = peer_fields(&host, &peer, self.facts.peer.ip(), &self.tls);
-        let made = Arc::new(made.map_err(|(reason, detail)| {
-            let fragment = fragment.clone();
-            Unfit { reason, detail, fragment }
-        })?);
+        // What had to be tolerated may be more than before, and the path another one.
+        let mut facts = self.facts.clone();
+        facts.host = Some(host.config().first_name().clone());
+        add_peer(&mut facts, &peer);
+        let told = facts.fragment_after(fragment);
+        let made = match peer_fields(&host, &peer, self.facts.peer.ip(), &self.tls) {
+            Ok(made) => Arc::new(made),
+            Err((reason, detail)) => return Err(Unfit { reason, detail, fragment: told }),
+        };
         *judged = Arc::new(Judged::new(site, host, &peer));
+        *fragment = told;
         *fields = Some(Arc::clone(&made));
         Ok(Fit { judged: Arc::clone(judged), fields: made, fragment: fragment.clone() })
     }
@@ -210,12 +216,18 @@ impl Judged {
 /// Judges the client as if it had just come.
 fn judge_again(
     host: &VirtualHost,
-    certificates: &io::Result<Vec<Vec<u8>>>,
+    certificates: &Certificates,
     proof: Proof,
 ) -> Result<Peer, (Reason, String)> {
-    let certificates = certificates.as_ref().map_err(|error| {
+    let unread = |error: &dyn Display| {
         (Reason::HandshakeFailed, format!("the certificates of the TLS session cannot be read: {error}"))
-    })?;
+    };
+    let certificates = match certificates {
+        Certificates::Held(Ok(certificates)) => certificates,
+        Certificates::Held(Err(error)) => return Err(unread(error)),
+        // Not while a request is under way.
+        Certificates::Parked => return Err(unread(&"the connection idles")),
+    };
     let judged = host.judge().judge_proven(certificates, proof, clock::now());
     judged.map_err(|Refusal { reason, detail, .. }| (reason, detail))
 }
