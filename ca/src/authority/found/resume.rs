@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{FoundOptions, READY};
 use crate::authority::keys::AuthorityKey;
-use crate::authority::open_database;
+use crate::authority::open::open_database;
 use crate::error::IssueError;
 use crate::key::KeyError;
 use crate::passphrase::Passphrase;
