@@ -11,11 +11,13 @@ pub use self::upstream::UpstreamBody;
 
 #[cfg(test)]
 pub(crate) use self::connector::ConnectError;
+use self::connector::Connector;
 pub(crate) use self::directory::{Directory, Served};
 pub(crate) use self::upstream::{Upstream, UpstreamError};
 
 mod connector;
 mod directory;
+mod outage;
 mod pool;
 mod tls;
 mod upstream;
@@ -91,36 +93,29 @@ impl Backend {
     /// Makes the backend that `config` describes; no connection is opened, so one that is down does not stop the start.
     #[must_use]
     pub fn new(config: &BackendConfig) -> Self {
-        let (name, service) = match &config.target {
-            BackendTarget::Directory(folder) => (
-                format!("directory:{}", folder.display()),
-                Service::Directory(Arc::new(Directory::new(folder.clone(), config.limits.response))),
-            ),
-            BackendTarget::Http(authority) => (
-                format!("http://{authority}"),
-                Service::upstream(connector::Connector::tcp(authority), config),
-            ),
-            BackendTarget::Https { authority, tls } => (
-                format!("https://{authority}"),
-                Service::upstream(connector::Connector::tls(authority, tls), config),
-            ),
-            BackendTarget::Unix(path) => (
-                format!("unix:{}", path.display()),
-                Service::upstream(connector::Connector::unix(path.clone()), config),
-            ),
+        let name: Arc<str> = match &config.target {
+            BackendTarget::Directory(folder) => format!("directory:{}", folder.display()),
+            BackendTarget::Http(authority) => format!("http://{authority}"),
+            BackendTarget::Https { authority, tls: _ } => format!("https://{authority}"),
+            BackendTarget::Unix(path) => format!("unix:{}", path.display()),
+        }
+        .into();
+        let connector = match &config.target {
+            BackendTarget::Directory(folder) => {
+                let directory = Directory::new(folder.clone(), config.limits.response);
+                return Self { name, service: Service::Directory(Arc::new(directory)) };
+            }
+            BackendTarget::Http(authority) => Connector::tcp(authority),
+            BackendTarget::Https { authority, tls } => Connector::tls(authority, tls),
+            BackendTarget::Unix(path) => Connector::unix(path.clone()),
         };
-        Self { name: name.into(), service }
+        let upstream = Upstream::new(Arc::clone(&name), connector, config.limits);
+        Self { name, service: Service::Upstream(Arc::new(upstream)) }
     }
 
     /// As the configuration writes it, for records.
     #[must_use]
     pub const fn name(&self) -> &Arc<str> {
         &self.name
-    }
-}
-
-impl Service {
-    fn upstream(connector: connector::Connector, config: &BackendConfig) -> Self {
-        Self::Upstream(Arc::new(Upstream::new(connector, config.limits)))
     }
 }

@@ -46,6 +46,38 @@ fn a_backend_that_is_down_is_502_and_does_not_stop_the_start() {
     answered(&gateway, &scene.client(&gateway, &scene.phone()), PROFILE, 200);
 }
 
+/// Each request that fails is on record; the log tells of the outage, once.
+#[test]
+fn the_log_tells_when_a_backend_cannot_be_reached_and_when_it_can_again() {
+    let mut scene = Scene::new();
+    scene.config.host().backend = "unix:store.sock".to_owned();
+    let mut gateway = scene.start();
+    let client = scene.client(&gateway, &scene.phone());
+    for _ in 0..3 {
+        let record = answered(&gateway, &client, PROFILE, 502);
+        assert_eq!(record.text("reason"), Reason::BackendUnreachable.as_str());
+    }
+    gateway.process.wait_for_log("the backend cannot be reached");
+    let origin = UnixListener::bind(scene.folder.join("store.sock")).unwrap();
+    let store = thread::spawn(move || {
+        let (mut stream, _) = origin.accept().unwrap();
+        http::read_head(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    });
+    answered(&gateway, &client, PROFILE, 200);
+    store.join().unwrap();
+    gateway.process.wait_for_log("the backend is reached again");
+    let told: Vec<String> =
+        gateway.process.log().into_iter().filter(|line| line.contains("gateway::backend")).collect();
+    let [warning, end] = &told[..] else { panic!("{told:#?}") };
+    for part in ["WARN", "backend=\"unix:", "store.sock\"", "No such file"] {
+        assert!(warning.contains(part), "{part} in {warning}");
+    }
+    for part in ["INFO", "connections.failed=3"] {
+        assert!(end.contains(part), "{part} in {end}");
+    }
+}
+
 #[test]
 fn a_backend_that_keeps_silent_is_504() {
     fails(&Origin::serving(|_, stream| hold(stream)), 504, Reason::BackendTimeout);

@@ -21,6 +21,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 pub use self::answer::UpstreamBody;
 use super::BackendLimits;
 use super::connector::{ConnectError, Connector, Stream};
+use super::outage::Outage;
 use super::pool::Pool;
 use crate::request::{Progress, RequestBody, RequestBodyError};
 
@@ -35,6 +36,7 @@ pub(crate) struct Upstream {
     connector: Connector,
     limits: BackendLimits,
     pool: Arc<Pool<Box<Connection>>>,
+    outage: Outage,
 }
 
 /// A connection and the state machine that moves it; boxed, so that it stays where it is from request to request.
@@ -56,8 +58,9 @@ impl Connection {
 }
 
 impl Upstream {
-    pub(super) fn new(connector: Connector, limits: BackendLimits) -> Self {
-        Self { connector, limits, pool: Pool::new(limits.kept_connections, limits.kept_for) }
+    pub(super) fn new(name: Arc<str>, connector: Connector, limits: BackendLimits) -> Self {
+        let pool = Pool::new(limits.kept_connections, limits.kept_for);
+        Self { connector, limits, pool, outage: Outage::new(name) }
     }
 
     /// The Host field for a request that has none.
@@ -103,10 +106,18 @@ impl Upstream {
     }
 
     async fn connect(&self) -> Result<Box<Connection>, UpstreamError> {
-        let stream = timeout(self.limits.connect, self.connector.connect())
-            .await
-            .map_err(|_| UpstreamError::Timeout)?
-            .map_err(UpstreamError::Connect)?;
+        let connected = match timeout(self.limits.connect, self.connector.connect()).await {
+            Ok(connected) => connected.map_err(UpstreamError::Connect),
+            Err(_) => Err(UpstreamError::Timeout),
+        };
+        let stream = match connected {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.outage.failed(&error);
+                return Err(error);
+            }
+        };
+        self.outage.reached();
         let (sender, driver) = http1::Builder::new()
             .read_buf_exact_size(Some(READ_BYTES))
             .handshake(TokioIo::new(stream))

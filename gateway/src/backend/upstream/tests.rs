@@ -72,7 +72,7 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<String> {
 /// The part of the gateway under test, listening.
 async fn gateway(backend: SocketAddr, limits: BackendLimits, body_limits: BodyLimits) -> SocketAddr {
     let connector = Connector::tcp(&backend.to_string().parse().unwrap());
-    let upstream = Arc::new(Upstream::new(connector, limits));
+    let upstream = Arc::new(Upstream::new("the backend".into(), connector, limits));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
