@@ -323,7 +323,7 @@ reasons! {
     Backend {
         BackendUnreachable "backend_unreachable" Backend
             "No connection to the backend could be made."
-            "Check that the backend runs and that its address in the configuration is right."
+            "Check that the backend runs and that its address in the configuration is right; of a folder, that the gateway's user may read it."
         BackendTls "backend_tls" Backend
             "The TLS handshake with the backend failed."
             "Check the backend's certificate and the CA given for it."

@@ -178,7 +178,7 @@ fn decoded(segment: &str) -> Option<OsString> {
 ///
 /// Whoever can write into the folder can change a link between this look and the reading: the folder's owner is trusted.
 fn find(folder: &Path, path: &Path, wanted: Wanted) -> io::Result<Found> {
-    let folder = folder.canonicalize()?;
+    let folder = folder.canonicalize().map_err(|error| at(folder, &error))?;
     let look = || {
         let file = folder.join(path).canonicalize()?;
         let metadata = file.metadata()?;
@@ -202,7 +202,14 @@ fn find(folder: &Path, path: &Path, wanted: Wanted) -> io::Result<Found> {
         let content_type = mime_guess::from_path(&file).first_or_octet_stream().to_string();
         Ok(Found::Small(Small { content_type, modified: metadata.modified().ok(), length, bytes }))
     };
-    look().or_else(|error| if is_absence(&error) { Ok(Found::Nothing) } else { Err(error) })
+    look().or_else(
+        |error| if is_absence(&error) { Ok(Found::Nothing) } else { Err(at(&folder.join(path), &error)) },
+    )
+}
+
+/// The same error, with what it is about.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// The file's bytes, as many as there are now; none if it has grown past [`SMALL`].
@@ -363,7 +370,8 @@ mod tests {
     async fn a_folder_that_is_gone_is_not_a_missing_file() {
         let directory = Directory::new("/nonexistent/folder".into(), Duration::from_secs(10));
         let request = Request::builder().uri("/a").body(()).unwrap();
-        assert!(directory.serve(request).await.is_err());
+        let Err(error) = directory.serve(request).await else { panic!("it was served") };
+        assert!(error.to_string().starts_with("/nonexistent/folder: No such file"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]
