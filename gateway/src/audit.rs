@@ -40,6 +40,7 @@ pub mod entry;
 mod facts;
 mod identifier;
 mod json;
+pub mod moment;
 pub mod query;
 mod queue;
 mod record;

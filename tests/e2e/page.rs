@@ -139,7 +139,10 @@ fn what_the_page_shows_is_what_the_database_holds() {
     assert_eq!(elsewhere, Vec::<String>::new(), "nothing is fetched from elsewhere");
 }
 
-fn database_counts(database: &mut AuditDatabase, since: gateway::audit::entry::Moment) -> Vec<(String, u64)> {
+fn database_counts(
+    database: &mut AuditDatabase,
+    since: gateway::audit::moment::Moment,
+) -> Vec<(String, u64)> {
     let mut sums = std::collections::BTreeMap::<String, u64>::new();
     for subject in [Subject::Connection, Subject::Request] {
         for tally in database.summary(By::Reason, subject, Some(since)).unwrap() {

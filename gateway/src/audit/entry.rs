@@ -3,83 +3,14 @@
 //! What the database files away and what the commands show is read by this one type, so that both understand the same. It reads
 //! records of earlier gateways too: what they did not write stays `None`.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use certs::Timestamp;
 use policies::{MacAddress, Reason, Stage};
 use serde::{Deserialize, Deserializer, de};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use crate::audit::moment::Moment;
 use crate::audit::said::EntrySaid;
-
-/// A time in microseconds since 1970, UTC. Displays as `2026-11-23T02:25:11.000042Z`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(i64);
-
-impl Moment {
-    /// From microseconds since the Unix epoch.
-    #[must_use]
-    pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
-    }
-
-    /// Microseconds since the Unix epoch.
-    #[must_use]
-    pub const fn micros(self) -> i64 {
-        self.0
-    }
-
-    /// The second it lies in.
-    #[must_use]
-    pub const fn timestamp(self) -> Timestamp {
-        Timestamp::from_unix(self.0.div_euclid(1_000_000))
-    }
-
-    /// So much earlier; stops at the end of what a moment can tell.
-    #[must_use]
-    pub fn before(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
-    }
-
-    /// So much later; stops at the end of what a moment can tell.
-    #[must_use]
-    pub fn after(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
-    }
-
-    /// Reads RFC 3339, as in `2026-11-23T02:25:11Z`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        i64::try_from(time.unix_timestamp_nanos().div_euclid(1000)).ok().map(Self)
-    }
-}
-
-impl From<SystemTime> for Moment {
-    fn from(time: SystemTime) -> Self {
-        let micros = |since: Duration| i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-        match time.duration_since(UNIX_EPOCH) {
-            Ok(since) => Self(micros(since)),
-            Err(before) => Self(-micros(before.duration())),
-        }
-    }
-}
-
-impl From<Timestamp> for Moment {
-    fn from(time: Timestamp) -> Self {
-        Self(time.unix().saturating_mul(1_000_000))
-    }
-}
-
-impl fmt::Display for Moment {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.timestamp().to_string();
-        write!(formatter, "{}.{:06}Z", seconds.trim_end_matches('Z'), self.0.rem_euclid(1_000_000))
-    }
-}
 
 /// Defines an enum of words that stand in records and in the database.
 macro_rules! words {
@@ -384,6 +315,8 @@ fn event<'de, D: Deserializer<'de>>(from: D) -> Result<EntryEvent, D::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn entry(members: &str) -> Entry {

@@ -30,7 +30,7 @@ use certs::Timestamp;
 
 pub use self::time_point::{NotATimePoint, TimePoint};
 use super::{Outcome, Streams};
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 use crate::audit::{AuditDatabase, DatabaseError};
 use crate::{cli, printer};
 

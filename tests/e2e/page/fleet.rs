@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use certs::Timestamp;
-use gateway::audit::{AuditDatabase, database::BatchId, entry::Moment};
+use gateway::audit::{AuditDatabase, database::BatchId, moment::Moment};
 use harness::expect::now;
 use serde_json::json;
 

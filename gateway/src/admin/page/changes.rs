@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use policies::MacAddress;
 
 use super::text::{Told, day, when};
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 use crate::audit::query::{Change, PresentedCertificate};
 
 /// Of each kind, at most.

@@ -6,7 +6,8 @@ use policies::MacAddress;
 use super::changes;
 use super::entry::{self, Naming};
 use super::text::{Told, ago, day, number, when};
-use crate::audit::entry::{MacSource, Moment};
+use crate::audit::entry::MacSource;
+use crate::audit::moment::Moment;
 use crate::audit::query::{
     Change, DeviceStatus, Filter, PhonesSay, PresentedCertificate, RecordId, Sighting, SightingKind,
     StoredRecord,

@@ -5,7 +5,8 @@ use policies::Reason;
 use serde_json::Value;
 
 use super::text::{Told, ToldAtLength, grouped, when};
-use crate::audit::entry::{Entry, EntryEvent, MacSource, Moment, Outcome};
+use crate::audit::entry::{Entry, EntryEvent, MacSource, Outcome};
+use crate::audit::moment::Moment;
 use crate::audit::query::StoredRecord;
 
 /// How much of the phone is named.

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::chart::{Columns, Part, total};
 use super::text::{Told, ago, day, number};
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 use crate::audit::query::{DeviceStatus, ExpiryCount};
 
 /// Months that a chart shows, this one and those that follow.

@@ -4,7 +4,8 @@
 use maud::{Markup, html};
 
 use super::entry::{self, Naming};
-use crate::audit::entry::{Moment, Outcome};
+use crate::audit::entry::Outcome;
+use crate::audit::moment::Moment;
 use crate::audit::query::{Filter, RecordId, StoredRecord};
 use crate::audit::{AuditDatabase, DatabaseError};
 

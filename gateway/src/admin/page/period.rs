@@ -2,7 +2,7 @@
 
 use certs::Timestamp;
 
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 
 /// How far back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

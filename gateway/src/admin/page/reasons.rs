@@ -5,7 +5,8 @@ use policies::{Reason, Stage};
 
 use super::fleet;
 use super::period::Period;
-use crate::audit::entry::{Moment, Subject};
+use crate::audit::entry::Subject;
+use crate::audit::moment::Moment;
 use crate::audit::query::{By, Point};
 use crate::audit::{AuditDatabase, DatabaseError};
 use crate::respond::phone;

@@ -7,7 +7,8 @@ use super::entry::{self, Naming};
 use super::period::Period;
 use super::text::Plain;
 use super::{Asked, Refused};
-use crate::audit::entry::{Moment, Outcome};
+use crate::audit::entry::Outcome;
+use crate::audit::moment::Moment;
 use crate::audit::query::{Filter, RecordId, StoredRecord};
 
 /// Records on one page.

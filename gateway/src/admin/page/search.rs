@@ -6,7 +6,7 @@ use policies::MacAddress;
 
 use super::entry::{self, Naming};
 use super::text::{Told, when};
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 use crate::audit::query::{DeviceStatus, DevicesBy, Filter, StoredRecord};
 use crate::audit::{AuditDatabase, DatabaseError};
 

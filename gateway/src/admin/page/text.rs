@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use certs::Timestamp;
 use maud::{Escaper, Markup, Render, html};
 
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 
 /// Characters of a text from outside that are shown.
 const LONGEST: usize = 300;

@@ -11,7 +11,8 @@ use self::tables::{CERTIFICATES, DEVICES, LINES, RECORDS, SIGHTINGS, TALLIES};
 use super::backend::{Backend, Value};
 use super::seen::Seen;
 use super::{BatchId, DatabaseError};
-use crate::audit::entry::{Entry, MacSource, Moment, Outcome, Subject};
+use crate::audit::entry::{Entry, MacSource, Outcome, Subject};
+use crate::audit::moment::Moment;
 
 /// Records of one gateway, parsed.
 #[derive(Debug)]

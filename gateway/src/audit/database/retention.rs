@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::batch::hour_of;
 use super::{AuditDatabase, DatabaseError};
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

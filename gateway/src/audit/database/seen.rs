@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use policies::MacAddress;
 
 use super::backend::Value;
-use crate::audit::entry::{Entry, EntryEvent, MacSource, Moment, Outcome, Subject};
+use crate::audit::entry::{Entry, EntryEvent, MacSource, Outcome, Subject};
+use crate::audit::moment::Moment;
 
 /// What the batch tells of one MAC address.
 #[derive(Debug, Default)]

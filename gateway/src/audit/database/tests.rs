@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 
 use super::testing::{Server, on_both};
 use super::*;
-use crate::audit::entry::{Moment, Outcome, Subject};
+use crate::audit::entry::{Outcome, Subject};
+use crate::audit::moment::Moment;
 use crate::audit::query::{By, Filter};
 
 mod order;

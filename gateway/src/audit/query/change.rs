@@ -12,7 +12,7 @@ use policies::requests::user_agent::{Agreement, DeviceNames, compare};
 use super::device::{address, columns, moment, sighting};
 use super::{DeviceStatus, PresentedCertificate, Sighting, SightingKind};
 use crate::audit::database::{AuditDatabase, DatabaseError, Value};
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 
 /// A device with something new about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

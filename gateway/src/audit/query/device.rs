@@ -6,7 +6,8 @@ use certs::Timestamp;
 use policies::MacAddress;
 
 use crate::audit::database::{AuditDatabase, DatabaseError, Value};
-use crate::audit::entry::{MacSource, Moment, words};
+use crate::audit::entry::{MacSource, words};
+use crate::audit::moment::Moment;
 
 /// What is known of the device with one MAC address.
 #[derive(Debug, Clone, PartialEq)]

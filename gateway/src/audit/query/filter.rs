@@ -4,7 +4,8 @@ use policies::{MacAddress, Reason};
 
 use super::Cidr;
 use crate::audit::database::{AuditDatabase, DatabaseError, Value};
-use crate::audit::entry::{Entry, EntryEvent, Moment, NotAnEntry, Outcome};
+use crate::audit::entry::{Entry, EntryEvent, NotAnEntry, Outcome};
+use crate::audit::moment::Moment;
 
 /// A record's place in the database: later records have higher ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::audit::database::{AuditDatabase, DatabaseError, Value, hour_of};
-use crate::audit::entry::{Moment, Outcome, Subject, words};
+use crate::audit::entry::{Outcome, Subject, words};
+use crate::audit::moment::Moment;
 
 words! {
     /// What is counted by.

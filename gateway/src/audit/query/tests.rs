@@ -8,7 +8,8 @@ use super::*;
 use crate::audit::database::testing::on_both;
 use crate::audit::database::tests::{batch, lines};
 use crate::audit::database::{AuditDatabase, DatabaseUrl};
-use crate::audit::entry::{EntryEvent, MacSource, Moment, Outcome, Subject};
+use crate::audit::entry::{EntryEvent, MacSource, Outcome, Subject};
+use crate::audit::moment::Moment;
 
 mod said;
 

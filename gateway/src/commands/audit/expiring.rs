@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Failure, Outcome, Streams, words, write_json};
 use crate::audit::AuditDatabase;
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 use crate::audit::query::DeviceStatus;
 use crate::cli;
 use crate::printer::Printable;

@@ -1,6 +1,6 @@
 //! From what an operator says to what the database is asked.
 
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 use crate::audit::query::{Filter, PhonesSay};
 use crate::cli;
 

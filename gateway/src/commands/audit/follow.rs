@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::filter::filter;
 use super::{Failure, Outcome, Streams, line};
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 use crate::audit::query::{Filter, RecordId, StoredRecord};
 use crate::audit::{AuditDatabase, DatabaseError};
 use crate::{cli, printer};

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::{Failure, Outcome, Streams, words, write_json};
 use crate::audit::AuditDatabase;
-use crate::audit::entry::{Moment, Subject};
+use crate::audit::entry::Subject;
+use crate::audit::moment::Moment;
 use crate::audit::query::{By, Tally};
 use crate::cli;
 use crate::printer::Printable;

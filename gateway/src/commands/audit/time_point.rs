@@ -6,7 +6,7 @@ use std::time::Duration;
 use certs::Timestamp;
 use policies::document::parse_duration;
 
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 
 /// The end of a period that is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

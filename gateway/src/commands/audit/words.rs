@@ -3,7 +3,7 @@
 use certs::Timestamp;
 use policies::MacAddress;
 
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 
 /// A moment to the second.
 pub(super) fn second(moment: Moment) -> String {

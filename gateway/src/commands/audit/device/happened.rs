@@ -7,7 +7,8 @@ use policies::Reason;
 
 use super::Dossier;
 use super::visit::{Step, Visit};
-use crate::audit::entry::{EntryCertificate, MacSource, Moment, Outcome};
+use crate::audit::entry::{EntryCertificate, MacSource, Outcome};
+use crate::audit::moment::Moment;
 use crate::commands::audit::words;
 use crate::printer::{Field, Wrapped};
 use crate::respond::phone;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Dossier, happened};
-use crate::audit::entry::Moment;
+use crate::audit::moment::Moment;
 use crate::audit::query::{Change, DeviceStatus, PresentedCertificate, SightingKind};
 use crate::commands::audit::words;
 use crate::printer::Wrapped;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::audit::entry::{Entry, EntryCertificate, EntryEvent, MacSource, Moment, Outcome};
+use crate::audit::entry::{Entry, EntryCertificate, EntryEvent, MacSource, Outcome};
+use crate::audit::moment::Moment;
 
 /// Addresses that are told of one visit.
 const MOST_PEERS: usize = 5;
